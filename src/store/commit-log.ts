@@ -1,0 +1,103 @@
+/**
+ * The contract of the commit log: all entries of the group in one sequence of equal segments, plus
+ * the superblock with this replica's identity, term and vote. docs/format/ has the bytes.
+ *
+ * Invariants:
+ * - An entry never straddles two segments (placement: raft/entry.ts).
+ * - Writes are performed in the order of `persist` calls; `onDurable` of one runs only after an
+ *   fdatasync that covers it and everything before it, and after the superblock when it carries a
+ *   hard state.
+ * - The hard state of a write is durable before its entries touch the disk.
+ * - A failed write or sync is reported once through `onFatal` and nothing is durable after it (H2).
+ *
+ * Not here: which entries to write (raft/), what they mean (derived/).
+ */
+import type { LogIndex, NodeId, PhysicalOffset } from '../base/units.ts';
+import type { HardState } from '../raft/effects.ts';
+import type { EntryDesc } from '../raft/entry.ts';
+
+/** Who owns a directory; minted once, checked in every handshake (H21, H22). */
+export interface StoreIdentity {
+  readonly clusterId: string;
+  readonly groupId: string;
+  readonly nodeId: NodeId;
+  /** Names this directory, not the node: a wiped node comes back with another one. */
+  readonly storeUuid: string;
+  readonly segmentSizeBytes: number;
+}
+
+/** An entry with its bytes as they are on every disk and on the wire: header, payload, padding. */
+export interface StoredEntry {
+  readonly desc: EntryDesc;
+  /** Length `desc.sizeBytes`, except for a filler: then the header only, the rest being zeros. */
+  readonly bytes: Uint8Array;
+}
+
+export interface LogWrite {
+  readonly hardState: HardState | null;
+  /** Entries from here on are void. Never at or below a committed index: the core asserts it. */
+  readonly truncateFrom: LogIndex | null;
+  readonly entries: readonly StoredEntry[];
+  /** Runs once, in order of the writes. An empty write completes after all before it. */
+  readonly onDurable: () => void;
+}
+
+/** What start-up found; the core starts from it. */
+export interface RecoveredLog {
+  readonly hardState: HardState;
+  /** All entries, in order, from index 1. */
+  readonly entries: readonly EntryDesc[];
+  /** Highest index that some valid header or the superblock proves committed. */
+  readonly provenCommitIndex: LogIndex;
+  /** How many times this directory has been opened, this time included. */
+  readonly bootCount: number;
+  /** Bytes of torn tail that were cut and copied to quarantine/; 0 when none. */
+  readonly tornBytes: number;
+}
+
+export interface CommitLog {
+  readonly identity: StoreIdentity;
+  readonly recovered: RecoveredLog;
+
+  persist(write: LogWrite): void;
+  /** Number of writes handed over whose `onDurable` has not run yet. */
+  readonly pendingWrites: number;
+
+  /** CRC of the header of the last entry handed to `persist`: seed of the next chain CRC. */
+  readonly lastHeaderCrc: number;
+  /** Header CRC of the entry at `index` (0: before the first entry), null if unknown. */
+  headerCrcAt(index: LogIndex): number | null;
+
+  /**
+   * Entries [from, to] when all are in the tail cache, without I/O; null otherwise.
+   * The bytes must not be modified, and are valid until the next `persist` that truncates.
+   */
+  cachedEntries(from: LogIndex, to: LogIndex): readonly StoredEntry[] | null;
+  /**
+   * Entries from `from` on, at least one, at most to `to` and about `sizeBytesMax` bytes. Reads the
+   * disk where the cache does not reach; verifies header and payload CRC.
+   * @throws CorruptionError when bytes on disk do not match.
+   */
+  readEntries(from: LogIndex, to: LogIndex, sizeBytesMax: number): Promise<readonly StoredEntry[]>;
+  /** Raw bytes of a record inside a payload; from the cache where possible. */
+  readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array>;
+
+  /** Worth remembering, not worth an fsync of its own: rides on the next superblock write. */
+  noteCommitIndex(index: LogIndex): void;
+  /** Observed disk times, for metrics and the banner. */
+  readonly diskStats: DiskStats;
+  /** Finishes what was handed over, marks the superblock clean, releases the lock. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface DiskStats {
+  readonly syncCount: number;
+  readonly writtenBytes: number;
+  /** Age of the oldest unfinished write, 0 when idle (H11). */
+  oldestPendingMs(): number;
+  /** Sync durations in ms at a quantile in [0, 1]; null before the first sync. */
+  syncMsAt(quantile: number): number | null;
+  /** Cumulative counts for a Prometheus histogram: [upper bound in seconds, count at or below]. */
+  syncSecondsBuckets(): readonly (readonly [number, number])[];
+  readonly syncSecondsSum: number;
+}

@@ -1,0 +1,127 @@
+/**
+ * The contract of derived state: everything a client can observe, as a function of the committed
+ * log. `apply` is deterministic: no clock, no chance, no local configuration; time travels in the
+ * records (design section 5). Delete the directory and it is rebuilt.
+ *
+ * Reads see every applied entry at once, also those that the database has not committed yet.
+ */
+import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
+import type { EntryType } from '../../raft/entry.ts';
+
+export interface CommittedEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly type: EntryType;
+  /** Where the payload starts: header offset plus 64. */
+  readonly payloadOffset: PhysicalOffset;
+  readonly payload: Uint8Array;
+}
+
+/** What applying one record did; one per record of the entry, in order. */
+export type RecordResult =
+  | {
+      readonly kind: 'messageStored';
+      readonly topic: string;
+      readonly messageId: string;
+      readonly queueId: number;
+      readonly queueOffset: QueueOffset;
+      readonly physicalOffset: PhysicalOffset;
+      readonly storeTimestampMs: number;
+    }
+  | { readonly kind: 'topicPut'; readonly created: boolean }
+  | { readonly kind: 'topicDeleted'; readonly existed: boolean }
+  | { readonly kind: 'groupPut'; readonly created: boolean }
+  /** For each delivery of the command, queue by queue, whether it took effect. */
+  | { readonly kind: 'delivered'; readonly accepted: readonly boolean[] }
+  | { readonly kind: 'acknowledged'; readonly outcomes: readonly HandleOutcome[] }
+  | { readonly kind: 'invisibleChanged'; readonly outcome: HandleOutcome }
+  | { readonly kind: 'offsetSaved' };
+
+/** `gone`: acknowledged before, or never delivered. `stale`: another delivery replaced this one. */
+export type HandleOutcome = 'ok' | 'gone' | 'stale';
+
+export interface TopicConfig {
+  readonly topic: string;
+  readonly queueCount: number;
+  readonly permission: number;
+  readonly messageTypes: readonly number[];
+  readonly createdAtMs: number;
+}
+
+export interface GroupConfig {
+  readonly group: string;
+  readonly maxAttempts: number;
+  readonly fifo: boolean;
+  readonly createdAtMs: number;
+}
+
+/** One entry of a consume queue. */
+export interface QueueUnit {
+  readonly physicalOffset: PhysicalOffset;
+  readonly sizeBytes: number;
+  /** Java's String.hashCode of the tag, 0 without tag: a 64-bit value in RocketMQ, 32 bits used. */
+  readonly tagsCode: number;
+  readonly storeTimestampMs: number;
+}
+
+/** A message that a consumer of the group has received and not acknowledged. */
+export interface InFlight {
+  readonly queueOffset: QueueOffset;
+  readonly deliveryId: string;
+  readonly attempt: number;
+  readonly invisibleUntilMs: number;
+  readonly clientId: string;
+  readonly autoRenew: boolean;
+  readonly attemptId: string;
+  readonly firstDeliveredAtMs: number;
+}
+
+/** What a group has consumed of one queue. */
+export interface QueueProgress {
+  /** First offset never delivered. All below it are consumed or in flight. */
+  readonly nextOffset: QueueOffset;
+  /** Ascending by queue offset, all below nextOffset. */
+  readonly inFlight: readonly InFlight[];
+  /** min(in flight, nextOffset): what RocketMQ calls the consumer offset. */
+  readonly consumerOffset: QueueOffset;
+}
+
+/** The first outcome of a message id inside the window. */
+export interface FirstOutcome {
+  readonly queueId: number;
+  readonly queueOffset: QueueOffset;
+  readonly physicalOffset: PhysicalOffset;
+  readonly storeTimestampMs: number;
+}
+
+export interface DerivedState {
+  readonly appliedIndex: LogIndex;
+  readonly appliedTerm: Term;
+
+  /** Requires `entry.index === appliedIndex + 1`. Throws InvariantError if the log is impossible. */
+  apply(entry: CommittedEntry): readonly RecordResult[];
+  /** Entries applied since the last commit to the database. */
+  readonly unflushedEntries: number;
+  /** Commits applied entries and the applied index in one database transaction. */
+  flush(): void;
+  close(): Promise<void>;
+
+  topic(name: string): TopicConfig | null;
+  topics(): readonly TopicConfig[];
+  group(name: string): GroupConfig | null;
+  groups(): readonly GroupConfig[];
+  /** First offset that exists (0 until retention), and the one the next message will get. */
+  queueRange(
+    topic: string,
+    queueId: number,
+  ): { readonly min: QueueOffset; readonly next: QueueOffset };
+  /** null outside the range. */
+  queueUnit(topic: string, queueId: number, at: QueueOffset): QueueUnit | null;
+  /** Physical offsets of messages with the key, newest first. */
+  findByKey(topic: string, key: string, countMax: number): readonly PhysicalOffset[];
+  /** A group that never received from the queue starts at the first offset. */
+  progress(group: string, topic: string, queueId: number): QueueProgress;
+  /** Topics that the group has received from. */
+  topicsOf(group: string): readonly string[];
+  firstOutcome(topic: string, messageId: string): FirstOutcome | null;
+}

@@ -1,0 +1,40 @@
+// Runs every compiled test file, or those whose path contains one of the arguments.
+// Node 20 has no glob support in --test, hence this walk.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const filters = process.argv.slice(2);
+// Interop, fault and bench files start real processes: they run one after another, at the end.
+const isProcessTest = (path) => /dist\/test\/(interop|jepsen-like)\//.test(path);
+// Sources deleted since the last build leave compiled files behind; those must not run.
+const sourceOf = (path) => path.replace(/^dist\//, '').replace(/\.js$/, '.ts');
+
+function* testFiles(folder) {
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) yield* testFiles(path);
+    else if (name.endsWith('.test.js') && statSync(sourceOf(path), { throwIfNoEntry: false }))
+      yield path;
+  }
+}
+
+const files = [...testFiles('dist')].filter(
+  (path) => filters.length === 0 || filters.some((filter) => path.includes(filter)),
+);
+if (files.length === 0) {
+  console.error(`No test file matches: ${filters.join(' ')}`);
+  process.exit(1);
+}
+const groups = [
+  { files: files.filter((path) => !isProcessTest(path)), concurrency: 2 },
+  { files: files.filter(isProcessTest), concurrency: 1 },
+];
+let failed = false;
+for (const { files: group, concurrency } of groups) {
+  if (group.length === 0) continue;
+  const args = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, ...group];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  failed ||= status !== 0;
+}
+process.exit(failed ? 1 : 0);
