@@ -26,14 +26,22 @@ if (files.length === 0) {
   console.error(`No test file matches: ${filters.join(' ')}`);
   process.exit(1);
 }
+// The official client leaves timers behind when it is shut down, so process tests are made to exit.
 const groups = [
-  { files: files.filter((path) => !isProcessTest(path)), concurrency: 2 },
-  { files: files.filter(isProcessTest), concurrency: 1 },
+  { files: files.filter((path) => !isProcessTest(path)), concurrency: 2, flags: [] },
+  { files: files.filter(isProcessTest), concurrency: 1, flags: ['--test-force-exit'] },
 ];
 let failed = false;
-for (const { files: group, concurrency } of groups) {
+for (const { files: group, concurrency, flags } of groups) {
   if (group.length === 0) continue;
-  const args = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, ...group];
+  const args = [
+    '--enable-source-maps',
+    '--test',
+    '--test-reporter=spec',
+    `--test-concurrency=${concurrency}`,
+    ...flags,
+    ...group,
+  ];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   failed ||= status !== 0;
 }

@@ -42,9 +42,12 @@ export function entrySizeBytes(payloadSizeBytes: number): number {
   return Math.ceil(unpadded / ENTRY_ALIGNMENT_BYTES) * ENTRY_ALIGNMENT_BYTES;
 }
 
-/** Largest payload that fits in an empty segment. */
+/**
+ * Largest payload. In an empty segment its entry leaves room for one more header: an entry that left
+ * less could not be followed by a filler, and an empty segment has no better place to offer.
+ */
 export function payloadSizeBytesMax(segmentSizeBytes: number): number {
-  return segmentSizeBytes - SEGMENT_HEADER_SIZE_BYTES - ENTRY_HEADER_SIZE_BYTES;
+  return segmentSizeBytes - SEGMENT_HEADER_SIZE_BYTES - 2 * ENTRY_HEADER_SIZE_BYTES;
 }
 
 export interface Placement {

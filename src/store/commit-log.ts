@@ -82,6 +82,11 @@ export interface CommitLog {
   /** Raw bytes of a record inside a payload; from the cache where possible. */
   readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array>;
 
+  /** The store each peer had when it was first met (H21, H22), as pinned below. */
+  readonly peerStores: ReadonlyMap<NodeId, string>;
+  /** Durable when it resolves; rejects only when the disk has failed. */
+  pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void>;
+
   /** Worth remembering, not worth an fsync of its own: rides on the next superblock write. */
   noteCommitIndex(index: LogIndex): void;
   /** Observed disk times, for metrics and the banner. */

@@ -100,10 +100,19 @@ export interface DerivedState {
 
   /** Requires `entry.index === appliedIndex + 1`. Throws InvariantError if the log is impossible. */
   apply(entry: CommittedEntry): readonly RecordResult[];
-  /** Entries applied since the last commit to the database. */
+  /** Entries applied that no finished database transaction covers yet. */
   readonly unflushedEntries: number;
-  /** Commits applied entries and the applied index in one database transaction. */
+  /**
+   * Starts to commit applied entries and the applied index in one database transaction, beside the
+   * event loop. While one runs, the next starts when it ends. Throws FatalError after a failed one.
+   */
   flush(): void;
+  /**
+   * Resolves when no commit runs, in success or not. Whoever replays many entries awaits it between
+   * batches: applied entries that the database has not taken yet are kept in memory.
+   */
+  flushed(): Promise<void>;
+  /** Commits what is applied, then releases the database. Idempotent. */
   close(): Promise<void>;
 
   topic(name: string): TopicConfig | null;

@@ -1,0 +1,228 @@
+/**
+ * The object graph of a broker: everything is built, wired, started and stopped here, and nothing is
+ * decided here. Read it from top to bottom to see how the layers meet.
+ */
+import { randomInt, randomUUID } from 'node:crypto';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { FatalError } from '../base/errors.ts';
+import { MIB } from '../base/sizes.ts';
+import { LogIndex } from '../base/units.ts';
+import { createBroker } from '../broker/broker.ts';
+import { brokerService } from '../broker/broker-service.ts';
+import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
+import { createGateway, type Gateway } from '../broker/gateway.ts';
+import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
+import { startHttpEndpoint } from '../broker/http/endpoint.ts';
+import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
+import { NodeClock } from '../io/node/node-clock.ts';
+import { NodeDisk } from '../io/node/node-disk.ts';
+import { startReplica } from '../replica/driver.ts';
+import {
+  createGrpcPeerTransport,
+  type GrpcPeerTransport,
+  PEER_SERVER_OPTIONS,
+} from '../replica/grpc-peer-transport.ts';
+import type { NodeAddresses } from '../replica/replica.ts';
+import type { RunningReplica } from '../replica/replica-options.ts';
+import type { CommitLog } from '../store/commit-log.ts';
+import { openDerivedState } from '../store/derived/open-derived-state.ts';
+import { openCommitLog } from '../store/open-commit-log.ts';
+import {
+  logDerivedEvent,
+  logPeerEvent,
+  logRegistrationEvent,
+  logReplicaEvent,
+  logRoles,
+} from './broker-logging.ts';
+import type { BrokerOptions } from './broker-options.ts';
+import { exitOnUncaught, exitWith } from './exit.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { onStopSignal } from './stop-signals.ts';
+import { VERSION } from './version.ts';
+
+const FSYNC_QUANTILE = 0.99;
+/** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
+const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
+
+/** Resolves when all listeners are open; the process then lives until it is told to stop. */
+export async function runBroker(options: BrokerOptions): Promise<void> {
+  exitOnUncaught();
+  const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
+  const clock = new NodeClock();
+  const addresses = { raft: options.raft, grpc: options.grpc, http: options.http };
+
+  const log = await openLog(options, clock);
+  logger.info({ event: 'log.opened', ...recoveredFields(log) }, 'Opened the commit log');
+  const transport = openTransport(options, log, addresses, clock, logger);
+  const replica = await startReplicaOf(options, log, transport, addresses, clock, logger);
+  logRoles(logger, replica);
+  const stack = await startServing(options, replica, transport, addresses, clock, logger);
+
+  onStopSignal(options.supervised, (why) => {
+    logger.info({ event: 'process.stopping', why }, 'Stopping');
+    stack.stop().then(() => process.exit(0), exitWith);
+  });
+  const fsyncP99Ms = log.diskStats.syncMsAt(FSYNC_QUANTILE);
+  const { nodeId } = options;
+  const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
+}
+
+interface Serving {
+  /** New requests are refused, polls end, what is in progress is answered; then all is closed. */
+  stop(): Promise<void>;
+}
+
+/** Everything above the replica: services, the gateway, and the three listeners. */
+async function startServing(
+  options: BrokerOptions,
+  replica: RunningReplica,
+  transport: GrpcPeerTransport,
+  addresses: NodeAddresses,
+  clock: NodeClock,
+  logger: Logger,
+): Promise<Serving> {
+  const { autoCreateTopics, nodeId } = options;
+  const broker = createBroker({ replica, clock, autoCreateTopics, storeHost: options.grpc });
+  const forwards = createGrpcForwardTransport();
+  const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
+  const gateway = createGateway({
+    replica,
+    clock,
+    broker,
+    transport: forwards,
+    ownAddresses: addresses,
+    memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
+  });
+  const raftServer = await listenForPeers(options.raft, transport, gateway);
+  const messaging = await startMessagingEndpoint({
+    gateway,
+    clock,
+    listenAddress: options.grpc,
+    advertisedAddress: options.grpc,
+    clusterName: options.clusterId,
+    nodeId,
+    logger,
+    autoCreateTopics,
+  });
+  let isStopping = false;
+  const http = await startHttpEndpoint({
+    listenAddress: options.http,
+    replica,
+    sources: {
+      counters: broker.counters,
+      messaging,
+      memory: () => process.memoryUsage(),
+      version: VERSION,
+    },
+    isDraining: () => isStopping,
+    logger,
+  });
+  const { nameServers } = options;
+  const onEvent = (event: RegistrationEvent): void => logRegistrationEvent(logger, event);
+  const registration = startRegistration({ replica, addresses, nameServers, clock, onEvent });
+  return {
+    stop: async () => {
+      isStopping = true;
+      await registration.close();
+      await messaging.close();
+      gateway.close();
+      await broker.close();
+      forwards.close();
+      raftServer.forceShutdown();
+      await replica.close();
+      await http.close();
+    },
+  };
+}
+
+function openLog(options: BrokerOptions, clock: NodeClock): Promise<CommitLog> {
+  const { clusterId, groupId, nodeId, segmentSizeBytes } = options;
+  return openCommitLog(new NodeDisk(), {
+    directory: options.directory,
+    identity: { clusterId, groupId, nodeId, segmentSizeBytes },
+    mintUuid: randomUUID,
+    clock,
+    onFatal: exitWith,
+  });
+}
+
+function recoveredFields(log: CommitLog): object {
+  const { entries, hardState, provenCommitIndex, bootCount, tornBytes } = log.recovered;
+  const { storeUuid } = log.identity;
+  const { term } = hardState;
+  return { storeUuid, bootCount, term, entryCount: entries.length, provenCommitIndex, tornBytes };
+}
+
+function openTransport(
+  options: BrokerOptions,
+  log: CommitLog,
+  addresses: NodeAddresses,
+  clock: NodeClock,
+  logger: Logger,
+): GrpcPeerTransport {
+  return createGrpcPeerTransport({
+    log,
+    members: options.members,
+    addresses,
+    clock,
+    random: systemRandom,
+    onEvent: (event) => logPeerEvent(logger, event),
+    onFatal: exitWith,
+  });
+}
+
+async function startReplicaOf(
+  options: BrokerOptions,
+  log: CommitLog,
+  transport: GrpcPeerTransport,
+  addresses: NodeAddresses,
+  clock: NodeClock,
+  logger: Logger,
+): Promise<RunningReplica> {
+  const state = await openDerivedState({
+    directory: options.directory,
+    disk: new NodeDisk(),
+    durableIndexMax: log.recovered.entries.at(-1)?.index ?? LogIndex(0),
+    onEvent: (event) => logDerivedEvent(logger, event),
+  });
+  const { clusterId, groupId, nodeId } = options;
+  return startReplica({
+    identity: { clusterId, groupId, nodeId },
+    members: options.members,
+    addresses,
+    log,
+    state,
+    transport,
+    clock,
+    random: systemRandom,
+    onFatal: exitWith,
+    onEvent: (event) => logReplicaEvent(logger, event),
+  });
+}
+
+const systemRandom = { nextU32: (): number => randomInt(2 ** 32) };
+
+/** The port for peers, forwarding and administration. */
+async function listenForPeers(
+  address: string,
+  transport: GrpcPeerTransport,
+  gateway: Gateway,
+): Promise<Server> {
+  const server = new Server({
+    ...PEER_SERVER_OPTIONS,
+    'grpc.max_receive_message_length': REQUEST_SIZE_BYTES_MAX,
+  });
+  const peers = transport.peerService();
+  server.addService(peers.definition, peers.implementation);
+  const calls = brokerService(gateway);
+  server.addService(calls.definition, calls.implementation);
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) return resolve();
+      const sentence = `Cannot listen on ${address} for peers: ${error.message}. Is another broker running?`;
+      reject(new FatalError('addressInUse', sentence, { cause: error }));
+    });
+  });
+  return server;
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env node
+/** The command line: the real terminal, clock, files and connections for src/cli. */
+import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { EXIT_CODE } from '../base/errors.ts';
+import { DEV_RECORD_FILE, parseDevRecord } from '../cli/dev-record.ts';
+import { type CliEnvironment, Interrupted, type Output } from '../cli/environment.ts';
+import { CLI_EXIT } from '../cli/exit-codes.ts';
+import { runCli } from '../cli/main.ts';
+import { createBrokerCallClient } from '../client/broker-call-client.ts';
+import { MqClient } from '../client/mq-client.ts';
+import { NameServerClient } from '../client/name-server-client.ts';
+import { type KnownNode, NodeDirectory } from '../client/node-directory.ts';
+import { NodeClock } from '../io/node/node-clock.ts';
+import { type DevWorld, runDev } from './dev/run-dev.ts';
+import { VERSION } from './version.ts';
+
+const DEFAULT_COLUMNS = 80;
+/** Below this, text is better cut by the terminal than broken into words. */
+const COLUMNS_MIN = 60;
+const clock = new NodeClock();
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  // The reader of a pipe may leave early (`| head`): that is its right, and our end.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(CLI_EXIT.ok);
+  });
+  return {
+    write: (text) => void stream.write(text),
+    isTty: stream.isTTY === true,
+    get columns() {
+      // A terminal may not know its size and say 0.
+      return stream.columns > 0 ? Math.max(stream.columns, COLUMNS_MIN) : DEFAULT_COLUMNS;
+    },
+  };
+}
+
+function openClient(
+  nameServers: readonly string[],
+  endpoints: readonly KnownNode[],
+  timeoutMs: number,
+) {
+  const servers = nameServers.map((address) => new NameServerClient(address));
+  const directory = new NodeDirectory({ nameServers: servers, endpoints, clock });
+  return new MqClient({ directory, connect: createBrokerCallClient, clock, timeoutMs });
+}
+
+/** The shape of RocketMQ 5 ids: version byte and 16 random bytes, in upper-case hex. */
+function newId(): string {
+  return `01${randomBytes(16).toString('hex').toUpperCase()}`;
+}
+
+async function ask(question: string): Promise<boolean | null> {
+  if (!process.stdin.isTTY) return null;
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await lines.question(`${question} Type yes: `);
+  lines.close();
+  return answer.trim() === 'yes';
+}
+
+function onEnter(listener: () => void): (() => void) | null {
+  const { stdin } = process;
+  if (!stdin.isTTY) return null;
+  stdin.on('data', listener);
+  return () => {
+    stdin.off('data', listener);
+    stdin.pause();
+  };
+}
+
+function environmentOf(first: AbortController, second: AbortController): CliEnvironment {
+  const version = { mqRaft: VERSION, node: process.version };
+  const [stdout, stderr] = [outputOf(process.stdout), outputOf(process.stderr)];
+  const common = { stdout, stderr, clock, version, variables: process.env };
+  const world: DevWorld = {
+    ...common,
+    workingDirectory: process.cwd(),
+    interrupted: first.signal,
+    interruptedAgain: second.signal,
+    openClient: (nodes) => openClient([], nodes, DEV_TIMEOUT_MS),
+    ask,
+    onEnter,
+  };
+  return {
+    ...common,
+    interrupted: first.signal,
+    clientId: `mq-raft-cli@${hostname()}@${process.pid}`,
+    newId,
+    openClient: ({ kind, addresses }, timeoutMs) => {
+      if (kind === 'nameServers') return openClient(addresses, [], timeoutMs);
+      const nodes = addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
+      return openClient([], nodes, timeoutMs);
+    },
+    devRecord: () => {
+      const path = join('.mq-raft', DEV_RECORD_FILE);
+      return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;
+    },
+    runDev: (options) => runDev(options, world),
+  };
+}
+
+const DEV_TIMEOUT_MS = 5_000;
+
+async function main(): Promise<void> {
+  const [first, second] = [new AbortController(), new AbortController()];
+  // One listener for each call under way, which `send --in-flight` bounds.
+  setMaxListeners(0, first.signal, second.signal);
+  const onSignal = (): void => {
+    if (!first.signal.aborted) first.abort(new Interrupted());
+    else if (!second.signal.aborted) second.abort();
+    else process.exit(CLI_EXIT.interrupted);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  process.exitCode = await runCli(process.argv.slice(2), environmentOf(first, second));
+  // Output to a pipe is written asynchronously: wait for it, then end whatever still listens.
+  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  process.exit();
+}
+
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
+}
+
+main().catch((error: unknown) => {
+  const text = error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`mq-raft stopped because of a bug of its own: ${text}\n`);
+  process.exit(EXIT_CODE.invariantBroken);
+});

@@ -1,0 +1,213 @@
+/**
+ * The broker of one replica: the services behind the verbs, and what wakes them. Serves only while the
+ * replica leads; whoever asks at another time gets LeadershipLost and belongs to the gateway.
+ *
+ * Invariant: nothing of one leadership reaches into the next. Claims, lanes and locks empty themselves
+ * as their proposals end; what remains is reset here.
+ */
+import { unreachable } from '../base/assert.ts';
+import { FatalError } from '../base/errors.ts';
+import type { Clock } from '../io/clock.ts';
+import { parseHostAddress } from '../protocol/host-address.ts';
+import type { Leadership, Replica } from '../replica/replica.ts';
+import type { CommittedEntry, RecordResult } from '../store/derived/derived-state.ts';
+import { Background } from './background.ts';
+import { type BrokerCounters, newBrokerCounters } from './counters.ts';
+import { LeaderTime } from './leader-time.ts';
+import { LeadershipLost } from './leadership-lost.ts';
+import { NAME_LIMITS } from './limits.ts';
+import { MessageLocks } from './message-locks.ts';
+import { Proposer } from './proposer.ts';
+import { QueueAppender } from './queue-appender.ts';
+import { AckMessage } from './services/ack-message.ts';
+import { ChangeInvisible } from './services/change-invisible.ts';
+import { ClientTable } from './services/clients.ts';
+import { deadLetter } from './services/dead-letter.ts';
+import { DeadLetterer } from './services/dead-letterer.ts';
+import { Groups } from './services/groups.ts';
+import { LeaseKeeper } from './services/lease-keeper.ts';
+import { Metadata } from './services/metadata.ts';
+import { nodeReport } from './services/node-report.ts';
+import { ReceiveMessage } from './services/receive-message.ts';
+import { SendMessage } from './services/send-message.ts';
+import { Topics } from './services/topics.ts';
+import { BrokerError, type BrokerRequest, type BrokerResponse } from './verbs.ts';
+
+export interface BrokerOptions {
+  readonly replica: Replica;
+  readonly clock: Clock;
+  readonly autoCreateTopics: boolean;
+  /** `ip:port` that the messages stored here carry. */
+  readonly storeHost: string;
+}
+
+/** How a call is served on this node. */
+export interface ServeContext {
+  /** What is left of the caller's time. */
+  readonly remainingMs: number;
+  /** Aborted when nobody will read the answer. May be made on first use. */
+  readonly signal: AbortSignal;
+  /** An earlier try ended without an answer: its effect may be there already. */
+  readonly isRetry: boolean;
+}
+
+export interface Broker {
+  /**
+   * @throws LeadershipLost when this node does not lead, or ceased to while it worked
+   * @throws BrokerError for everything the caller can understand
+   * @throws CorruptionError when a record could not be read
+   */
+  serve(request: BrokerRequest, context: ServeContext): Promise<BrokerResponse>;
+  readonly counters: BrokerCounters;
+  /** Long polls that wait here. */
+  readonly pollCount: number;
+  /** Ends timers and polls; what is being proposed ends with the replica. Idempotent. */
+  close(): void;
+}
+
+/** @throws FatalError when `storeHost` cannot be stored */
+export function createBroker(options: BrokerOptions): Broker {
+  if (parseHostAddress(options.storeHost) === null) {
+    throw new FatalError(
+      'badConfiguration',
+      `The store host "${options.storeHost}" is not an IP address with a port, such as 10.0.0.9:8081`,
+    );
+  }
+  return new LocalBroker(options);
+}
+
+class LocalBroker implements Broker {
+  readonly counters = newBrokerCounters();
+  readonly #replica: Replica;
+  readonly #clients: ClientTable;
+  readonly #send: SendMessage;
+  readonly #receive: ReceiveMessage;
+  readonly #ack: AckMessage;
+  readonly #changeInvisible: ChangeInvisible;
+  readonly #deadLetterer: DeadLetterer;
+  readonly #keeper: LeaseKeeper;
+  readonly #topics: Topics;
+  readonly #groups: Groups;
+  readonly #wake = (group: string, topic: string) => this.#receive.wake(group, topic);
+  #closed = false;
+
+  constructor({ replica, clock, autoCreateTopics, storeHost }: BrokerOptions) {
+    this.#replica = replica;
+    const { state } = replica;
+    const time = new LeaderTime(clock);
+    const proposer = new Proposer(replica);
+    const appender = new QueueAppender(state, proposer, time);
+    const metadata = new Metadata({ state, proposer, time, autoCreateTopics });
+    const shared = {
+      ...{ replica, state, clock, time, proposer, appender, metadata, storeHost },
+      locks: new MessageLocks(),
+      clients: new ClientTable(clock),
+      background: new Background(),
+      counters: this.counters,
+      wake: this.#wake,
+    };
+    this.#clients = shared.clients;
+    this.#send = new SendMessage(shared);
+    this.#deadLetterer = new DeadLetterer(shared);
+    this.#receive = new ReceiveMessage({ ...shared, deadLetterer: this.#deadLetterer });
+    this.#ack = new AckMessage(shared);
+    this.#changeInvisible = new ChangeInvisible(shared);
+    this.#keeper = new LeaseKeeper({ ...shared, deadLetterer: this.#deadLetterer });
+    this.#topics = new Topics(shared);
+    this.#groups = new Groups(shared);
+    replica.onLeadership((leadership) => this.#onLeadership(leadership));
+    replica.onApplied((entry, results) => this.#onApplied(entry, results));
+    this.#onLeadership(replica.leadership());
+  }
+
+  get pollCount(): number {
+    return this.#receive.pollCount;
+  }
+
+  async serve(request: BrokerRequest, context: ServeContext): Promise<BrokerResponse> {
+    if (request.kind === 'status') {
+      return { kind: 'status', status: nodeReport(this.#replica) };
+    }
+    if (this.#closed || this.#replica.leadership() === null) throw new LeadershipLost();
+    switch (request.kind) {
+      case 'send':
+        return { kind: 'sent', receipts: await this.#send.send(request) };
+      case 'receive':
+        return { kind: 'received', messages: await this.#receive.receive(request, context) };
+      case 'ack':
+        return { kind: 'acked', outcomes: await this.#ack.acknowledge(request) };
+      case 'changeInvisible': {
+        const handle = await this.#changeInvisible.change(request, context.isRetry);
+        return { kind: 'invisibleChanged', handle };
+      }
+      case 'deadLetter': {
+        const { state } = this.#replica;
+        const wake = this.#wake;
+        await deadLetter(request, { state, deadLetterer: this.#deadLetterer, wake });
+        return { kind: 'deadLettered' };
+      }
+      case 'topicPut':
+        return {
+          kind: 'topicPut',
+          created: await this.#topics.put(request.topic, request.queueCount),
+        };
+      case 'topicDelete':
+        return { kind: 'topicDeleted', existed: await this.#topics.delete(request.topic) };
+      case 'topicDescribe':
+        return { kind: 'topic', topic: this.#topics.describe(request.topic) };
+      case 'topicList':
+        return { kind: 'topicList', topics: this.#topics.list() };
+      case 'groupPut':
+        return {
+          kind: 'groupPut',
+          created: await this.#groups.put(request.group, request.maxAttempts),
+        };
+      case 'groupDescribe':
+        return { kind: 'group', group: this.#groups.describe(request.group) };
+      case 'clientSeen':
+        this.#clients.seen(checkedClientId(request.clientId));
+        return { kind: 'noted' };
+      case 'clientGone':
+        this.#clients.gone(checkedClientId(request.clientId));
+        this.#keeper.release(request.clientId);
+        return { kind: 'noted' };
+      default:
+        return unreachable(request);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#keeper.stop();
+    this.#receive.failAll(new LeadershipLost());
+  }
+
+  #onLeadership(leadership: Leadership | null): void {
+    if (this.#closed) return;
+    this.#clients.reset();
+    if (leadership !== null) {
+      this.#keeper.start();
+      return;
+    }
+    this.#keeper.stop();
+    // The gateway takes them to the next leader.
+    this.#receive.failAll(new LeadershipLost());
+  }
+
+  #onApplied(_entry: CommittedEntry, results: readonly RecordResult[]): void {
+    const topics = new Set<string>();
+    for (const result of results) {
+      if (result.kind === 'messageStored') topics.add(result.topic);
+    }
+    for (const topic of topics) this.#receive.wakeTopic(topic);
+  }
+}
+
+function checkedClientId(clientId: string): string {
+  if (clientId !== '' && clientId.length <= NAME_LIMITS.clientIdLengthMax) return clientId;
+  throw new BrokerError(
+    'badRequest',
+    `A client id has ${clientId.length} characters, from 1 to ${NAME_LIMITS.clientIdLengthMax} are allowed.`,
+  );
+}

@@ -1,0 +1,272 @@
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import type { ReplicaStatus } from '../../replica/replica.ts';
+import { newBrokerCounters } from '../counters.ts';
+import { type HttpEndpoint, startHttpEndpoint } from './endpoint.ts';
+import type { NodeView } from './node-view.ts';
+
+const HEALTHY: ReplicaStatus = {
+  nodeId: NodeId('n1'),
+  clusterId: 'dev',
+  groupId: 'g"1',
+  storeUuid: 'u',
+  role: 'leader',
+  term: Term(7),
+  leader: NodeId('n1'),
+  lastIndex: LogIndex(120),
+  durableIndex: LogIndex(119),
+  commitIndex: LogIndex(118),
+  appliedIndex: LogIndex(117),
+  peers: [
+    { nodeId: NodeId('n2'), connected: true, addresses: null, matchIndex: null, lagBytes: 64 },
+    { nodeId: NodeId('n3'), connected: false, addresses: null, matchIndex: null, lagBytes: null },
+  ],
+};
+
+/** A replica that is as a test says. */
+class ScriptedNode implements NodeView {
+  current = HEALTHY;
+  oldestPendingMs = 0;
+  isDraining = false;
+  #listener: (status: ReplicaStatus) => void = () => undefined;
+
+  readonly log = {
+    diskStats: {
+      syncCount: 40,
+      writtenBytes: 4_096,
+      syncSecondsSum: 0.5,
+      oldestPendingMs: () => this.oldestPendingMs,
+      syncMsAt: () => null,
+      syncSecondsBuckets: () => [[0.001, 30] as const, [0.01, 40] as const],
+    },
+  };
+
+  status(): ReplicaStatus {
+    return this.current;
+  }
+
+  onRoleChange(listener: (status: ReplicaStatus) => void): void {
+    this.#listener = listener;
+  }
+
+  lead(leader: string | null): void {
+    this.current = { ...this.current, leader: leader === null ? null : NodeId(leader) };
+    this.#listener(this.current);
+  }
+}
+
+interface TestBed {
+  readonly node: ScriptedNode;
+  readonly endpoint: HttpEndpoint;
+  readonly counters: ReturnType<typeof newBrokerCounters>;
+  get(path: string, method?: string): Promise<Response>;
+  start(listenAddress: string): Promise<HttpEndpoint>;
+}
+
+async function setUp(t: TestContext): Promise<TestBed> {
+  const node = new ScriptedNode();
+  const counters = newBrokerCounters();
+  const start = async (listenAddress: string) => {
+    const endpoint = await startHttpEndpoint({
+      listenAddress,
+      replica: node,
+      isDraining: () => node.isDraining,
+      sources: {
+        counters,
+        messaging: {
+          counts: {
+            rejectedByCode: new Map([[40402, 3]]),
+            backgroundFailures: 1,
+            unexpectedErrors: 0,
+          },
+          clients: () => ({ clientCount: 2, streamCount: 4 }),
+        },
+        memory: () => ({ rss: 100, heapUsed: 50, external: 25 }),
+        version: '0.1.0',
+      },
+    });
+    t.after(() => endpoint.close());
+    return endpoint;
+  };
+  const endpoint = await start('127.0.0.1:0');
+  const get = (path: string, method = 'GET') =>
+    fetch(`http://${endpoint.address}${path}`, { method });
+  return { node, endpoint, counters, get, start };
+}
+
+test('a healthy node is live and ready', async (t) => {
+  const { get } = await setUp(t);
+  for (const path of ['/livez', '/readyz']) {
+    const response = await get(path);
+    deepEqual([response.status, await response.text()], [200, 'ok\n']);
+  }
+});
+
+const TROUBLES: readonly {
+  readonly what: string;
+  readonly cause: (node: ScriptedNode) => void;
+  readonly live: number;
+  readonly reason: RegExp;
+}[] = [
+  { what: 'no leader', cause: (node) => node.lead(null), live: 200, reason: /leader: no leader/ },
+  {
+    what: 'a long way to apply',
+    cause: (node) => {
+      node.current = { ...HEALTHY, commitIndex: LogIndex(9_117) };
+    },
+    live: 200,
+    reason: /applied: 9000 committed entries/,
+  },
+  {
+    what: 'a slow disk',
+    cause: (node) => {
+      node.oldestPendingMs = 6_000;
+    },
+    live: 200,
+    reason: /disk: .* 6000 ms/,
+  },
+  {
+    what: 'a stuck disk',
+    cause: (node) => {
+      node.oldestPendingMs = 31_000;
+    },
+    live: 503,
+    reason: /disk: .* 31000 ms/,
+  },
+  {
+    what: 'a stop in progress',
+    cause: (node) => {
+      node.isDraining = true;
+    },
+    live: 200,
+    reason: /serving: the node is stopping/,
+  },
+];
+for (const { what, cause, live, reason } of TROUBLES) {
+  test(`a node with ${what} is not ready, says why, and is live: ${live === 200}`, async (t) => {
+    const { node, get } = await setUp(t);
+    cause(node);
+    const ready = await get('/readyz');
+    equal(ready.status, 503);
+    match(await ready.text(), reason);
+    equal((await get('/livez')).status, live);
+  });
+}
+
+test('readyz tells every check when asked to', async (t) => {
+  const { get } = await setUp(t);
+  const text = await (await get('/readyz?verbose')).text();
+  deepEqual(
+    text.split('\n').map((line) => line.split(':')[0]),
+    ['[+] leader', '[+] applied', '[+] disk', '[+] serving', 'ok', ''],
+  );
+});
+
+/** Sample lines of the page by name and labels. */
+async function samples(get: TestBed['get']): Promise<ReadonlyMap<string, string>> {
+  const response = await get('/metrics');
+  equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
+  const text = await response.text();
+  ok(text.endsWith('\n'));
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => [
+      line.slice(0, line.lastIndexOf(' ')),
+      line.slice(line.lastIndexOf(' ') + 1),
+    ]),
+  );
+}
+
+test('metrics show raft, disk, messages and process', async (t) => {
+  const { counters, get } = await setUp(t);
+  counters.sent = 20;
+  counters.sentDuplicates = 2;
+  counters.rejected.busy = 5;
+  const seen = await samples(get);
+  const expected = {
+    mqraft_raft_term: '7',
+    'mqraft_raft_role{role="leader"}': '1',
+    'mqraft_raft_role{role="follower"}': '0',
+    mqraft_raft_last_index: '120',
+    mqraft_raft_durable_index: '119',
+    mqraft_raft_commit_index: '118',
+    mqraft_raft_applied_index: '117',
+    mqraft_raft_connected_peers: '1',
+    'mqraft_raft_peer_lag_bytes{peer="n2"}': '64',
+    'mqraft_fsync_duration_seconds_bucket{le="0.001"}': '30',
+    'mqraft_fsync_duration_seconds_bucket{le="+Inf"}': '40',
+    mqraft_fsync_duration_seconds_sum: '0.5',
+    mqraft_fsyncs_total: '40',
+    mqraft_acknowledged_messages_total: '20',
+    mqraft_duplicate_messages_total: '2',
+    mqraft_fsyncs_per_acknowledged_message: '2',
+    'mqraft_rejected_total{reason="busy"}': '5',
+    'mqraft_grpc_rejected_total{code="40402"}': '3',
+    mqraft_grpc_telemetry_streams: '4',
+    mqraft_process_resident_memory_bytes: '100',
+    'mqraft_build_info{version="0.1.0",cluster="dev",group="g\\"1",node="n1"}': '1',
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    deepEqual([name, seen.get(name)], [name, value]);
+  }
+  ok(Number(seen.get('mqraft_event_loop_delay_seconds{quantile="0.99"}')) >= 0);
+});
+
+test('a change of leader is counted; losing and finding the same one is not', async (t) => {
+  const { node, get } = await setUp(t);
+  const changes = async () => (await samples(get)).get('mqraft_raft_leader_changes_total');
+  node.lead(null);
+  node.lead('n1');
+  equal(await changes(), '0');
+  node.lead('n2');
+  node.lead(null);
+  node.lead('n3');
+  equal(await changes(), '2');
+});
+
+test('other paths are 404, other methods 405, HEAD has no body', async (t) => {
+  const { get } = await setUp(t);
+  equal((await get('/')).status, 404);
+  equal((await get('/metrics/x')).status, 404);
+  const post = await get('/livez', 'POST');
+  deepEqual([post.status, post.headers.get('allow')], [405, 'GET, HEAD']);
+  const head = await get('/livez', 'HEAD');
+  deepEqual([head.status, await head.text()], [200, '']);
+});
+
+const GARBAGE = [
+  'complete nonsense\r\n\r\n',
+  '\u0000\u0001\u0002',
+  'GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET // HTTP/1.1\r\nhost: x\r\n\r\n',
+  `GET /livez HTTP/1.1\r\nhost: x\r\nbig: ${'x'.repeat(20_000)}\r\n\r\n`,
+  'POST /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\nabc',
+];
+for (const [i, bytes] of GARBAGE.entries()) {
+  test(`garbage ${i} on the port does no harm`, async (t) => {
+    const { endpoint, get } = await setUp(t);
+    const [host = '', port = ''] = endpoint.address.split(':');
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), host, () => socket.end(bytes));
+      socket.on('error', () => resolve());
+      socket.on('close', () => resolve());
+      socket.resume();
+    });
+    equal((await get('/livez')).status, 200);
+  });
+}
+
+test('a taken port is refused by name', async (t) => {
+  const { endpoint, start } = await setUp(t);
+  await rejects(start(endpoint.address), { reason: 'addressInUse' });
+  await rejects(start('nowhere'), { reason: 'badConfiguration' });
+});
+
+test('closing twice closes once, and open connections do not hold it up', async (t) => {
+  const { endpoint, get } = await setUp(t);
+  await (await get('/livez')).text();
+  await Promise.all([endpoint.close(), endpoint.close()]);
+  await rejects(get('/livez'));
+});

@@ -1,0 +1,59 @@
+/**
+ * Two questions of those who run a node. Live: would a restart help? A node without quorum is
+ * live, or an orchestrator would kill the healthy minority. Ready: shall clients come here?
+ */
+
+import { LIVE_DISK_STALL_MS_MAX, READY_APPLY_LAG_MAX, READY_DISK_STALL_MS_MAX } from './limits.ts';
+import type { NodeView } from './node-view.ts';
+
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What was seen, with the number. */
+  readonly detail: string;
+}
+
+/** That there is an answer at all shows that the event loop turns. */
+export function liveChecks(replica: NodeView): readonly Check[] {
+  return [diskCheck(replica, LIVE_DISK_STALL_MS_MAX)];
+}
+
+export function readyChecks(replica: NodeView, isDraining: boolean): readonly Check[] {
+  const { leader, commitIndex, appliedIndex } = replica.status();
+  const applyLag = Math.max(0, commitIndex - appliedIndex);
+  return [
+    {
+      name: 'leader',
+      ok: leader !== null,
+      detail: leader === null ? 'no leader is known' : `the leader is ${leader}`,
+    },
+    {
+      name: 'applied',
+      ok: applyLag <= READY_APPLY_LAG_MAX,
+      detail: `${applyLag} committed entries are not applied, at most ${READY_APPLY_LAG_MAX} are fine`,
+    },
+    diskCheck(replica, READY_DISK_STALL_MS_MAX),
+    {
+      name: 'serving',
+      ok: !isDraining,
+      detail: isDraining ? 'the node is stopping' : 'in service',
+    },
+  ];
+}
+
+function diskCheck(replica: NodeView, stallMsMax: number): Check {
+  const oldestMs = Math.round(replica.log.diskStats.oldestPendingMs());
+  return {
+    name: 'disk',
+    ok: oldestMs <= stallMsMax,
+    detail: `the oldest unfinished write is ${oldestMs} ms old, at most ${stallMsMax} ms are fine`,
+  };
+}
+
+/** One line per failed check, or per check. */
+export function healthText(checks: readonly Check[], verbose: boolean): string {
+  const failed = checks.filter(({ ok }) => !ok);
+  const shown = verbose ? checks : failed;
+  const lines = shown.map(({ name, ok, detail }) => `[${ok ? '+' : '-'}] ${name}: ${detail}`);
+  return `${[...lines, failed.length === 0 ? 'ok' : 'failed'].join('\n')}\n`;
+}

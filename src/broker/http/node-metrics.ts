@@ -1,0 +1,171 @@
+/**
+ * The metrics page of one node: what the operator needs to see that promises hold and where time
+ * goes. Labels have few values, always: no topic, no client. Read at each scrape; only the count of
+ * leader changes is kept here, since nobody else keeps it.
+ */
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Role } from '../../raft/effects.ts';
+import type { ReplicaStatus } from '../../replica/replica.ts';
+import type { BrokerCounters } from '../counters.ts';
+import type { EndpointCounts } from '../grpc/counters.ts';
+import { EVENT_LOOP_RESOLUTION_MS } from './limits.ts';
+import { MetricsText, type Sample } from './metrics-text.ts';
+import type { NodeView } from './node-view.ts';
+
+export interface MessagingMetrics {
+  readonly counts: EndpointCounts;
+  clients(): { readonly clientCount: number; readonly streamCount: number };
+}
+
+export interface MetricsSources {
+  readonly counters: BrokerCounters;
+  /** The gRPC endpoint. */
+  readonly messaging: MessagingMetrics;
+  /** Of the process, in bytes. */
+  memory(): { readonly rss: number; readonly heapUsed: number; readonly external: number };
+  /** Version of the build, e.g. of package.json. */
+  readonly version: string;
+}
+
+const ROLES: readonly Role[] = ['follower', 'preCandidate', 'candidate', 'leader'];
+const NANOS_PER_SECOND = 1e9;
+
+export class NodeMetrics {
+  readonly #replica: NodeView;
+  readonly #sources: MetricsSources;
+  readonly #eventLoopDelay: IntervalHistogram;
+  #lastLeader: string | null;
+  #leaderChanges = 0;
+
+  constructor(replica: NodeView, sources: MetricsSources) {
+    this.#replica = replica;
+    this.#sources = sources;
+    this.#eventLoopDelay = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
+    this.#eventLoopDelay.enable();
+    this.#lastLeader = replica.status().leader;
+    replica.onRoleChange((status) => this.#noteLeader(status));
+  }
+
+  render(): string {
+    const text = new MetricsText();
+    const status = this.#replica.status();
+    this.#writeRaft(text, status);
+    this.#writeDisk(text);
+    this.#writeMessages(text);
+    this.#writeProcess(text, status);
+    return text.toString();
+  }
+
+  close(): void {
+    this.#eventLoopDelay.disable();
+  }
+
+  /** Losing a leader and finding the same again is no change. */
+  #noteLeader({ leader }: ReplicaStatus): void {
+    if (leader === null || leader === this.#lastLeader) return;
+    if (this.#lastLeader !== null) this.#leaderChanges++;
+    this.#lastLeader = leader;
+  }
+
+  #writeRaft(text: MetricsText, status: ReplicaStatus): void {
+    const roles = ROLES.map((role) => ({ labels: { role }, value: status.role === role ? 1 : 0 }));
+    text.gauge('mqraft_raft_term', 'Current term.', status.term);
+    text.gauge('mqraft_raft_role', 'One for the role that this node has.', roles);
+    text.gauge('mqraft_raft_has_leader', 'Whether a leader is known.', status.leader ? 1 : 0);
+    text.gauge('mqraft_raft_last_index', 'Index of the last entry of the log.', status.lastIndex);
+    text.gauge('mqraft_raft_durable_index', 'Last entry synced here.', status.durableIndex);
+    text.gauge('mqraft_raft_commit_index', 'Last entry known as committed.', status.commitIndex);
+    text.gauge('mqraft_raft_applied_index', 'Last entry applied here.', status.appliedIndex);
+    text.counter(
+      'mqraft_raft_leader_changes_total',
+      'Leaders after the first.',
+      this.#leaderChanges,
+    );
+    const connected = status.peers.filter((peer) => peer.connected).length;
+    text.gauge('mqraft_raft_peers', 'Other nodes of the group.', status.peers.length);
+    text.gauge('mqraft_raft_connected_peers', 'Other nodes with a connection.', connected);
+    const lags: Sample[] = status.peers.flatMap(({ nodeId, lagBytes }) =>
+      lagBytes === null ? [] : [{ labels: { peer: nodeId }, value: lagBytes }],
+    );
+    text.gauge('mqraft_raft_peer_lag_bytes', 'At the leader: log that a peer lacks.', lags);
+  }
+
+  #writeDisk(text: MetricsText): void {
+    const { diskStats } = this.#replica.log;
+    text.histogram('mqraft_fsync_duration_seconds', 'Time of each sync of the log.', {
+      buckets: diskStats.syncSecondsBuckets(),
+      count: diskStats.syncCount,
+      sum: diskStats.syncSecondsSum,
+    });
+    text.counter('mqraft_fsyncs_total', 'Syncs of the log.', diskStats.syncCount);
+    text.counter('mqraft_written_bytes_total', 'Bytes written to the log.', diskStats.writtenBytes);
+    text.gauge(
+      'mqraft_oldest_pending_write_seconds',
+      'Age of the oldest unfinished write.',
+      diskStats.oldestPendingMs() / 1_000,
+    );
+  }
+
+  #writeMessages(text: MetricsText): void {
+    const { counters, messaging } = this.#sources;
+    const { syncCount } = this.#replica.log.diskStats;
+    const perMessage = counters.sent === 0 ? Number.NaN : syncCount / counters.sent;
+    text.counter(
+      'mqraft_acknowledged_messages_total',
+      'Messages stored and acknowledged by this node as leader.',
+      counters.sent,
+    );
+    text.counter(
+      'mqraft_duplicate_messages_total',
+      'Sends of messages that were stored before; answered with the first outcome.',
+      counters.sentDuplicates,
+    );
+    text.gauge(
+      'mqraft_fsyncs_per_acknowledged_message',
+      'Syncs of the log by messages stored, since the start.',
+      perMessage,
+    );
+    const { received, redelivered, acknowledged, deadLettered, forwarded } = counters;
+    text.counter('mqraft_received_messages_total', 'Deliveries to consumers.', received);
+    text.counter('mqraft_redelivered_messages_total', 'Deliveries after the first.', redelivered);
+    text.counter('mqraft_consumed_messages_total', 'Acknowledged deliveries.', acknowledged);
+    text.counter('mqraft_dead_letters_total', 'Messages given up by a group.', deadLettered);
+    text.counter('mqraft_forwarded_calls_total', 'Calls passed on to the leader.', forwarded);
+    text.counter('mqraft_rejected_total', 'Calls that failed, by reason.', rejections(counters));
+    const { clientCount, streamCount } = messaging.clients();
+    text.gauge('mqraft_grpc_clients', 'Clients heard of lately.', clientCount);
+    text.gauge('mqraft_grpc_telemetry_streams', 'Open telemetry streams.', streamCount);
+    text.counter(
+      'mqraft_grpc_rejected_total',
+      'Requests of RocketMQ 5 clients not answered OK, by status code.',
+      [...messaging.counts.rejectedByCode].map(([code, value]) => ({
+        labels: { code: String(code) },
+        value,
+      })),
+    );
+    const { backgroundFailures, unexpectedErrors } = messaging.counts;
+    text.counter('mqraft_grpc_lost_notices_total', 'Client notices lost.', backgroundFailures);
+    text.counter('mqraft_grpc_unexpected_errors_total', 'Bugs met.', unexpectedErrors);
+  }
+
+  #writeProcess(text: MetricsText, status: ReplicaStatus): void {
+    const { version } = this.#sources;
+    const { clusterId, groupId, nodeId } = status;
+    const { rss, heapUsed, external } = this.#sources.memory();
+    text.gauge('mqraft_process_resident_memory_bytes', 'Resident memory.', rss);
+    text.gauge('mqraft_process_heap_used_bytes', 'JavaScript heap in use.', heapUsed);
+    text.gauge('mqraft_process_external_memory_bytes', 'Memory of buffers.', external);
+    const delays = [0.5, 0.99].map((quantile) => ({
+      labels: { quantile: String(quantile) },
+      value: this.#eventLoopDelay.percentile(quantile * 100) / NANOS_PER_SECOND,
+    }));
+    text.gauge('mqraft_event_loop_delay_seconds', 'Since the last scrape.', delays);
+    this.#eventLoopDelay.reset();
+    const labels = { version, cluster: clusterId, group: groupId, node: nodeId };
+    text.gauge('mqraft_build_info', 'Always 1.', [{ labels, value: 1 }]);
+  }
+}
+
+function rejections({ rejected }: BrokerCounters): Sample[] {
+  return Object.entries(rejected).map(([reason, value]) => ({ labels: { reason }, value }));
+}

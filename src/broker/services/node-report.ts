@@ -1,0 +1,28 @@
+/** How this node sees itself and its group; needs no leader. */
+import type { Replica } from '../../replica/replica.ts';
+import type { NodeReport } from '../verbs.ts';
+
+export function nodeReport(replica: Replica): NodeReport {
+  const { peers, ...own } = replica.status();
+  const { diskStats } = replica.log;
+  return {
+    ...own,
+    serving: replica.leadership() !== null,
+    peers: peers.map(({ nodeId, connected, addresses, matchIndex, lagBytes }) => ({
+      nodeId,
+      connected,
+      raftAddress: addresses?.raft ?? null,
+      grpcAddress: addresses?.grpc ?? null,
+      httpAddress: addresses?.http ?? null,
+      matchIndex,
+      lagBytes,
+    })),
+    disk: {
+      syncCount: diskStats.syncCount,
+      writtenBytes: diskStats.writtenBytes,
+      oldestPendingMs: diskStats.oldestPendingMs(),
+      syncMsP50: diskStats.syncMsAt(0.5),
+      syncMsP99: diskStats.syncMsAt(0.99),
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * How trouble reaches the user: what happened, why (with the numbers that were seen), what to do.
+ * Every error of the client is turned into one here; what is not known here is a bug of ours.
+ */
+import { NoNodesKnown } from '../client/node-directory.ts';
+import { BrokerError, type BrokerErrorCode } from '../protocol/verbs.ts';
+import { CLI_EXIT, type CliExit } from './exit-codes.ts';
+
+export interface Trouble {
+  readonly exit: CliExit;
+  readonly what: string;
+  /** null: `what` says it all. */
+  readonly why: string | null;
+  readonly todo: string | null;
+}
+
+export class CliError extends Error implements Trouble {
+  override readonly name = 'CliError';
+  readonly exit: CliExit;
+  readonly what: string;
+  readonly why: string | null;
+  readonly todo: string | null;
+
+  constructor(trouble: Trouble, options?: ErrorOptions) {
+    super(trouble.what, options);
+    this.exit = trouble.exit;
+    this.what = trouble.what;
+    this.why = trouble.why;
+    this.todo = trouble.todo;
+  }
+}
+
+export function usageError(what: string, todo: string | null = null): CliError {
+  return new CliError({ exit: CLI_EXIT.usage, what, why: null, todo });
+}
+
+/** What the user was doing, for the sentence. */
+export interface Doing {
+  /** `send orders`: the command as it was typed. */
+  readonly what: string;
+  readonly isWrite: boolean;
+  readonly topic?: string;
+}
+
+/** @returns null when the error is none of the expected ones. */
+export function troubleOf(error: unknown, doing: Doing): Trouble | null {
+  if (error instanceof CliError) return error;
+  if (error instanceof NoNodesKnown) {
+    return {
+      exit: CLI_EXIT.unknown,
+      what: `${doing.what}: no node was found`,
+      why: error.message,
+      todo: 'start a cluster with `mq-raft dev`, or name one with --namesrv or --endpoints',
+    };
+  }
+  if (error instanceof BrokerError) return brokerTrouble(error, doing);
+  return null;
+}
+
+const EXIT_OF: Readonly<Partial<Record<BrokerErrorCode, CliExit>>> = {
+  topicNotFound: CLI_EXIT.notFound,
+  groupNotFound: CLI_EXIT.notFound,
+  forbidden: CLI_EXIT.refused,
+  busy: CLI_EXIT.refused,
+  typeNotAccepted: CLI_EXIT.refused,
+  unsupported: CLI_EXIT.refused,
+  timeout: CLI_EXIT.unknown,
+  internal: CLI_EXIT.failure,
+};
+
+function brokerTrouble(error: BrokerError, doing: Doing): Trouble {
+  const { code, message } = error;
+  // The rest are values that the broker does not take: the same as a wrong argument.
+  const exit = EXIT_OF[code] ?? CLI_EXIT.usage;
+  if (code === 'topicNotFound' && doing.topic !== undefined) {
+    return {
+      exit,
+      what: `Topic ${doing.topic} does not exist`,
+      why: null,
+      todo: `mq-raft topic create ${doing.topic}`,
+    };
+  }
+  if (code === 'timeout') {
+    const outcome = doing.isWrite ? 'outcome unknown, no answer in time' : 'no answer in time';
+    return {
+      exit,
+      what: `${doing.what}: ${outcome}`,
+      why: message,
+      todo: 'look at `mq-raft status`',
+    };
+  }
+  if (code === 'busy') {
+    const todo = 'nothing was stored; try again, and look at `mq-raft status`';
+    return { exit, what: `${doing.what}: refused for now`, why: message, todo };
+  }
+  return { exit, what: `${doing.what}: the broker said no`, why: message, todo: null };
+}
+
+export function troubleText({ what, why, todo }: Trouble): string {
+  const lines = [`error: ${what}`];
+  if (why !== null) lines.push(`  why:   ${why}`);
+  if (todo !== null) lines.push(`  to do: ${todo}`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,93 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { aNodeReport } from '../../client/memory-cluster.ts';
+import type { BrokerRequest } from '../../protocol/verbs.ts';
+import { answered, MemoryTerminal, reportOf } from '../memory-environment.ts';
+
+test('status shows every node in 80 columns and ends with 0', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  equal(await terminal.run('status'), 0);
+  equal(
+    terminal.stdout.text,
+    `group broker-a of dev, leader n1 in term 3
+
+  node  role      term  last  durable  commit  applied  lag  fsync p99  state
+  n1    LEADER       3    57       57      57       57    0    0.21 ms  ready
+  n2    follower     3    57       54      57       57    3    0.21 ms  ready
+  n3    follower     3    57       57      57       57    0    0.21 ms  ready
+
+name servers  127.0.0.1:9876 ok
+`,
+  );
+  ok(terminal.stdout.text.split('\n').every((line) => line.length <= 80));
+  equal(terminal.stderr.text, '');
+});
+
+test('status shows a node that does not answer, and why', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  terminal.cluster.down.add('n3:raft');
+  equal(await terminal.run('status'), 0);
+  match(terminal.stdout.text, /\n {2}n3 {4}- .* - {2}unreachable\n/);
+  match(terminal.stdout.text, /\n {2}n3: n3:raft refused the connection\n/);
+});
+
+test('status ends with 8 while there is no leader', async () => {
+  const terminal = new MemoryTerminal(() =>
+    answered({ kind: 'status', status: aNodeReport('n2', { leader: null, role: 'candidate' }) }),
+  );
+  equal(await terminal.run('status'), 8);
+  match(terminal.stdout.text, /no leader: nothing can be sent or received/);
+  match(terminal.stdout.text, /candidate .* no leader\n/);
+});
+
+test('status -o json has the version and 64-bit numbers as strings', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  equal(await terminal.run('status', '-o', 'json'), 0);
+  const status = JSON.parse(terminal.stdout.text);
+  equal(status.apiVersion, 'mq-raft/v1');
+  equal(status.groups[0].leader, 'n1');
+  deepEqual(status.groups[0].nodes[1], {
+    id: 'n2',
+    state: 'ready',
+    raft: 'n2:raft',
+    grpc: 'n2:grpc',
+    http: 'n2:http',
+    role: 'follower',
+    serving: false,
+    storeUuid: 'uuid-n2',
+    term: '3',
+    lastIndex: '57',
+    durableIndex: '54',
+    commitIndex: '57',
+    appliedIndex: '57',
+    lag: '3',
+    fsyncP50Ms: 0.14,
+    fsyncP99Ms: 0.21,
+  });
+  deepEqual(status.nameServers, [{ address: '127.0.0.1:9876', reachable: true }]);
+});
+
+test('status without any name server ends with 6 and says what to do', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  terminal.nameServers[0]!.isUp = false;
+  equal(await terminal.run('status'), 6);
+  equal(
+    terminal.stderr.text,
+    `error: status: no node was found
+  why:   No name server answers: name server 127.0.0.1:9876: refused
+  to do: start a cluster with \`mq-raft dev\`, or name one with --namesrv or --endpoints
+`,
+  );
+  equal(terminal.stdout.text, '');
+});
+
+test('colour is for terminals, and NO_COLOR switches it off', async () => {
+  const answer = (_: BrokerRequest, address: string) => reportOf(address);
+  const coloured = new MemoryTerminal(answer, { isTty: true });
+  await coloured.run('status');
+  ok(coloured.stdout.text.includes('\u001b[32mready'));
+  const plain = new MemoryTerminal(answer, { isTty: true });
+  plain.variables = { NO_COLOR: '1' };
+  await plain.run('status');
+  ok(!plain.stdout.text.includes('\u001b'));
+});

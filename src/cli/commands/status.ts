@@ -1,0 +1,31 @@
+/** `mq-raft status`: what every node says of itself. */
+import type { Command } from 'commander';
+import { clusterStatus } from '../../client/cluster-status.ts';
+import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
+import type { Invocation, Run } from '../invocation.ts';
+import { Progress } from '../progress.ts';
+import { isHealthy, statusJson, statusText } from '../render/status.ts';
+
+export function addStatusCommand(program: Command, run: Run): Command {
+  return program
+    .command('status')
+    .description('show the nodes: roles, log positions, lag, disk')
+    .addHelpText('after', HELP)
+    .action((_options, command: Command) => run(command, showStatus));
+}
+
+async function showStatus(invocation: Invocation): Promise<CliExit> {
+  const { environment, output, paint, signal } = invocation;
+  const asking = new Progress(environment.stderr, environment.clock, () => 'asking the nodes ...');
+  const status = await clusterStatus(invocation.client(), signal).finally(() => asking.stop());
+  invocation.print(output === 'json' ? statusJson(status) : statusText(status, paint));
+  return isHealthy(status) ? CLI_EXIT.ok : CLI_EXIT.unhealthy;
+}
+
+const HELP = `
+lag: entries that the leader has and the disk of this node has not.
+Exit code 8 while a group has no leader.
+
+Examples:
+  mq-raft status
+  mq-raft status -o json | jq '.groups[].nodes[] | {id, role, lag}'`;

@@ -1,0 +1,81 @@
+/** One run of one command: its global options, made into what a command needs. */
+import type { Command } from 'commander';
+import type { MqClient } from '../client/mq-client.ts';
+import { usageError } from './cli-error.ts';
+import type { CliEnvironment } from './environment.ts';
+import { type Paint, paintFor } from './render/text.ts';
+import { targetOf } from './target.ts';
+
+export const DEFAULT_TIMEOUT_MS = 5_000;
+
+export interface Invocation {
+  readonly environment: CliEnvironment;
+  readonly output: 'table' | 'json';
+  /** For stdout. */
+  readonly paint: Paint;
+  readonly timeoutMs: number;
+  /** Whether the user gave --timeout. */
+  readonly hasTimeout: boolean;
+  readonly signal: AbortSignal;
+  /** Opened when first asked for, closed at the end of the command. */
+  client(): MqClient;
+  print(text: string): void;
+  note(text: string): void;
+}
+
+/** How a command hands its work over: its options, and what to do with them. */
+export type Run = (
+  command: Command,
+  work: (invocation: Invocation) => Promise<number>,
+) => Promise<void>;
+
+interface GlobalOptions {
+  readonly output: 'table' | 'json';
+  readonly namesrv?: string;
+  readonly endpoints?: string;
+  readonly timeout?: number;
+}
+
+/** @returns the invocation and what closes it. */
+export function openInvocation(
+  command: Command,
+  environment: CliEnvironment,
+): { readonly invocation: Invocation; readonly close: () => void } {
+  const options: GlobalOptions = command.optsWithGlobals();
+  const timeoutMs = options.timeout ?? DEFAULT_TIMEOUT_MS;
+  let client: MqClient | null = null;
+  const invocation: Invocation = {
+    environment,
+    output: options.output,
+    paint: paintFor(environment.stdout, environment.variables),
+    timeoutMs,
+    hasTimeout: options.timeout !== undefined,
+    signal: environment.interrupted,
+    client: () => {
+      client ??= environment.openClient(targetOf(options, environment), timeoutMs);
+      return client;
+    },
+    print: (text) => environment.stdout.write(text),
+    note: (text) => environment.stderr.write(`${text}\n`),
+  };
+  return { invocation, close: () => client?.close() };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, '': 1000 };
+const DURATION_MS_MAX = 24 * 3600 * 1000;
+
+/** `500ms`, `5s`, `2m`; a plain number is seconds. */
+export function parseDurationMs(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text) ?? [];
+  const ms = Number(digits) * (UNIT_MS[unit] ?? Number.NaN);
+  if (digits !== '' && ms > 0 && ms <= DURATION_MS_MAX) return ms;
+  throw usageError(`'${text}' is not a duration`, 'for example 500ms, 5s or 2m');
+}
+
+export function parseCount(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const count = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (count >= min && count <= max) return count;
+    throw usageError(`'${text}' is not a whole number from ${min} to ${max}`);
+  };
+}

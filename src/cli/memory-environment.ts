@@ -1,0 +1,122 @@
+/** A terminal, a clock and a cluster in memory: whole commands run in a test without a process. */
+import { LogIndex } from '../base/units.ts';
+import { ManualClock } from '../client/manual-clock.ts';
+import {
+  aGroupRoute,
+  aNodeReport,
+  MemoryCluster,
+  MemoryNameServer,
+} from '../client/memory-cluster.ts';
+import { MqClient } from '../client/mq-client.ts';
+import { NodeDirectory } from '../client/node-directory.ts';
+import type {
+  BrokerErrorCode,
+  BrokerReply,
+  BrokerRequest,
+  BrokerResponse,
+} from '../protocol/verbs.ts';
+import type { DevOptions } from './dev-options.ts';
+import type { DevRecord } from './dev-record.ts';
+import type { CliEnvironment, Output } from './environment.ts';
+import { runCli } from './main.ts';
+import type { Target } from './target.ts';
+
+export class MemoryOutput implements Output {
+  text = '';
+  readonly isTty: boolean;
+  readonly columns = 80;
+  constructor(isTty: boolean) {
+    this.isTty = isTty;
+  }
+  write(text: string): void {
+    this.text += text;
+  }
+}
+
+export class MemoryTerminal {
+  readonly stdout: MemoryOutput;
+  readonly stderr: MemoryOutput;
+  readonly clock = new ManualClock();
+  readonly interrupt = new AbortController();
+  readonly cluster: MemoryCluster;
+  readonly nameServers: MemoryNameServer[] = [
+    new MemoryNameServer('127.0.0.1:9876', [aGroupRoute(['n1', 'n2', 'n3'])]),
+  ];
+  variables: Record<string, string> = {};
+  devRecord: DevRecord | null = null;
+  readonly targets: Target[] = [];
+  readonly devRuns: DevOptions[] = [];
+  #idCount = 0;
+
+  constructor(
+    answer: (request: BrokerRequest, address: string) => BrokerReply,
+    { isTty = false }: { readonly isTty?: boolean } = {},
+  ) {
+    this.cluster = new MemoryCluster(answer);
+    this.stdout = new MemoryOutput(isTty);
+    this.stderr = new MemoryOutput(isTty);
+  }
+
+  /** Moves the clock until the command has ended, at most a minute. */
+  async run(...args: readonly string[]): Promise<number> {
+    let exit: number | null = null;
+    const running = runCli(args, this.environment()).then((code) => {
+      exit = code;
+    });
+    for (let i = 0; i < 600 && exit === null; i++) await this.clock.advance(i === 0 ? 0 : 100);
+    await running;
+    return exit ?? -1;
+  }
+
+  environment(): CliEnvironment {
+    const { stdout, stderr, clock } = this;
+    return {
+      stdout,
+      stderr,
+      clock,
+      variables: this.variables,
+      interrupted: this.interrupt.signal,
+      version: { mqRaft: '0.1.0', node: 'v20.20.2' },
+      clientId: 'cli@test',
+      newId: () => `ID${++this.#idCount}`,
+      openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
+      devRecord: () => this.devRecord,
+      runDev: async (options) => {
+        this.devRuns.push(options);
+        return 0;
+      },
+    };
+  }
+
+  #client(target: Target, timeoutMs: number): MqClient {
+    this.targets.push(target);
+    const endpoints =
+      target.kind === 'nameServers'
+        ? []
+        : target.addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
+    const { clock, nameServers } = this;
+    const directory = new NodeDirectory({ nameServers, endpoints, clock });
+    const connect = (address: string) => this.cluster.connect(address);
+    return new MqClient({ directory, connect, clock, timeoutMs });
+  }
+}
+
+export function answered(response: BrokerResponse): BrokerReply {
+  return { kind: 'answer', response };
+}
+
+export function failed(code: BrokerErrorCode, message: string): BrokerReply {
+  return { kind: 'failure', code, message };
+}
+
+/** Three healthy nodes: n1 leads, the disk of n2 is three entries behind. */
+export function reportOf(address: string): BrokerReply {
+  const nodeId = address.split(':')[0] ?? '';
+  const leads = nodeId === 'n1';
+  const status = aNodeReport(nodeId, {
+    role: leads ? 'leader' : 'follower',
+    serving: leads,
+    durableIndex: LogIndex(nodeId === 'n2' ? 54 : 57),
+  });
+  return answered({ kind: 'status', status });
+}

@@ -1,0 +1,149 @@
+/** The state of a cluster as text and as JSON. */
+import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
+import type { NodeReport } from '../../protocol/verbs.ts';
+import { jsonLine } from './json.ts';
+import { type Cell, type Column, cell, durationText, type Paint, tableLines } from './text.ts';
+
+/** A sync that takes longer is no longer slow: the disk does not answer. */
+const DISK_STALLED_MS = 1_000;
+
+export type NodeState =
+  | 'ready'
+  | 'catching up'
+  | 'no leader'
+  | 'not serving yet'
+  | 'disk stalled'
+  | 'unreachable';
+
+export function stateOf({ report }: MemberStatus, leader: NodeReport | null): NodeState {
+  if (report === null) return 'unreachable';
+  if (report.disk.oldestPendingMs > DISK_STALLED_MS) return 'disk stalled';
+  if (report.serving) return 'ready';
+  if (report.role === 'leader') return 'not serving yet';
+  if (report.leader === null) return 'no leader';
+  if (leader !== null && report.appliedIndex < leader.commitIndex - CATCH_UP_ENTRIES) {
+    return 'catching up';
+  }
+  return 'ready';
+}
+
+/** Replication is always a little behind; a report is also a little old. */
+const CATCH_UP_ENTRIES = 100;
+
+/** Entries that the leader has and this disk has not; null: unknown. */
+export function lagOf(report: NodeReport | null, leader: NodeReport | null): number | null {
+  if (report === null || leader === null) return null;
+  return Math.max(0, leader.lastIndex - report.durableIndex);
+}
+
+export function isHealthy({ groups }: ClusterStatus): boolean {
+  return groups.every(({ leader }) => leader !== null);
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'node', align: 'left' },
+  { title: 'role', align: 'left' },
+  { title: 'term', align: 'right' },
+  { title: 'last', align: 'right' },
+  { title: 'durable', align: 'right' },
+  { title: 'commit', align: 'right' },
+  { title: 'applied', align: 'right' },
+  { title: 'lag', align: 'right' },
+  { title: 'fsync p99', align: 'right' },
+  { title: 'state', align: 'left' },
+];
+
+export function statusText({ groups, nameServers }: ClusterStatus, paint: Paint): string {
+  const lines = groups.flatMap((group) => [...groupLines(group, paint), '']);
+  if (nameServers.length > 0) {
+    const seen = nameServers.map(
+      ({ address, isReachable }) =>
+        `${address} ${isReachable ? paint('ok', 'good') : paint('no answer', 'bad')}`,
+    );
+    lines.push(`name servers  ${seen.join(', ')}`);
+  }
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function groupLines(group: GroupStatus, paint: Paint): readonly string[] {
+  const leader = leaderOf(group);
+  const rows = group.nodes.map((node) => rowOf(node, leader));
+  const who =
+    leader === null
+      ? paint('no leader: nothing can be sent or received', 'bad')
+      : `leader ${leader.nodeId} in term ${leader.term}`;
+  const away = group.nodes
+    .filter(({ report }) => report === null)
+    .map(({ nodeId, why }) => `  ${nodeId}: ${why}`);
+  const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
+  const table = tableLines(COLUMNS, rows, paint);
+  return [`${title}, ${who}`, '', ...table, ...(away.length > 0 ? ['', ...away] : [])];
+}
+
+function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
+  const { report } = node;
+  const state = stateOf(node, leader);
+  const stateCell = cell(state, state === 'ready' ? 'good' : 'bad');
+  if (report === null) {
+    return [cell(node.nodeId), ...Array.from({ length: 8 }, () => cell('-', 'dim')), stateCell];
+  }
+  const p99 = report.disk.syncMsP99;
+  return [
+    cell(node.nodeId),
+    report.role === 'leader' ? cell('LEADER', 'bold') : cell(report.role),
+    cell(report.term),
+    cell(report.lastIndex),
+    cell(report.durableIndex),
+    cell(report.commitIndex),
+    cell(report.appliedIndex),
+    cell(lagOf(report, leader) ?? '-'),
+    cell(p99 === null ? '-' : durationText(p99)),
+    stateCell,
+  ];
+}
+
+export function statusJson({ groups, nameServers }: ClusterStatus): string {
+  return jsonLine({
+    kind: 'status',
+    groups: groups.map((group) => {
+      const leader = leaderOf(group);
+      return {
+        cluster: group.cluster,
+        group: group.group,
+        leader: group.leader,
+        term: leader === null ? null : String(leader.term),
+        nodes: group.nodes.map((node) => nodeJson(node, leader)),
+      };
+    }),
+    nameServers: nameServers.map(({ address, isReachable }) => ({
+      address,
+      reachable: isReachable,
+    })),
+  });
+}
+
+function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
+  const { report, raft, grpc, http } = node;
+  const base = { id: node.nodeId, state: stateOf(node, leader), raft, grpc, http };
+  if (report === null) return { ...base, why: node.why };
+  const lag = lagOf(report, leader);
+  return {
+    ...base,
+    role: report.role,
+    serving: report.serving,
+    storeUuid: report.storeUuid,
+    term: String(report.term),
+    lastIndex: String(report.lastIndex),
+    durableIndex: String(report.durableIndex),
+    commitIndex: String(report.commitIndex),
+    appliedIndex: String(report.appliedIndex),
+    lag: lag === null ? null : String(lag),
+    fsyncP50Ms: report.disk.syncMsP50,
+    fsyncP99Ms: report.disk.syncMsP99,
+  };
+}
+
+function leaderOf({ leader, nodes }: GroupStatus): NodeReport | null {
+  if (leader === null) return null;
+  return nodes.find(({ nodeId }) => nodeId === leader)?.report ?? null;
+}

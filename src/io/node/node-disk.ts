@@ -1,0 +1,181 @@
+/**
+ * The disk of this machine. Reads and preparation run on Node's thread pool; the write side of a log
+ * has a thread of its own (disk-log-writer.ts), so that neither waits for the other.
+ *
+ * Every new name is made under `<path>.new` and renamed when its content is durable, then the directory
+ * is synced (H8): whoever sees a file sees all of it.
+ */
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { assert } from '../../base/assert.ts';
+import { MIB } from '../../base/sizes.ts';
+import {
+  type DirectoryLock,
+  type Disk,
+  DiskError,
+  type LogWriter,
+  type LogWriterEvents,
+} from '../disk.ts';
+import { attempting, codeOf } from './disk-errors.ts';
+import { lockDirectory } from './disk-lock.ts';
+import { NodeLogWriter } from './disk-log-writer.ts';
+
+/** Files kept open for reading; the one not used for longest goes first. */
+const READ_HANDLES_MAX = 64;
+/** Zeros are written and synced by so much at a time, which a log writer beside it does not notice. */
+const PREALLOCATE_STEP_SIZE_BYTES = MIB;
+/** Growing a file costs a journal commit per sync, so not every step is synced. */
+const PREALLOCATE_STEPS_PER_SYNC = 8;
+
+export class NodeDisk implements Disk {
+  /** In order of last use, oldest first. */
+  readonly #readHandles = new Map<string, Promise<FileHandle>>();
+
+  async list(directory: string): Promise<readonly string[]> {
+    try {
+      return (await readdir(directory)).sort();
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw new DiskError('list', directory, codeOf(error), { cause: error });
+    }
+  }
+
+  async sizeOf(path: string): Promise<number | null> {
+    try {
+      return (await stat(path)).size;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return null;
+      throw new DiskError('look at', path, codeOf(error), { cause: error });
+    }
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    const first = await attempting('make', path, () => mkdir(path, { recursive: true }));
+    if (first === undefined) return;
+    // Each level that is new is an entry in the one above it.
+    for (let level = path; ; level = dirname(level)) {
+      await syncDirectory(dirname(level));
+      if (level === first || dirname(level) === level) return;
+    }
+  }
+
+  async read(path: string, position: number, sizeBytes: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer);
+    return attempting('read', path, async () => {
+      const handle = await this.#readHandle(path);
+      let at = 0;
+      while (at < sizeBytes) {
+        const { bytesRead } = await handle.read(bytes, at, sizeBytes - at, position + at);
+        if (bytesRead === 0) break;
+        at += bytesRead;
+      }
+      return bytes.subarray(0, at);
+    });
+  }
+
+  async writeFile(path: string, bytes: Uint8Array): Promise<void> {
+    await attempting('write', path, async () => {
+      await using handle = await openNew(newNameOf(path));
+      await writeAll(handle, bytes, 0);
+      await handle.datasync();
+    });
+    await this.#publish(path);
+  }
+
+  async preallocate(path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+    const zeros = new Uint8Array(Math.min(PREALLOCATE_STEP_SIZE_BYTES, sizeBytes));
+    const isWanted = await attempting('prepare', path, async () => {
+      await using handle = await openNew(newNameOf(path));
+      let stepCount = 0;
+      for (let position = 0; position < sizeBytes; position += zeros.length) {
+        if (signal.aborted) return false;
+        const stepSizeBytes = Math.min(zeros.length, sizeBytes - position);
+        await writeAll(handle, zeros.subarray(0, stepSizeBytes), position);
+        stepCount += 1;
+        if (stepCount % PREALLOCATE_STEPS_PER_SYNC === 0) await handle.datasync();
+      }
+      await handle.datasync();
+      return true;
+    });
+    if (isWanted) return this.#publish(path);
+    await this.remove(newNameOf(path));
+    throw new DiskError('prepare', path, 'ABORTED');
+  }
+
+  syncDirectory(directory: string): Promise<void> {
+    return syncDirectory(directory);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#forgetReadHandle(path);
+    await attempting('remove', path, () => rm(path, { force: true }));
+    await syncDirectory(dirname(path));
+  }
+
+  lock(directory: string): Promise<DirectoryLock> {
+    return lockDirectory(directory);
+  }
+
+  openLogWriter(events: LogWriterEvents): LogWriter {
+    return new NodeLogWriter(events);
+  }
+
+  /** Closes the files kept open for reading. The disk stays usable. */
+  async close(): Promise<void> {
+    const paths = [...this.#readHandles.keys()];
+    await Promise.all(paths.map((path) => this.#forgetReadHandle(path)));
+  }
+
+  async #publish(path: string): Promise<void> {
+    await this.#forgetReadHandle(path);
+    await attempting('rename', path, () => rename(newNameOf(path), path));
+    await syncDirectory(dirname(path));
+  }
+
+  #readHandle(path: string): Promise<FileHandle> {
+    const known = this.#readHandles.get(path);
+    const handle = known ?? open(path, 'r');
+    this.#readHandles.delete(path);
+    this.#readHandles.set(path, handle);
+    if (known === undefined) {
+      // A file that could not be opened is not remembered: it may be there next time.
+      handle.catch(() => this.#readHandles.delete(path));
+      const [oldest] = this.#readHandles.keys();
+      assert(oldest !== undefined, 'at least the new handle is there');
+      // Closing waits for reads under way; an error in closing a file we only read means nothing.
+      if (this.#readHandles.size > READ_HANDLES_MAX) void this.#forgetReadHandle(oldest);
+    }
+    return handle;
+  }
+
+  async #forgetReadHandle(path: string): Promise<void> {
+    const opening = this.#readHandles.get(path);
+    if (opening === undefined) return;
+    this.#readHandles.delete(path);
+    const handle = await opening.catch(() => null);
+    await handle?.close();
+  }
+}
+
+function newNameOf(path: string): string {
+  return `${path}.new`;
+}
+
+async function openNew(path: string): Promise<FileHandle> {
+  return open(path, 'w');
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let at = 0;
+  while (at < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
+    at += bytesWritten;
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  await attempting('sync', directory, async () => {
+    await using handle = await open(directory, 'r');
+    await handle.sync();
+  });
+}

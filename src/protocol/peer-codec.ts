@@ -1,0 +1,305 @@
+/**
+ * Frames between replicas: docs/format/peer-protocol.md, schema in proto/mqraft/peer.proto.
+ *
+ * Entries travel as the bytes that are on every disk and are never encoded again; their descriptors
+ * are read from their own headers. Whatever a peer sends is either a frame that holds together or a
+ * problem in words; no input throws.
+ */
+import { viewOf, writeU64 } from '../base/bytes.ts';
+import { crc32 } from '../base/crc32.ts';
+import { LogIndex, Term } from '../base/units.ts';
+import type { EntryDesc, EntryId } from '../raft/entry.ts';
+import type { Message } from '../raft/messages.ts';
+import { type ReceivedEntry, readEntries } from './peer-entries.ts';
+import { CodecError, messageCodec } from './schema.ts';
+
+export type { ReceivedEntry } from './peer-entries.ts';
+
+export const PEER_PROTOCOL_VERSION = 1;
+
+/** Who a node is and what it assumes; both ends must agree on all but the node's own part. */
+export interface PeerIdentity {
+  readonly protocolVersion: number;
+  readonly clusterId: string;
+  readonly groupId: string;
+  readonly nodeId: string;
+  readonly storeUuid: string;
+  readonly bootCount: number;
+  readonly segmentSizeBytes: number;
+  /** Sorted. */
+  readonly voters: readonly string[];
+  readonly addresses: { readonly raft: string; readonly grpc: string; readonly http: string };
+}
+
+export interface PeerHello {
+  readonly from: PeerIdentity;
+  readonly toNodeId: string;
+}
+
+export type PeerContent =
+  | { readonly kind: 'hello'; readonly hello: PeerHello }
+  | { readonly kind: 'welcome'; readonly from: PeerIdentity }
+  | { readonly kind: 'refused'; readonly code: string; readonly sentence: string }
+  | { readonly kind: 'message'; readonly message: Message };
+
+export type DecodedFrame =
+  | {
+      readonly kind: 'frame';
+      readonly content: PeerContent;
+      /** Of an appendRequest; empty for all else. */
+      readonly entries: readonly ReceivedEntry[];
+    }
+  | { readonly kind: 'problem'; readonly problem: string };
+
+interface WireFrame {
+  readonly sequence: number;
+  readonly crc: number;
+  readonly body: Uint8Array;
+  readonly entries: Uint8Array;
+}
+
+interface WireEntryId {
+  readonly term: number;
+  readonly index: number;
+}
+
+interface WireIdentity {
+  readonly protocolVersion: number;
+  readonly clusterId: string;
+  readonly groupId: string;
+  readonly nodeId: string;
+  readonly storeUuid: string;
+  readonly bootCount: number;
+  readonly segmentSizeBytes: number;
+  readonly voters: readonly string[];
+  readonly raftAddress: string;
+  readonly grpcAddress: string;
+  readonly httpAddress: string;
+}
+
+interface WireVoteRequest {
+  readonly term: number;
+  readonly last: WireEntryId | null;
+}
+
+interface WireVoteReply {
+  readonly term: number;
+  readonly granted: boolean;
+}
+
+/** Exactly one member is present. */
+interface WireBody {
+  readonly hello?: { readonly from: WireIdentity | null; readonly toNodeId: string };
+  readonly welcome?: WireIdentity;
+  readonly refused?: { readonly code: string; readonly sentence: string };
+  readonly preVoteRequest?: WireVoteRequest;
+  readonly preVoteReply?: WireVoteReply;
+  readonly voteRequest?: WireVoteRequest;
+  readonly voteReply?: WireVoteReply;
+  readonly appendRequest?: {
+    readonly term: number;
+    readonly prev: WireEntryId | null;
+    readonly commitIndex: number;
+  };
+  readonly appendAccepted?: { readonly term: number; readonly matchIndex: number };
+  readonly appendRejected?: {
+    readonly term: number;
+    readonly rejected: WireEntryId | null;
+    readonly hint: WireEntryId | null;
+  };
+  readonly heartbeat?: { readonly term: number; readonly commitIndex: number };
+  readonly heartbeatReply?: {
+    readonly term: number;
+    readonly lastIndex: number;
+    readonly durableIndex: number;
+  };
+}
+
+const frameCodec = messageCodec<WireFrame>('mqraft.PeerFrame');
+const bodyCodec = messageCodec<WireBody>('mqraft.PeerBody');
+const NO_BYTES = new Uint8Array(0);
+
+/** @param entries the bytes of an appendRequest's entries, in order */
+export function encodePeerFrame(
+  sequence: number,
+  content: PeerContent,
+  entries: readonly Uint8Array[],
+): Uint8Array {
+  const body = bodyCodec.encode(bodyOf(content));
+  const joined = joinEntries(entries);
+  const crc = frameCrc(sequence, body, joined);
+  return frameCodec.encode({ sequence, crc, body, entries: joined });
+}
+
+/** The answer keeps no reference to `bytes`. */
+export function decodePeerFrame(bytes: Uint8Array, expectedSequence: number): DecodedFrame {
+  try {
+    const wire = frameCodec.decode(bytes);
+    // The schema's default for absent bytes is an empty array, not empty bytes.
+    const body = Object.hasOwn(wire, 'body') ? wire.body : NO_BYTES;
+    const entries = Object.hasOwn(wire, 'entries') ? wire.entries : NO_BYTES;
+    const { sequence, crc } = wire;
+    return readFrame({ sequence, crc, body, entries }, expectedSequence);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return problem(error.message);
+  }
+}
+
+function readFrame(frame: WireFrame, expectedSequence: number): DecodedFrame {
+  if (frame.sequence !== expectedSequence) {
+    return problem(`frame ${frame.sequence} came instead of ${expectedSequence}`);
+  }
+  if (frame.crc !== frameCrc(frame.sequence, frame.body, frame.entries)) {
+    return problem(`the CRC of frame ${frame.sequence} is wrong`);
+  }
+  const content = readBody(bodyCodec.decode(frame.body));
+  if (content === null) return problem(`frame ${frame.sequence} has no valid content`);
+  if (content.kind !== 'message' || content.message.kind !== 'appendRequest') {
+    if (frame.entries.length > 0) return problem(`frame ${frame.sequence} has stray entries`);
+    return { kind: 'frame', content, entries: [] };
+  }
+  // One copy, because the bytes will live in the log's cache and the frame aliases a socket buffer
+  // that may be larger and is reused (H32). `slice` of a Buffer would not copy.
+  const entries = readEntries(new Uint8Array(frame.entries), content.message.prev);
+  if (typeof entries === 'string') return problem(entries);
+  const lastTerm = entries.at(-1)?.desc.term ?? content.message.prev.term;
+  if (lastTerm > content.message.term) return problem('an entry is of a later term than its frame');
+  const message = { ...content.message, entries: entries.map((entry) => entry.desc) };
+  return { kind: 'frame', content: { kind: 'message', message }, entries };
+}
+
+function problem(words: string): DecodedFrame {
+  return { kind: 'problem', problem: words };
+}
+
+function frameCrc(sequence: number, body: Uint8Array, entries: Uint8Array): number {
+  const head = new Uint8Array(8);
+  writeU64(viewOf(head), 0, sequence);
+  return crc32(entries, crc32(body, crc32(head)));
+}
+
+function joinEntries(entries: readonly Uint8Array[]): Uint8Array {
+  if (entries.length === 0) return NO_BYTES;
+  // One entry per message is the usual case under load: no copy.
+  if (entries.length === 1) return entries[0]!;
+  return Buffer.concat(entries);
+}
+
+function bodyOf(content: PeerContent): WireBody {
+  switch (content.kind) {
+    case 'hello':
+      return {
+        hello: { from: wireIdentity(content.hello.from), toNodeId: content.hello.toNodeId },
+      };
+    case 'welcome':
+      return { welcome: wireIdentity(content.from) };
+    case 'refused':
+      return { refused: { code: content.code, sentence: content.sentence } };
+    case 'message':
+      // The schema's names are the kinds; descriptors of entries are not in the schema and stay here.
+      return { [content.message.kind]: content.message };
+  }
+}
+
+function wireIdentity(identity: PeerIdentity): WireIdentity {
+  const { addresses, ...rest } = identity;
+  return {
+    ...rest,
+    raftAddress: addresses.raft,
+    grpcAddress: addresses.grpc,
+    httpAddress: addresses.http,
+  };
+}
+
+function readBody(body: WireBody): PeerContent | null {
+  if (body.hello) {
+    const from = readIdentity(body.hello.from);
+    return from && { kind: 'hello', hello: { from, toNodeId: body.hello.toNodeId } };
+  }
+  if (body.welcome) {
+    const from = readIdentity(body.welcome);
+    return from && { kind: 'welcome', from };
+  }
+  if (body.refused) {
+    return { kind: 'refused', code: body.refused.code, sentence: body.refused.sentence };
+  }
+  const message = readVoting(body) ?? readReplication(body);
+  return message && { kind: 'message', message };
+}
+
+function readIdentity(wire: WireIdentity | null): PeerIdentity | null {
+  if (!wire || !areCounts(wire.bootCount, wire.segmentSizeBytes)) return null;
+  return {
+    protocolVersion: wire.protocolVersion,
+    clusterId: wire.clusterId,
+    groupId: wire.groupId,
+    nodeId: wire.nodeId,
+    storeUuid: wire.storeUuid,
+    bootCount: wire.bootCount,
+    segmentSizeBytes: wire.segmentSizeBytes,
+    voters: [...wire.voters],
+    addresses: { raft: wire.raftAddress, grpc: wire.grpcAddress, http: wire.httpAddress },
+  };
+}
+
+function readVoting(body: WireBody): Message | null {
+  const request = body.preVoteRequest ?? body.voteRequest;
+  if (request) {
+    const last = readEntryId(request.last);
+    if (last === null || !areCounts(request.term)) return null;
+    const kind = body.preVoteRequest ? 'preVoteRequest' : 'voteRequest';
+    return { kind, term: Term(request.term), last };
+  }
+  const reply = body.preVoteReply ?? body.voteReply;
+  if (!reply || !areCounts(reply.term)) return null;
+  const kind = body.preVoteReply ? 'preVoteReply' : 'voteReply';
+  return { kind, term: Term(reply.term), granted: reply.granted };
+}
+
+function readReplication(body: WireBody): Message | null {
+  const { appendRequest, appendAccepted, appendRejected, heartbeat, heartbeatReply } = body;
+  if (appendRequest) {
+    const { term, commitIndex } = appendRequest;
+    const prev = readEntryId(appendRequest.prev);
+    if (prev === null || !areCounts(term, commitIndex)) return null;
+    const entries: readonly EntryDesc[] = [];
+    const commit = LogIndex(commitIndex);
+    return { kind: 'appendRequest', term: Term(term), prev, entries, commitIndex: commit };
+  }
+  if (appendAccepted) {
+    const { term, matchIndex } = appendAccepted;
+    if (!areCounts(term, matchIndex)) return null;
+    return { kind: 'appendAccepted', term: Term(term), matchIndex: LogIndex(matchIndex) };
+  }
+  if (appendRejected) {
+    const rejected = readEntryId(appendRejected.rejected);
+    const hint = readEntryId(appendRejected.hint);
+    if (rejected === null || hint === null || !areCounts(appendRejected.term)) return null;
+    return { kind: 'appendRejected', term: Term(appendRejected.term), rejected, hint };
+  }
+  if (heartbeat) {
+    const { term, commitIndex } = heartbeat;
+    if (!areCounts(term, commitIndex)) return null;
+    return { kind: 'heartbeat', term: Term(term), commitIndex: LogIndex(commitIndex) };
+  }
+  if (!heartbeatReply) return null;
+  const { term, lastIndex, durableIndex } = heartbeatReply;
+  if (!areCounts(term, lastIndex, durableIndex)) return null;
+  return {
+    kind: 'heartbeatReply',
+    term: Term(term),
+    lastIndex: LogIndex(lastIndex),
+    durableIndex: LogIndex(durableIndex),
+  };
+}
+
+function readEntryId(wire: WireEntryId | null): EntryId | null {
+  if (!wire || !areCounts(wire.term, wire.index)) return null;
+  return { term: Term(wire.term), index: LogIndex(wire.index) };
+}
+
+/** Beyond 2^53 a number has lost digits: such a frame is refused. */
+function areCounts(...values: readonly number[]): boolean {
+  return values.every((value) => Number.isSafeInteger(value) && value >= 0);
+}

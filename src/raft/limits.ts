@@ -1,0 +1,25 @@
+/** Defaults of the consensus core, each with its reason, and the relations that make them work. */
+import { assert } from '../base/assert.ts';
+import { MIB } from '../base/sizes.ts';
+
+/** 150 ms at 50 ms a tick: three losses in a row fit into the shortest election timeout. */
+export const HEARTBEAT_TICKS = 3;
+/** 1 s: far above a disk flush, a round trip and a garbage collection together. */
+export const ELECTION_TIMEOUT_TICKS_MIN = 20;
+/** 2 s: the spread keeps split votes rare (Raft 5.2, 9.3) and the write gap under 3 s. */
+export const ELECTION_TIMEOUT_TICKS_MAX = 40;
+/** One append message. Larger ones delay the heartbeats behind them on the same stream. */
+export const APPEND_SIZE_BYTES_MAX = 1 * MIB;
+/** Per peer: bandwidth times delay of a fast link, and the most that a lost stream sends again. */
+export const INFLIGHT_SIZE_BYTES_MAX = 16 * MIB;
+/** Per peer: bounds the bookkeeping when messages are small. */
+export const INFLIGHT_COUNT_MAX = 256;
+/** Memory for entries without an outcome. Above, proposals are refused before they are appended. */
+export const UNCOMMITTED_SIZE_BYTES_MAX = 64 * MIB;
+/** Strangers are remembered to raise one alarm each; beyond this many they are dropped in silence. */
+export const STRANGERS_REMEMBERED_MAX = 64;
+
+assert(ELECTION_TIMEOUT_TICKS_MIN > 3 * HEARTBEAT_TICKS, 'a leader survives three lost heartbeats');
+assert(ELECTION_TIMEOUT_TICKS_MAX > ELECTION_TIMEOUT_TICKS_MIN, 'election timeouts differ');
+assert(APPEND_SIZE_BYTES_MAX <= INFLIGHT_SIZE_BYTES_MAX, 'a full message fits in the window');
+assert(APPEND_SIZE_BYTES_MAX <= UNCOMMITTED_SIZE_BYTES_MAX, 'a full entry can be proposed');

@@ -1,0 +1,31 @@
+/** The way down: how any role becomes a follower. The ways up are in candidate.ts and leader.ts. */
+import { assert } from '../base/assert.ts';
+import type { NodeId, Term } from '../base/units.ts';
+import type { CoreState } from './core-state.ts';
+
+/** @param leader who leads `term`, null when that is not known yet */
+export function becomeFollower(state: CoreState, term: Term, leader: NodeId | null): void {
+  assert(term >= state.term, 'terms grow', () => ({ term, current: state.term }));
+  const isChange = term > state.term || state.role.kind !== 'follower';
+  if (term > state.term) state.enterTerm(term, null);
+  state.role = { kind: 'follower' };
+  state.leader = leader;
+  if (isChange) state.drawElectionTimeout();
+}
+
+/** A message that only the leader of our term can send has arrived from `leader`. */
+export function followLeader(state: CoreState, leader: NodeId): void {
+  assert(state.role.kind !== 'leader', 'a term has one leader (Raft 5.2)', () => ({
+    term: state.term,
+    leader,
+  }));
+  if (state.leader !== null) {
+    assert(state.leader === leader, 'a term has one leader (Raft 5.2)', () => ({
+      term: state.term,
+      leaders: [state.leader, leader],
+    }));
+  }
+  becomeFollower(state, state.term, leader);
+  state.electionElapsedTicks = 0;
+  state.leaderHeardAtTicks = state.nowTicks;
+}

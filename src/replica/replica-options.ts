@@ -1,0 +1,75 @@
+/** What a replica is started from, and what it offers beyond the contract in replica.ts. */
+import type { RandomSource } from '../base/prng.ts';
+import type { NodeId } from '../base/units.ts';
+import type { Clock } from '../io/clock.ts';
+import type { AlarmId } from '../raft/effects.ts';
+import type { CommitLog } from '../store/commit-log.ts';
+import type { DerivedState } from '../store/derived/derived-state.ts';
+import type { PeerCounters, PeerTransport } from './peer-transport.ts';
+import type { NodeAddresses, Replica } from './replica.ts';
+
+export interface ReplicaOptions {
+  readonly identity: {
+    readonly clusterId: string;
+    readonly groupId: string;
+    readonly nodeId: NodeId;
+  };
+  /** The whole group, this node included; the same on every node. */
+  readonly members: readonly GroupMember[];
+  /** Where this node is reached; told to the peers. */
+  readonly addresses: NodeAddresses;
+  /** Open; the replica closes it. */
+  readonly log: CommitLog;
+  /** Open; the replica closes it. */
+  readonly state: DerivedState;
+  /** Not started; the replica starts and closes it. */
+  readonly transport: PeerTransport;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly tickMs?: number;
+  readonly timing?: RaftTiming;
+  /** The replica stands still from here on; the owner ends the process. At most once. */
+  readonly onFatal: (error: Error) => void;
+  readonly onEvent: (event: ReplicaEvent) => void;
+}
+
+export interface GroupMember {
+  readonly nodeId: NodeId;
+  /** `host:port` of its peer service. */
+  readonly raftAddress: string;
+}
+
+/** In ticks; defaults in raft/limits.ts. */
+export interface RaftTiming {
+  readonly heartbeatTicks: number;
+  readonly electionTimeoutTicksMin: number;
+  readonly electionTimeoutTicksMax: number;
+}
+
+/** What an operator should read in the log; nothing here needs an answer. */
+export type ReplicaEvent =
+  | { readonly kind: 'alarm'; readonly id: AlarmId; readonly details: object }
+  /** The log does not continue where a leader says it does: a damaged or foreign copy. */
+  | { readonly kind: 'chainBroken'; readonly from: NodeId; readonly index: number }
+  /** A log write has been unfinished for too long; as a leader we keep silent now (H11). */
+  | { readonly kind: 'diskStalled'; readonly pendingMs: number }
+  | { readonly kind: 'diskRecovered' };
+
+/** Cumulative counts and current sizes, for metrics. */
+export interface ReplicaMetrics {
+  readonly entriesProposed: number;
+  readonly recordsProposed: number;
+  readonly bytesProposed: number;
+  readonly proposalsRefused: number;
+  readonly proposalsQueued: number;
+  readonly entriesOpen: number;
+  readonly leadershipsGained: number;
+  readonly pausesSeen: number;
+  readonly tickDelayMsMax: number;
+  readonly diskStalled: boolean;
+  readonly peers: PeerCounters;
+}
+
+export interface RunningReplica extends Replica {
+  metrics(): ReplicaMetrics;
+}

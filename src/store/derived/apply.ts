@@ -1,0 +1,147 @@
+/**
+ * What one record of the log does to the tables. Deterministic: reads nothing but the record, its place
+ * and the tables.
+ *
+ * A message that cannot be placed is a bug, because the leader checked it against the same state in
+ * the same order: that stops the replica. A command about a topic that is gone does nothing and says
+ * so: a deletion may have been appended between the consumer's request and its command.
+ */
+import { assert, unreachable } from '../../base/assert.ts';
+import type { PhysicalOffset } from '../../base/units.ts';
+import type {
+  AcknowledgeCommand,
+  ChangeInvisibleCommand,
+  Command,
+  DeliverCommand,
+  OffsetSaveCommand,
+} from '../../protocol/command-record.ts';
+import type { MessageIndexFields } from '../../protocol/message-index-fields.ts';
+import type { ConsumeQueues } from './consume-queues.ts';
+import type { DedupWindow } from './dedup-window.ts';
+import type { HandleOutcome, RecordResult } from './derived-state.ts';
+import type { GroupTable } from './group-table.ts';
+import { textOf } from './key-codec.ts';
+import type { KeyIndex } from './key-index.ts';
+import type { ProgressTable } from './progress-table.ts';
+import type { Purge } from './purge.ts';
+import type { TopicTable } from './topic-table.ts';
+
+export interface Tables {
+  readonly topics: TopicTable;
+  readonly groups: GroupTable;
+  readonly queues: ConsumeQueues;
+  readonly keys: KeyIndex;
+  readonly window: DedupWindow;
+  readonly progress: ProgressTable;
+  readonly purge: Purge;
+}
+
+/** @param placedAt where the record lies in the log */
+export function applyMessage(
+  tables: Tables,
+  message: MessageIndexFields,
+  placedAt: PhysicalOffset,
+): RecordResult {
+  const { queueId, queueOffset, physicalOffset, storeTimestampMs } = message;
+  const topic = tables.topics.get(message.topic);
+  assert(topic !== null, 'a message has a topic', () => ({ topic: message.topic, placedAt }));
+  assert(queueId < topic.config.queueCount, 'a message has a queue', () => ({
+    topic: message.topic,
+    queueId,
+    placedAt,
+  }));
+  assert(physicalOffset === placedAt, 'a message says where it lies', () => ({
+    physicalOffset,
+    placedAt,
+  }));
+
+  tables.queues.append(topic.number, queueId, queueOffset, message);
+  tables.window.append(physicalOffset, storeTimestampMs);
+  if (message.messageIdBinary !== null) {
+    tables.keys.addId(topic.number, message.messageIdBinary, message, tables.window.startOffset);
+  }
+  for (const key of message.keysBinary) tables.keys.addKey(topic.number, key, physicalOffset);
+  return {
+    kind: 'messageStored',
+    topic: message.topic,
+    messageId: message.messageIdBinary === null ? '' : textOf(message.messageIdBinary),
+    queueId,
+    queueOffset,
+    physicalOffset,
+    storeTimestampMs,
+  };
+}
+
+export function applyCommand(tables: Tables, command: Command): RecordResult {
+  switch (command.kind) {
+    case 'topicPut':
+      return { kind: 'topicPut', created: tables.topics.put(command).created };
+    case 'topicDelete':
+      return { kind: 'topicDeleted', existed: deleteTopic(tables, command.topic) };
+    case 'groupPut':
+      return { kind: 'groupPut', created: tables.groups.put(command).created };
+    case 'deliver':
+      return { kind: 'delivered', accepted: deliver(tables, command) };
+    case 'acknowledge':
+      return { kind: 'acknowledged', outcomes: acknowledge(tables, command) };
+    case 'changeInvisible':
+      return { kind: 'invisibleChanged', outcome: changeInvisible(tables, command) };
+    case 'offsetSave':
+      saveOffset(tables, command);
+      return { kind: 'offsetSaved' };
+    default:
+      return unreachable(command);
+  }
+}
+
+/**
+ * From here on nobody finds the topic's queues, progress or ids. Its messages stay in the log, where
+ * who holds a physical offset can still read them; the rows go with time.
+ */
+function deleteTopic(tables: Tables, name: string): boolean {
+  const topic = tables.topics.get(name);
+  if (topic === null) return false;
+  tables.topics.delete(topic);
+  tables.queues.drop(topic.number);
+  tables.purge.add(topic.number);
+  return true;
+}
+
+function deliver(tables: Tables, command: DeliverCommand): readonly boolean[] {
+  return command.queues.flatMap((queue) => {
+    const topic = topicWithQueue(tables, command.topic, queue.queueId);
+    if (topic === null) return queue.deliveries.map(() => false);
+    const key = { group: command.group, topicNumber: topic.number, queueId: queue.queueId };
+    const queueNext = tables.queues.nextOffset(topic.number, queue.queueId);
+    return tables.progress.deliver(key, command, queue, queueNext);
+  });
+}
+
+function acknowledge(tables: Tables, command: AcknowledgeCommand): readonly HandleOutcome[] {
+  const topic = tables.topics.get(command.topic);
+  return command.deliveries.map((delivery) => {
+    if (topic === null) return 'gone';
+    const key = { group: command.group, topicNumber: topic.number, queueId: delivery.queueId };
+    return tables.progress.acknowledge(key, delivery);
+  });
+}
+
+function changeInvisible(tables: Tables, command: ChangeInvisibleCommand): HandleOutcome {
+  const { group, queueId } = command;
+  const topic = tables.topics.get(command.topic);
+  if (topic === null) return 'gone';
+  return tables.progress.changeInvisible({ group, topicNumber: topic.number, queueId }, command);
+}
+
+function saveOffset(tables: Tables, command: OffsetSaveCommand): void {
+  const { group, queueId, queueOffset } = command;
+  const topic = topicWithQueue(tables, command.topic, queueId);
+  if (topic === null) return;
+  const queueNext = tables.queues.nextOffset(topic.number, queueId);
+  tables.progress.reset({ group, topicNumber: topic.number, queueId }, queueOffset, queueNext);
+}
+
+function topicWithQueue(tables: Tables, name: string, queueId: number) {
+  const topic = tables.topics.get(name);
+  return topic !== null && queueId < topic.config.queueCount ? topic : null;
+}

@@ -1,0 +1,34 @@
+/**
+ * The port to the database under derived state: an ordered map from bytes to bytes that commits many
+ * changes at once.
+ *
+ * A key is a string of characters 0-255, one per byte. JavaScript hashes and compares such strings
+ * natively, and their order is the order of the bytes.
+ */
+
+export type KvKey = string;
+
+export interface KvRow {
+  readonly key: KvKey;
+  /** Owned by the reader. */
+  readonly value: Uint8Array;
+}
+
+/** null deletes. */
+export type KvChanges = ReadonlyMap<KvKey, Uint8Array | null>;
+
+export interface KvStore {
+  /** The value, owned by the caller; null when absent. Sees finished commits only. */
+  get(key: KvKey): Uint8Array | null;
+  /** Rows with from <= key < to, ascending. Nothing is committed while one is being iterated. */
+  range(from: KvKey, to: KvKey): Iterable<KvRow>;
+  /**
+   * All or nothing, also across a power cut; not necessarily durable when it resolves, but never
+   * durable out of order. One at a time. The values must not change until it resolves.
+   */
+  commit(changes: KvChanges): Promise<void>;
+  /** Removes every row. */
+  clear(): Promise<void>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}

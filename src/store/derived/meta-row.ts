@@ -1,0 +1,50 @@
+/** The one row that says what the database is: format version, and how far the log is applied. */
+import { LogIndex, Term } from '../../base/units.ts';
+import { DERIVED_FORMAT_VERSION } from './limits.ts';
+import { RowReader, type RowWriter } from './row-codec.ts';
+
+export interface Meta {
+  readonly version: number;
+  readonly appliedIndex: LogIndex;
+  readonly appliedTerm: Term;
+  /** Number of the next topic to be created (topic-table.ts). */
+  readonly nextTopicNumber: number;
+}
+
+const SIZE_BYTES = 4 + 8 + 8 + 4;
+const VERSION_SIZE_BYTES = 4;
+
+/** Of an empty database. */
+export const FRESH_META: Meta = {
+  version: DERIVED_FORMAT_VERSION,
+  appliedIndex: LogIndex(0),
+  appliedTerm: Term(0),
+  nextTopicNumber: 1,
+};
+
+export function encodeMeta(rows: RowWriter, meta: Meta): Uint8Array {
+  return rows
+    .begin(SIZE_BYTES)
+    .u32(meta.version)
+    .u64(meta.appliedIndex)
+    .u64(meta.appliedTerm)
+    .u32(meta.nextTopicNumber)
+    .finish();
+}
+
+/** @returns the version alone when it is not ours: the rest may mean something else. */
+export function decodeMeta(value: Uint8Array): Meta | { readonly foreignVersion: number } {
+  const row = new RowReader(value);
+  const version = value.length < VERSION_SIZE_BYTES ? 0 : row.u32();
+  if (version !== DERIVED_FORMAT_VERSION || value.length !== SIZE_BYTES) {
+    return { foreignVersion: version };
+  }
+  const meta = {
+    version,
+    appliedIndex: LogIndex(row.u64()),
+    appliedTerm: Term(row.u64()),
+    nextTopicNumber: row.u32(),
+  };
+  row.end();
+  return meta;
+}

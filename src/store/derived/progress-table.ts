@@ -1,0 +1,221 @@
+/**
+ * What each group has consumed of each queue: the next offset, and the deliveries in flight below it.
+ * Rows are the truth; what polls read is kept in memory in a bounded cache.
+ *
+ * Invariant: every delivery in flight is below the next offset, and the next offset is at most the
+ * queue's.
+ */
+import { assert } from '../../base/assert.ts';
+import { advance, QueueOffset } from '../../base/units.ts';
+import type {
+  AcknowledgedDelivery,
+  ChangeInvisibleCommand,
+  DeliverCommand,
+  QueueDeliveries,
+} from '../../protocol/command-record.ts';
+import type { HandleOutcome, InFlight, QueueProgress } from './derived-state.ts';
+import { consumerOffsetOf, decodeInFlight, encodeInFlight, placeOf } from './in-flight-row.ts';
+import { prefixEnd, readU32Key, readU64Key, TABLE, textKey, u32Key, u64Key } from './key-codec.ts';
+import { PROGRESS_CACHE_MAX } from './limits.ts';
+import { LruCache } from './lru-cache.ts';
+import type { Overlay } from './overlay.ts';
+import { RowReader, type RowWriter } from './row-codec.ts';
+
+interface State {
+  /** Key without the table letter: topic number, group, queue id. */
+  readonly suffix: string;
+  /** False before the group's first command for the queue. */
+  stored: boolean;
+  nextOffset: QueueOffset;
+  /** Ascending. */
+  readonly inFlight: InFlight[];
+  /** What readers hold; made again after a change. */
+  published: QueueProgress | null;
+}
+
+/** Names one queue as one group sees it. */
+export interface ProgressKey {
+  readonly group: string;
+  readonly topicNumber: number;
+  readonly queueId: number;
+}
+
+const OFFSET_ROW_SIZE_BYTES = 8;
+const PRESENT = Uint8Array.of(1);
+
+export class ProgressTable {
+  readonly #overlay: Overlay;
+  readonly #rows: RowWriter;
+  readonly #cache = new LruCache<string, State>(PROGRESS_CACHE_MAX);
+
+  constructor(overlay: Overlay, rows: RowWriter) {
+    this.#overlay = overlay;
+    this.#rows = rows;
+  }
+
+  progress(key: ProgressKey): QueueProgress {
+    const state = this.#stateOf(key);
+    state.published ??= {
+      nextOffset: state.nextOffset,
+      inFlight: [...state.inFlight],
+      consumerOffset: consumerOffsetOf(state.inFlight, state.nextOffset),
+    };
+    return state.published;
+  }
+
+  /** Numbers of the topics that the group has received from, also of deleted ones not yet purged. */
+  topicNumbersOf(group: string): readonly number[] {
+    const prefix = TABLE.subscription + textKey(group);
+    const rows = this.#overlay.range(prefix, prefixEnd(prefix));
+    return [...rows].map(({ key }) => readU32Key(key, prefix.length));
+  }
+
+  /**
+   * A delivery takes effect when its message was never delivered, or is in flight with one attempt
+   * less. Offsets below the new next offset that are not in flight were left out by the filter and
+   * count as consumed.
+   *
+   * @param queueNext the offset that the queue's next message will get
+   * @returns for each delivery whether it took effect
+   */
+  deliver(
+    key: ProgressKey,
+    command: DeliverCommand,
+    queue: QueueDeliveries,
+    queueNext: QueueOffset,
+  ): readonly boolean[] {
+    const state = this.#stateOf(key);
+    const firstNew = state.nextOffset;
+    let nextOffset = QueueOffset(Math.max(firstNew, Math.min(queue.nextOffset, queueNext)));
+    const accepted: boolean[] = [];
+    for (const { queueOffset, attempt, deliveryId } of queue.deliveries) {
+      const place = placeOf(state.inFlight, queueOffset);
+      const earlier = inFlightAt(state, place, queueOffset);
+      const isNew = earlier === null && queueOffset >= firstNew && queueOffset < queueNext;
+      const isRedelivery = earlier !== null && attempt === earlier.attempt + 1;
+      accepted.push(isNew || isRedelivery);
+      if (!isNew && !isRedelivery) continue;
+      const delivery: InFlight = {
+        queueOffset,
+        deliveryId,
+        attempt,
+        invisibleUntilMs: command.invisibleUntilMs,
+        clientId: command.clientId,
+        autoRenew: command.autoRenew,
+        attemptId: command.attemptId,
+        firstDeliveredAtMs: earlier?.firstDeliveredAtMs ?? command.atMs,
+      };
+      state.inFlight.splice(place, earlier === null ? 0 : 1, delivery);
+      this.#putInFlight(state, delivery);
+      if (nextOffset <= queueOffset) nextOffset = advance(queueOffset, 1);
+    }
+    this.#setNextOffset(key, state, nextOffset);
+    return accepted;
+  }
+
+  acknowledge(key: ProgressKey, handle: AcknowledgedDelivery): HandleOutcome {
+    const state = this.#stateOf(key);
+    const place = placeOf(state.inFlight, handle.queueOffset);
+    const delivery = inFlightAt(state, place, handle.queueOffset);
+    if (delivery === null) return 'gone';
+    if (delivery.deliveryId !== handle.deliveryId) return 'stale';
+    state.inFlight.splice(place, 1);
+    state.published = null;
+    this.#overlay.delete(inFlightKey(state, handle.queueOffset));
+    return 'ok';
+  }
+
+  changeInvisible(key: ProgressKey, command: ChangeInvisibleCommand): HandleOutcome {
+    const state = this.#stateOf(key);
+    const place = placeOf(state.inFlight, command.queueOffset);
+    const delivery = inFlightAt(state, place, command.queueOffset);
+    if (delivery === null) return 'gone';
+    if (delivery.deliveryId !== command.deliveryId) return 'stale';
+    const changed: InFlight = {
+      ...delivery,
+      deliveryId: command.newDeliveryId ?? delivery.deliveryId,
+      invisibleUntilMs: command.invisibleUntilMs,
+    };
+    state.inFlight[place] = changed;
+    state.published = null;
+    this.#putInFlight(state, changed);
+    return 'ok';
+  }
+
+  /**
+   * A reset: everything from the offset on is as if never delivered. Deliveries below it stay in flight.
+   * An offset beyond the queue means its end: messages to come must not count as consumed.
+   */
+  reset(key: ProgressKey, offset: QueueOffset, queueNext: QueueOffset): void {
+    const state = this.#stateOf(key);
+    const place = placeOf(state.inFlight, offset);
+    for (const delivery of state.inFlight.splice(place)) {
+      this.#overlay.delete(inFlightKey(state, delivery.queueOffset));
+    }
+    this.#setNextOffset(key, state, QueueOffset(Math.min(offset, queueNext)));
+  }
+
+  /** Removes what is left of a deleted topic's row of {@link TABLE.progress}. */
+  forget(progressKey: string): void {
+    const groupAt = TABLE.progress.length + 4;
+    const group = progressKey.slice(groupAt, progressKey.length - 4);
+    const topicNumber = progressKey.slice(TABLE.progress.length, groupAt);
+    this.#overlay.delete(progressKey);
+    this.#overlay.delete(TABLE.subscription + group + topicNumber);
+  }
+
+  #setNextOffset(key: ProgressKey, state: State, nextOffset: QueueOffset): void {
+    state.published = null;
+    if (state.stored && state.nextOffset === nextOffset) return;
+    state.nextOffset = nextOffset;
+    const row = this.#rows.begin(OFFSET_ROW_SIZE_BYTES).u64(nextOffset).finish();
+    this.#overlay.put(TABLE.progress + state.suffix, row);
+    if (state.stored) return;
+    state.stored = true;
+    const subscription = TABLE.subscription + textKey(key.group) + u32Key(key.topicNumber);
+    this.#overlay.put(subscription, PRESENT);
+  }
+
+  #putInFlight(state: State, delivery: InFlight): void {
+    this.#overlay.put(
+      inFlightKey(state, delivery.queueOffset),
+      encodeInFlight(this.#rows, delivery),
+    );
+  }
+
+  #stateOf({ group, topicNumber, queueId }: ProgressKey): State {
+    const suffix = u32Key(topicNumber) + textKey(group) + u32Key(queueId);
+    const cached = this.#cache.get(suffix);
+    if (cached !== undefined) return cached;
+    const state = this.#load(suffix);
+    this.#cache.set(suffix, state);
+    return state;
+  }
+
+  #load(suffix: string): State {
+    const row = this.#overlay.get(TABLE.progress + suffix);
+    if (row === null) {
+      const nextOffset = QueueOffset(0);
+      return { suffix, stored: false, nextOffset, inFlight: [], published: null };
+    }
+    const reader = new RowReader(row);
+    const nextOffset = QueueOffset(reader.u64());
+    reader.end();
+    const prefix = TABLE.inFlight + suffix;
+    const inFlight: InFlight[] = [];
+    for (const { key, value } of this.#overlay.range(prefix, prefixEnd(prefix))) {
+      inFlight.push(decodeInFlight(value, QueueOffset(readU64Key(key, prefix.length))));
+    }
+    assert((inFlight.at(-1)?.queueOffset ?? -1) < nextOffset, 'in flight is below next');
+    return { suffix, stored: true, nextOffset, inFlight, published: null };
+  }
+}
+
+function inFlightAt(state: State, place: number, queueOffset: QueueOffset): InFlight | null {
+  const delivery = state.inFlight[place];
+  return delivery?.queueOffset === queueOffset ? delivery : null;
+}
+
+function inFlightKey(state: State, queueOffset: QueueOffset): string {
+  return TABLE.inFlight + state.suffix + u64Key(queueOffset);
+}

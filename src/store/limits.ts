@@ -1,0 +1,31 @@
+/** Bounds and defaults of the commit log, each with its reason. */
+import { GIB, KIB, MIB } from '../base/sizes.ts';
+
+/** RocketMQ's mappedFileSizeCommitLog: a file system copes with thousands of such files. */
+export const SEGMENT_SIZE_BYTES_DEFAULT = GIB;
+/** Smallest that still holds a header and an entry of some size; for tests. */
+export const SEGMENT_SIZE_BYTES_MIN = 8 * KIB;
+/** An entry states its size in 32 bits. */
+export const SEGMENT_SIZE_BYTES_MAX = 2 * GIB;
+
+/** About a minute of a busy log, so that live followers and consumers cause no reads. */
+export const TAIL_CACHE_SIZE_BYTES_DEFAULT = 64 * MIB;
+
+/** One read of the recovery scan: large enough for the throughput of the disk. */
+export const SCAN_WINDOW_SIZE_BYTES = 4 * MIB;
+
+/**
+ * How far apart the first and the last byte of writes that shared a sync can lie: what a log writer
+ * leaves unsynced at most (8 MiB), plus the fillers among it, each smaller than one entry. Generous,
+ * because a wider span only makes recovery more careful.
+ */
+export const UNSYNCED_SPAN_SIZE_BYTES_MAX = 64 * MIB;
+
+/** Of a torn tail more than this is not evidence worth keeping. */
+export const QUARANTINE_SIZE_BYTES_MAX = 64 * MIB;
+
+/** A segment that could not be prepared for lack of space is tried again after this time. */
+export const PREPARE_RETRY_MS = 1000;
+
+/** Segments kept open for writing: the current one, its neighbours, and one spare. */
+export const OPEN_WRITER_SEGMENTS_MAX = 4;

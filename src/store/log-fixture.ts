@@ -1,0 +1,182 @@
+/** Builders for tests of the store: a chain of entries as a leader places them, and an opened log. */
+import { crc32 } from '../base/crc32.ts';
+import type { FatalError } from '../base/errors.ts';
+import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
+import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
+import { CHAIN_SEED, encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
+import { type EntryDesc, type EntryType, placeEntry, skipSegmentHeader } from '../raft/entry.ts';
+import type { CommitLog, LogWrite, StoredEntry } from './commit-log.ts';
+import { openCommitLog } from './open-commit-log.ts';
+
+export const TEST_DIRECTORY = '/store';
+export const TEST_IDENTITY = {
+  clusterId: 'test-cluster',
+  groupId: 'g1',
+  nodeId: NodeId('n1'),
+  segmentSizeBytes: 64 * 1024,
+};
+
+export interface NewEntry {
+  readonly payload: Uint8Array;
+  readonly term: Term;
+  readonly type?: EntryType;
+  readonly leaderCommit?: LogIndex;
+}
+
+/** The log of a leader, in memory. */
+export class EntryChain {
+  readonly entries: StoredEntry[] = [];
+  readonly #segmentSizeBytes: number;
+
+  constructor(segmentSizeBytes: number) {
+    this.#segmentSizeBytes = segmentSizeBytes;
+  }
+
+  get end(): PhysicalOffset {
+    const last = this.entries.at(-1)?.desc;
+    return last === undefined ? PhysicalOffset(0) : advance(last.physicalOffset, last.sizeBytes);
+  }
+
+  /** @returns the entry, after a filler when it starts a new segment. */
+  append(entry: NewEntry): readonly StoredEntry[] {
+    const { payload, term, type = 'data' } = entry;
+    const from = this.entries.length;
+    const placement = placeEntry(this.end, payload.length, this.#segmentSizeBytes);
+    if (placement.fillerSizeBytes > 0) {
+      const physicalOffset = skipSegmentHeader(this.end, this.#segmentSizeBytes);
+      const sizeBytes = placement.fillerSizeBytes;
+      this.#push({ type: 'filler', term, physicalOffset, sizeBytes }, new Uint8Array(0), entry);
+    }
+    const { physicalOffset, sizeBytes } = placement;
+    this.#push({ type, term, physicalOffset, sizeBytes }, payload, entry);
+    return this.entries.slice(from);
+  }
+
+  truncateFrom(index: LogIndex): void {
+    this.entries.length = index - 1;
+  }
+
+  #push(
+    place: Pick<EntryDesc, 'type' | 'term' | 'physicalOffset' | 'sizeBytes'>,
+    payload: Uint8Array,
+    entry: NewEntry,
+  ): void {
+    const previous = this.entries.at(-1);
+    const desc: EntryDesc = {
+      ...place,
+      index: LogIndex(this.entries.length + 1),
+      payloadSizeBytes: payload.length,
+      payloadCrc: crc32(payload),
+    };
+    const prevHeaderCrc = previous === undefined ? CHAIN_SEED : headerCrcOf(previous.bytes);
+    const leaderCommit = entry.leaderCommit ?? LogIndex(0);
+    const bytes = encodeEntry({ ...desc, leaderCommit, prevHeaderCrc }, payload);
+    this.entries.push({ desc, bytes });
+  }
+}
+
+/** A clock that stands still until told otherwise; timers run when `advance` reaches them. */
+export class TestClock implements Clock {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly onFire: () => void }[] = [];
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, onFire: () => void): { cancel: () => void } {
+    const timer = { atMs: this.#nowMs + delayMs, onFire };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+      },
+    };
+  }
+
+  advance(byMs: number): void {
+    this.#nowMs += byMs;
+    const due = this.#timers.filter((timer) => timer.atMs <= this.#nowMs);
+    this.#timers = this.#timers.filter((timer) => timer.atMs > this.#nowMs);
+    for (const timer of due) timer.onFire();
+  }
+}
+
+export interface OpenTestLogOptions {
+  readonly directory?: string;
+  readonly identity?: typeof TEST_IDENTITY;
+  readonly clock?: Clock;
+  readonly tailCacheSizeBytes?: number;
+  readonly onFatal?: (error: FatalError) => void;
+}
+
+export function openTestLog(disk: Disk, options: OpenTestLogOptions = {}): Promise<CommitLog> {
+  let uuidCount = 0;
+  return openCommitLog(disk, {
+    directory: TEST_DIRECTORY,
+    identity: TEST_IDENTITY,
+    clock: new TestClock(),
+    mintUuid: () => `uuid-${++uuidCount}`,
+    onFatal: (error) => {
+      throw error;
+    },
+    ...options,
+  });
+}
+
+/** Resolves when the write is durable. */
+export function persisted(
+  log: CommitLog,
+  write: Partial<Omit<LogWrite, 'onDurable'>>,
+): Promise<void> {
+  return new Promise((resolve) => {
+    log.persist({ hardState: null, truncateFrom: null, entries: [], ...write, onDurable: resolve });
+  });
+}
+
+export function term(value: number): { term: Term; votedFor: null } {
+  return { term: Term(value), votedFor: null };
+}
+
+/** Lets a test decide when each step of a memory disk happens: pass `later` to the disk. */
+export class Steps {
+  readonly #steps: (() => void)[] = [];
+  readonly later = (step: () => void): void => {
+    this.#steps.push(step);
+  };
+
+  /** Performs one step and all that follows from it without the disk; false when there is none. */
+  async next(): Promise<boolean> {
+    const step = this.#steps.shift();
+    step?.();
+    await new Promise((resolve) => setImmediate(resolve));
+    return step !== undefined;
+  }
+
+  /** Performs steps until nothing is left to do. */
+  async drain(): Promise<void> {
+    while (await this.next());
+  }
+
+  /** Performs steps until the promise has settled. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    while (!isSettled) await this.next();
+    return promise;
+  }
+}
+
+export function payloadOf(sizeBytes: number, seed: number): Uint8Array {
+  const payload = new Uint8Array(sizeBytes);
+  for (let at = 0; at < sizeBytes; at++) payload[at] = (at * 31 + seed * 101 + 1) % 256;
+  return payload;
+}

@@ -1,0 +1,120 @@
+/**
+ * The segments on disk: which exist, which is prepared next, which are open for writing.
+ *
+ * The next segment is filled with zeros in the background while the current one is written, so rolling over
+ * is a write like any other. A segment, once prepared, is never renamed or removed here; a cut makes it
+ * zeros again. Without space the preparation is tried again every second: writes that need it wait, and
+ * their age shows (H10, H11). Any other failure is fatal.
+ */
+import { assert } from '../base/assert.ts';
+import { advance, type PhysicalOffset } from '../base/units.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import { type Disk, DiskError, type LogWriter, type WriterFile } from '../io/disk.ts';
+import { OPEN_WRITER_SEGMENTS_MAX, PREPARE_RETRY_MS } from './limits.ts';
+import { type LogPaths, segmentStartOf } from './log-paths.ts';
+
+export interface SegmentSetOptions {
+  readonly disk: Disk;
+  readonly writer: LogWriter;
+  readonly clock: Clock;
+  readonly paths: LogPaths;
+  readonly segmentSizeBytes: number;
+  /** How many exist, from offset 0 on. */
+  readonly readyCount: number;
+  readonly onFail: (error: DiskError) => void;
+}
+
+export class SegmentSet {
+  readonly #options: SegmentSetOptions;
+  readonly #abort = new AbortController();
+  /** Open for writing, in order of last use. */
+  readonly #open = new Map<PhysicalOffset, WriterFile>();
+  #readyCount: number;
+  /** How many there should be: the one the log ends in and the next. */
+  #wantedCount = 0;
+  #preparing: Promise<void> | null = null;
+  #retry: Timer | null = null;
+  #onReady: () => void = () => {};
+
+  constructor(options: SegmentSetOptions) {
+    this.#options = options;
+    this.#readyCount = options.readyCount;
+  }
+
+  onReady(listener: () => void): void {
+    this.#onReady = listener;
+  }
+
+  isReady(start: PhysicalOffset): boolean {
+    return start < this.#readyCount * this.#options.segmentSizeBytes;
+  }
+
+  writerFile(start: PhysicalOffset): WriterFile {
+    assert(this.isReady(start), 'only a prepared segment is opened');
+    const known = this.#open.get(start);
+    this.#open.delete(start);
+    const file = known ?? this.#options.writer.open(this.#options.paths.segment(start));
+    this.#open.set(start, file);
+    this.#closeOldest();
+    return file;
+  }
+
+  /** Makes sure that the segment of `end` and the one after it exist, sooner or later. */
+  prepareFor(end: PhysicalOffset): void {
+    const { segmentSizeBytes } = this.#options;
+    const current = segmentStartOf(end, segmentSizeBytes) / segmentSizeBytes;
+    this.#wantedCount = Math.max(this.#wantedCount, current + 2);
+    this.#prepareNext();
+  }
+
+  /** The next segment could not be prepared for lack of space and is tried again later. */
+  get isOutOfSpace(): boolean {
+    return this.#retry !== null;
+  }
+
+  /** Gives up preparing; resolves when nothing of it is left to happen. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#retry?.cancel();
+    await this.#preparing;
+  }
+
+  #closeOldest(): void {
+    if (this.#open.size <= OPEN_WRITER_SEGMENTS_MAX) return;
+    const [oldest] = this.#open;
+    assert(oldest !== undefined, 'there is one to close');
+    this.#open.delete(oldest[0]);
+    this.#options.writer.closeFile(oldest[1]);
+  }
+
+  #prepareNext(): void {
+    const isBusy = this.#preparing !== null || this.#retry !== null;
+    if (isBusy || this.#abort.signal.aborted || this.#readyCount >= this.#wantedCount) return;
+    this.#preparing = this.#prepare().finally(() => {
+      this.#preparing = null;
+      this.#prepareNext();
+    });
+  }
+
+  async #prepare(): Promise<void> {
+    const { disk, paths, segmentSizeBytes, clock, onFail } = this.#options;
+    const start = advance(0 as PhysicalOffset, this.#readyCount * segmentSizeBytes);
+    try {
+      await disk.preallocate(paths.segment(start), segmentSizeBytes, this.#abort.signal);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      if (this.#abort.signal.aborted) return;
+      if (error.code !== 'ENOSPC') {
+        onFail(error);
+        return;
+      }
+      this.#retry = clock.setTimer(PREPARE_RETRY_MS, () => {
+        this.#retry = null;
+        this.#prepareNext();
+      });
+      return;
+    }
+    this.#readyCount += 1;
+    this.#onReady();
+  }
+}

@@ -1,0 +1,367 @@
+/**
+ * The commit log over segments: places entries in files, makes them durable in order, cuts conflicts,
+ * reads back what the tail cache no longer has. The contract is commit-log.ts.
+ *
+ * A cut (Raft 5.3: a follower drops entries that conflict with the leader's) is three steps, each durable
+ * before the next: a note in the durable ring that lowers the watermark to the new end; zeros over
+ * everything cut, segment headers included; the new entries. After a crash in between, recovery finds
+ * either the old entries, whole or with a hole above the watermark, or zeros, or the new entries; never
+ * old entries behind new ones: those are zeroed and synced before, and even if they were not they would
+ * not chain, as the chain CRC of an old successor covers the header of its old predecessor.
+ *
+ * Not here: start-up (open-commit-log.ts), what a crash leaves (recovery.ts).
+ */
+import { assert } from '../base/assert.ts';
+import { FatalError } from '../base/errors.ts';
+import type { LogIndex, NodeId, PhysicalOffset } from '../base/units.ts';
+import type { Clock } from '../io/clock.ts';
+import type {
+  DirectoryLock,
+  Disk,
+  DiskError,
+  DiskWrite,
+  LogWriter,
+  WriterFile,
+} from '../io/disk.ts';
+import { chainCrcOf, decodeEntryHeader } from '../protocol/entry-codec.ts';
+import { SEGMENT_HEADER_SIZE_BYTES, skipSegmentHeader } from '../raft/entry.ts';
+import type {
+  CommitLog,
+  DiskStats,
+  LogWrite,
+  RecoveredLog,
+  StoredEntry,
+  StoreIdentity,
+} from './commit-log.ts';
+import type { DiskTimes } from './disk-times.ts';
+import { type DurableNote, encodeNote, notePosition } from './durable-ring.ts';
+import { EntryReader } from './entry-reader.ts';
+import type { EntryTable } from './entry-table.ts';
+import { rangesOfCut } from './log-cut.ts';
+import type { LogLane } from './log-lane.ts';
+import { type LogPaths, segmentStartOf } from './log-paths.ts';
+import { encodeSegmentHeader } from './segment.ts';
+import type { SegmentSet } from './segment-set.ts';
+import type { SuperblockWriter } from './superblock-writer.ts';
+import { TailCache } from './tail-cache.ts';
+import { planBatches } from './write-plan.ts';
+
+export interface SegmentedLogParts {
+  readonly identity: StoreIdentity;
+  readonly recovered: RecoveredLog;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly paths: LogPaths;
+  readonly lock: DirectoryLock;
+  readonly writer: LogWriter;
+  readonly lane: LogLane;
+  readonly segments: SegmentSet;
+  readonly superblocks: SuperblockWriter;
+  readonly table: EntryTable;
+  readonly ringFile: WriterFile;
+  /** The one that is durable. */
+  readonly note: DurableNote;
+  readonly tailCacheSizeBytes: number;
+  readonly times: DiskTimes;
+  readonly onFatal: (error: FatalError) => void;
+}
+
+interface PendingWrite {
+  /** Monotonic; when it was handed over. */
+  readonly sinceMs: number;
+  /** Last entry of the log that will be durable with it; lower after a cut. */
+  lastIndex: LogIndex;
+}
+
+export class SegmentedCommitLog implements CommitLog {
+  readonly identity: StoreIdentity;
+  readonly recovered: RecoveredLog;
+  readonly diskStats: DiskStats;
+  readonly #parts: SegmentedLogParts;
+  readonly #table: EntryTable;
+  readonly #cache: TailCache;
+  readonly #reader: EntryReader;
+  readonly #peerStores: Map<NodeId, string>;
+  readonly #pending: PendingWrite[] = [];
+  /** Rejects the pins that will never be durable. */
+  readonly #openPins = new Set<(error: FatalError) => void>();
+  #noteSequence: number;
+  #commitIndex: LogIndex;
+  #durableIndex: LogIndex;
+  #writtenBytes = 0;
+  #failure: FatalError | null = null;
+  #closing: Promise<void> | null = null;
+  #onIdle: () => void = () => {};
+
+  constructor(parts: SegmentedLogParts) {
+    this.#parts = parts;
+    this.identity = parts.identity;
+    this.recovered = parts.recovered;
+    this.#table = parts.table;
+    this.#cache = new TailCache(parts.tailCacheSizeBytes, (parts.table.lastIndex + 1) as LogIndex);
+    this.#reader = new EntryReader(parts.disk, parts.paths, parts.identity, parts.table);
+    this.#peerStores = new Map(parts.superblocks.current.peerStores);
+    this.#noteSequence = parts.note.sequence;
+    this.#commitIndex = parts.recovered.provenCommitIndex;
+    this.#durableIndex = parts.table.lastIndex;
+    this.diskStats = this.#statsOf(parts.times);
+  }
+
+  persist(write: LogWrite): void {
+    assert(this.#closing === null, 'the commit log is open');
+    if (this.#failure !== null) return;
+    const pending = {
+      sinceMs: this.#parts.clock.monotonicMs(),
+      lastIndex: this.#table.lastIndex,
+    };
+    if (write.hardState !== null) {
+      const commitHint = this.#commitHint();
+      this.#parts.superblocks.update({ hardState: write.hardState, commitHint }, () => {});
+    }
+    if (write.truncateFrom !== null) this.#cut(write.truncateFrom);
+    for (const entry of write.entries) this.#accept(entry);
+    pending.lastIndex = this.#table.lastIndex;
+    this.#pending.push(pending);
+    this.#write(write.entries, () => this.#complete(write.onDurable));
+  }
+
+  get pendingWrites(): number {
+    return this.#pending.length;
+  }
+
+  get lastHeaderCrc(): number {
+    return this.#table.headerCrcOf(this.#table.lastIndex);
+  }
+
+  headerCrcAt(index: LogIndex): number | null {
+    if (index !== 0 && !this.#table.has(index)) return null;
+    return this.#table.headerCrcOf(index);
+  }
+
+  cachedEntries(from: LogIndex, to: LogIndex): readonly StoredEntry[] | null {
+    return this.#cache.range(from, to);
+  }
+
+  async readEntries(
+    from: LogIndex,
+    to: LogIndex,
+    sizeBytesMax: number,
+  ): Promise<readonly StoredEntry[]> {
+    assert(from <= to, 'a range has a first and a last entry', () => ({ from, to }));
+    assert(this.#table.has(from), 'the first entry is in the log', () => ({ from }));
+    assert(this.#table.has(to), 'the last entry is in the log', () => ({ to }));
+    const last = this.#reader.lastWithin(from, to, sizeBytesMax);
+    return this.#cache.range(from, last) ?? this.#reader.readEntries(from, last);
+  }
+
+  async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+    const index = this.#table.indexAt(physicalOffset);
+    assert(index !== null, 'a record lies in an entry', () => ({ physicalOffset }));
+    const at = physicalOffset - this.#table.offsetOf(index);
+    assert(at + sizeBytes <= this.#table.sizeOf(index), 'a record ends in its entry', () => ({
+      physicalOffset,
+      sizeBytes,
+    }));
+    const cached = this.#cache.at(index);
+    if (cached !== null) return cached.bytes.subarray(at, at + sizeBytes);
+    return this.#reader.readBytes(physicalOffset, sizeBytes);
+  }
+
+  get peerStores(): ReadonlyMap<NodeId, string> {
+    return this.#peerStores;
+  }
+
+  pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void> {
+    assert(this.#closing === null, 'the commit log is open');
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    this.#peerStores.set(nodeId, storeUuid);
+    return new Promise((resolve, reject) => {
+      this.#openPins.add(reject);
+      const peerStores = new Map(this.#peerStores);
+      this.#parts.superblocks.update({ peerStores, commitHint: this.#commitHint() }, () => {
+        this.#openPins.delete(reject);
+        resolve();
+      });
+    });
+  }
+
+  noteCommitIndex(index: LogIndex): void {
+    if (index > this.#commitIndex) this.#commitIndex = index;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Whoever owns the log writer reports its failure here. */
+  fail(error: DiskError): void {
+    if (this.#failure !== null) return;
+    const sentence = `${error.message}; what was written last may not be on the disk`;
+    this.#failure = new FatalError('diskFailed', sentence, { cause: error });
+    this.#parts.lane.stop();
+    for (const reject of this.#openPins) reject(this.#failure);
+    this.#openPins.clear();
+    this.#onIdle();
+    this.#parts.onFatal(this.#failure);
+  }
+
+  async #close(): Promise<void> {
+    const { segments, superblocks, writer, lane, lock } = this.#parts;
+    // Without space for the next segment the end of it cannot be waited for.
+    if (this.#failure === null && this.pendingWrites > 0 && !segments.isOutOfSpace) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    await segments.stop();
+    if (this.pendingWrites > 0) lane.stop();
+    if (this.#failure === null && this.pendingWrites === 0) {
+      const cleanEnd = { index: this.#table.lastIndex, physicalOffset: this.#table.end };
+      superblocks.update({ cleanEnd, commitHint: this.#commitHint() }, () => {});
+    }
+    await writer.close();
+    await lock.release();
+  }
+
+  /**
+   * An entry that was handed over before the superblock is durable before it, so the hint never
+   * speaks of an entry that a crash may take.
+   */
+  #commitHint(): LogIndex {
+    return Math.min(this.#commitIndex, this.#table.lastIndex) as LogIndex;
+  }
+
+  #write(entries: readonly StoredEntry[], onDone: () => void): void {
+    const { lane, segments } = this.#parts;
+    const note = entries.length === 0 ? null : this.#nextNote();
+    const batches = planBatches(entries, this.identity.segmentSizeBytes, (start, first) =>
+      this.#segmentHeader(start, first),
+    );
+    if (entries.length > 0) segments.prepareFor(this.#table.end);
+    if (batches.length === 0) {
+      lane.submit({ writes: [], sync: 'group', note: null, onDone });
+      return;
+    }
+    for (const [place, batch] of batches.entries()) {
+      const isLast = place === batches.length - 1;
+      lane.submitTo(batch.segment, (file) => ({
+        writes: batch.writes.map((write) => ({ file, ...write })),
+        sync: 'group',
+        note: isLast && note !== null ? this.#noteWrite(note) : null,
+        onDone: isLast ? onDone : () => {},
+      }));
+    }
+  }
+
+  /** The last look at an entry before it is written: it is what it says, and it belongs here. */
+  #accept(entry: StoredEntry): void {
+    const { desc, bytes } = entry;
+    const decoded = decodeEntryHeader(bytes);
+    assert(decoded.kind === 'header', 'an entry has a good header', () => ({ kind: decoded.kind }));
+    const { header } = decoded;
+    const place = skipSegmentHeader(this.#table.end, this.identity.segmentSizeBytes);
+    assert(header.desc.physicalOffset === place, 'an entry follows the log', () => ({
+      desc,
+      place,
+    }));
+    assert(header.desc.index === desc.index, 'header and descriptor agree on the index');
+    assert(header.desc.term === desc.term, 'header and descriptor agree on the term');
+    assert(header.desc.sizeBytes === desc.sizeBytes, 'header and descriptor agree on the size');
+    assert(
+      header.chainCrc === chainCrcOf(bytes, this.lastHeaderCrc),
+      'an entry chains to the one before it',
+      () => ({ index: desc.index }),
+    );
+    this.#table.append(desc, header.headerCrc);
+    this.#cache.append(entry);
+    this.#writtenBytes += bytes.length;
+  }
+
+  #complete(onDurable: () => void): void {
+    const done = this.#pending.shift();
+    assert(done !== undefined, 'a write completes once');
+    this.#durableIndex = done.lastIndex;
+    this.#cache.shrink(this.#durableIndex);
+    if (this.#pending.length === 0) this.#onIdle();
+    onDurable();
+  }
+
+  #cut(from: LogIndex): void {
+    assert(from > this.#commitIndex, 'nothing committed is cut', () => ({
+      from,
+      commitIndex: this.#commitIndex,
+    }));
+    if (!this.#table.has(from)) return;
+    const ranges = rangesOfCut(this.#table, from, this.identity.segmentSizeBytes);
+    this.#table.truncateFrom(from);
+    this.#cache.truncateFrom(from);
+    const last = this.#table.lastIndex;
+    if (this.#durableIndex > last) this.#durableIndex = last;
+    for (const pending of this.#pending) if (pending.lastIndex > last) pending.lastIndex = last;
+    const { lane } = this.#parts;
+    const lowered = this.#noteWrite(this.#nextNote());
+    lane.submit({ writes: [lowered], sync: 'alone', note: null, onDone: () => {} });
+    for (const { segment, position, zeroSizeBytes } of ranges) {
+      lane.submitTo(segment, (file) => ({
+        writes: [{ file, position, zeroSizeBytes }],
+        sync: 'alone',
+        note: null,
+        onDone: () => {},
+      }));
+    }
+  }
+
+  #nextNote(): DurableNote {
+    this.#noteSequence += 1;
+    const index = this.#table.lastIndex;
+    return { sequence: this.#noteSequence, index, end: this.#table.end };
+  }
+
+  #noteWrite(note: DurableNote): DiskWrite {
+    const file = this.#parts.ringFile;
+    return { file, position: notePosition(note), bytes: encodeNote(note) };
+  }
+
+  #segmentHeader(startOffset: PhysicalOffset, startIndex: LogIndex): Uint8Array {
+    const { clusterId, groupId, segmentSizeBytes } = this.identity;
+    assert(startOffset === segmentStartOf(startOffset, segmentSizeBytes), 'a segment starts here');
+    assert(
+      this.#table.offsetOf(startIndex) === startOffset + SEGMENT_HEADER_SIZE_BYTES,
+      'the entry is the first of its segment',
+    );
+    const prev = (startIndex - 1) as LogIndex;
+    return encodeSegmentHeader({
+      clusterId,
+      groupId,
+      startOffset,
+      segmentSizeBytes,
+      startIndex,
+      prevTerm: this.#table.termOf(prev),
+      prevHeaderCrc: this.#table.headerCrcOf(prev),
+    });
+  }
+
+  #statsOf(times: DiskTimes): DiskStats {
+    const pending = this.#pending;
+    const { clock } = this.#parts;
+    const writtenBytes = (): number => this.#writtenBytes;
+    return {
+      get syncCount() {
+        return times.count;
+      },
+      get writtenBytes() {
+        return writtenBytes();
+      },
+      oldestPendingMs: () => {
+        const oldest = pending[0];
+        return oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs;
+      },
+      syncMsAt: (quantile) => times.atQuantile(quantile),
+      syncSecondsBuckets: () => times.buckets(),
+      get syncSecondsSum() {
+        return times.sumSeconds;
+      },
+    };
+  }
+}

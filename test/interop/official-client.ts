@@ -1,0 +1,209 @@
+/** What the interop tests do with the unmodified official client, and the books they keep. */
+import { deepEqual, equal } from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type ConsumeResult,
+  type MessageView,
+  Producer,
+  PushConsumer,
+  SimpleConsumer,
+} from 'rocketmq-client-nodejs';
+import { anomaliesOf, readWholeTopic } from './audit.ts';
+import { type TestCluster, waitFor } from './test-cluster.ts';
+
+const INVISIBLE_MS = 30_000;
+const AWAIT_MS = 2_000;
+const RETRY_PAUSE_MS = 200;
+const DRAIN_TIMEOUT_MS = 90_000;
+
+const quietLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+export interface Sent {
+  readonly messageId: string;
+  readonly body: string;
+  readonly offset: number;
+  readonly acknowledgedAtMs: number;
+}
+
+/** What a test owns until it ends, however it ends: an open client keeps the process alive. */
+export interface Owner {
+  after(release: () => Promise<void>): void;
+}
+
+export async function startProducer(
+  owner: Owner,
+  endpoints: string,
+  topic: string,
+): Promise<Producer> {
+  const producer = new Producer({ endpoints, topic, logger: quietLogger as never, namespace: '' });
+  owner.after(() => producer.shutdown());
+  await producer.startup();
+  return producer;
+}
+
+export async function startPushConsumer(
+  owner: Owner,
+  endpoints: string,
+  topic: string,
+  consumerGroup: string,
+  consume: (view: MessageView) => ConsumeResult,
+): Promise<PushConsumer> {
+  const consumer = new PushConsumer({
+    endpoints,
+    namespace: '',
+    consumerGroup,
+    subscriptions: new Map([[topic, '*']]),
+    logger: quietLogger as never,
+    messageListener: { consume: async (view) => consume(view) },
+  });
+  owner.after(() => consumer.shutdown());
+  await consumer.startup();
+  return consumer;
+}
+
+export async function startSimpleConsumer(
+  owner: Owner,
+  endpoints: string,
+  topic: string,
+  consumerGroup: string,
+  tag = '*',
+): Promise<SimpleConsumer> {
+  const consumer = new SimpleConsumer({
+    endpoints,
+    namespace: '',
+    consumerGroup,
+    subscriptions: new Map([[topic, tag]]),
+    awaitDuration: AWAIT_MS,
+    logger: quietLogger as never,
+  });
+  owner.after(() => consumer.shutdown());
+  await consumer.startup();
+  return consumer;
+}
+
+export type { MessageView };
+
+/** Sends without a pause until told to stop; a failed send is recorded, never hidden. */
+export class LoadProducer {
+  readonly sent: Sent[] = [];
+  readonly failures: Error[] = [];
+  readonly #producer: Producer;
+  readonly #topic: string;
+  readonly #lanes: Promise<void>[];
+  #isStopping = false;
+  #nextNumber = 0;
+
+  constructor(owner: Owner, producer: Producer, topic: string, laneCount: number) {
+    owner.after(() => this.stop());
+    this.#producer = producer;
+    this.#topic = topic;
+    this.#lanes = Array.from({ length: laneCount }, () => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopping) {
+      const body = `message ${this.#nextNumber++}`;
+      try {
+        const receipt = await this.#producer.send({
+          topic: this.#topic,
+          tag: 'load',
+          body: Buffer.from(body),
+        });
+        const { messageId, offset } = receipt;
+        this.sent.push({ messageId, body, offset, acknowledgedAtMs: performance.now() });
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        this.failures.push(error);
+        await delay(RETRY_PAUSE_MS);
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#lanes);
+  }
+
+  /** Longest time without an acknowledgement between the first and the last one. */
+  longestGapMs(): number {
+    const times = this.sent.map(({ acknowledgedAtMs }) => acknowledgedAtMs);
+    return times.slice(1).reduce((gap, time, i) => Math.max(gap, time - times[i]!), 0);
+  }
+}
+
+export interface Received {
+  readonly view: MessageView;
+  readonly body: string;
+}
+
+/**
+ * Receives and acknowledges until every wanted message id was seen and nothing more comes, or the
+ * deadline passes. An error of one node is retried: the client rotates over the nodes of its route.
+ */
+export async function drain(
+  consumer: SimpleConsumer,
+  wanted: ReadonlySet<string>,
+  timeoutMs: number,
+): Promise<Received[]> {
+  const deadlineAtMs = performance.now() + timeoutMs;
+  const missing = new Set(wanted);
+  const received: Received[] = [];
+  while (performance.now() < deadlineAtMs) {
+    const views = await receiveOnce(consumer);
+    if (views !== null && views.length === 0 && missing.size === 0) return received;
+    for (const view of views ?? []) {
+      received.push({ view, body: view.body.toString() });
+      missing.delete(view.messageId);
+    }
+    await Promise.all((views ?? []).map((view) => consumer.ack(view)));
+  }
+  if (missing.size > 0) {
+    throw new Error(`${missing.size} of ${wanted.size} messages not received in ${timeoutMs} ms`);
+  }
+  return received;
+}
+
+async function receiveOnce(consumer: SimpleConsumer): Promise<MessageView[] | null> {
+  try {
+    return await consumer.receive(32, INVISIBLE_MS);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    await delay(RETRY_PAUSE_MS);
+    return null;
+  }
+}
+
+export async function sentMore(load: LoadProducer, count: number): Promise<void> {
+  const goal = load.sent.length + count;
+  await waitFor(
+    `${count} more sends`,
+    async () => (load.sent.length >= goal ? true : null),
+    60_000,
+  );
+}
+
+/**
+ * Every acknowledged message is received by the official client, unaltered, and is stored at the
+ * acknowledged offset, once; no place of a queue is used twice.
+ */
+export async function allReceived(
+  owner: Owner,
+  load: LoadProducer,
+  cluster: TestCluster,
+  endpoints: string,
+  topic: string,
+): Promise<void> {
+  const acknowledged = new Map(load.sent.map((sent) => [sent.messageId, sent]));
+  equal(acknowledged.size, load.sent.length);
+  const consumer = await startSimpleConsumer(owner, endpoints, topic, 'everything');
+  const received = await drain(consumer, new Set(acknowledged.keys()), DRAIN_TIMEOUT_MS);
+  for (const { view, body } of received) {
+    // A message whose send failed for the producer may be there all the same: its outcome was open.
+    const sent = acknowledged.get(view.messageId);
+    if (sent !== undefined) equal(body, sent.body);
+  }
+  const stored = await readWholeTopic(cluster, topic);
+  deepEqual(anomaliesOf(stored), []);
+  const offsetOf = new Map(stored.map(({ messageId, queueOffset }) => [messageId, queueOffset]));
+  for (const { messageId, offset } of load.sent) equal(offsetOf.get(messageId), offset);
+}

@@ -1,0 +1,189 @@
+/**
+ * A commit log in memory whose test decides when a write is durable, what a crash leaves, and how
+ * much is cached. Keeps the contract of store/commit-log.ts, checks the chain on every write.
+ */
+import { assert } from '../../src/base/assert.ts';
+import {
+  advance,
+  LogIndex as Index,
+  type LogIndex,
+  type NodeId,
+  type PhysicalOffset,
+  Term,
+} from '../../src/base/units.ts';
+import { chainCrcOf, headerCrcOf, verifyEntry } from '../../src/protocol/entry-codec.ts';
+import type { HardState } from '../../src/raft/effects.ts';
+import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
+import type {
+  CommitLog,
+  DiskStats,
+  LogWrite,
+  RecoveredLog,
+  StoredEntry,
+  StoreIdentity,
+} from '../../src/store/commit-log.ts';
+
+/** What outlives the process. */
+export class MemoryStore {
+  readonly identity: StoreIdentity;
+  hardState: HardState = { term: Term(0), votedFor: null };
+  entries: StoredEntry[] = [];
+  commitIndex = Index(0);
+  bootCount = 0;
+  readonly peerStores = new Map<NodeId, string>();
+
+  constructor(identity: StoreIdentity) {
+    this.identity = identity;
+  }
+}
+
+export class MemoryCommitLog implements CommitLog {
+  readonly identity: StoreIdentity;
+  readonly recovered: RecoveredLog;
+  readonly peerStores: ReadonlyMap<NodeId, string>;
+  readonly diskStats: DiskStats;
+  readonly #store: MemoryStore;
+  /** As written; the store has what is durable. */
+  #entries: StoredEntry[];
+  #pending: LogWrite[] = [];
+  #flushing = false;
+  #dead = false;
+  /** Writes stay pending while true. */
+  holding = false;
+  pendingMs = 0;
+  /** Only so many entries from the end are cached. */
+  cachedCount = 1_000_000;
+  writeCount = 0;
+  readCount = 0;
+  closeCount = 0;
+
+  constructor(store: MemoryStore) {
+    store.bootCount++;
+    this.#store = store;
+    this.#entries = [...store.entries];
+    this.identity = store.identity;
+    this.peerStores = store.peerStores;
+    this.recovered = {
+      hardState: store.hardState,
+      entries: store.entries.map((entry) => entry.desc),
+      provenCommitIndex: store.commitIndex,
+      bootCount: store.bootCount,
+      tornBytes: 0,
+    };
+    this.diskStats = {
+      syncCount: 0,
+      writtenBytes: 0,
+      oldestPendingMs: () => this.pendingMs,
+      syncMsAt: () => null,
+      syncSecondsBuckets: () => [],
+      syncSecondsSum: 0,
+    };
+  }
+
+  persist(write: LogWrite): void {
+    assert(!this.#dead, 'a dead process does not write');
+    this.writeCount++;
+    if (write.truncateFrom !== null) this.#entries.length = write.truncateFrom - 1;
+    for (const entry of write.entries) {
+      assert(entry.desc.index === this.#entries.length + 1, 'entries are contiguous');
+      const verified = verifyEntry(entry.bytes);
+      assert(verified.kind === 'entry', 'what is written is a good entry', () => verified);
+      assert(
+        verified.header.chainCrc === chainCrcOf(entry.bytes, this.lastHeaderCrc),
+        'the chain holds',
+      );
+      this.#entries.push(entry);
+    }
+    this.#pending.push(write);
+    this.#flushSoon();
+  }
+
+  get pendingWrites(): number {
+    return this.#pending.length;
+  }
+
+  get lastHeaderCrc(): number {
+    return this.headerCrcAt(Index(this.#entries.length)) ?? 0;
+  }
+
+  headerCrcAt(index: LogIndex): number | null {
+    if (index === 0) return 0;
+    const entry = this.#entries[index - 1];
+    return entry === undefined ? null : headerCrcOf(entry.bytes);
+  }
+
+  cachedEntries(from: LogIndex, to: LogIndex): readonly StoredEntry[] | null {
+    assert(from <= to, 'a range has a direction');
+    if (to > this.#entries.length) return null;
+    return from > this.#entries.length - this.cachedCount
+      ? this.#entries.slice(from - 1, to)
+      : null;
+  }
+
+  async readEntries(from: LogIndex, to: LogIndex): Promise<readonly StoredEntry[]> {
+    this.readCount++;
+    assert(to <= this.#entries.length, 'only what was written is read');
+    await Promise.resolve();
+    // Two at a time: callers must be able to come back for more.
+    return this.#entries.slice(from - 1, Math.min(to, from + 1));
+  }
+
+  async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+    const entry = this.#entries.findLast((e) => e.desc.physicalOffset <= physicalOffset);
+    assert(entry !== undefined, 'the offset is in the log');
+    const at = physicalOffset - entry.desc.physicalOffset;
+    assert(at >= ENTRY_HEADER_SIZE_BYTES, 'a record lies in a payload');
+    return entry.bytes.slice(at, at + sizeBytes);
+  }
+
+  async pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void> {
+    await Promise.resolve();
+    this.#store.peerStores.set(nodeId, storeUuid);
+  }
+
+  noteCommitIndex(index: LogIndex): void {
+    if (!this.#dead) this.#store.commitIndex = index;
+  }
+
+  /** The process is gone; what was not durable never happened. */
+  kill(): void {
+    this.#dead = true;
+  }
+
+  release(): void {
+    this.holding = false;
+    this.#flushSoon();
+  }
+
+  async close(): Promise<void> {
+    this.closeCount++;
+    this.holding = false;
+    this.#flush();
+    this.#dead = true;
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing || this.holding) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.holding) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.#pending.length > 0 && !this.#dead) {
+      const write = this.#pending.shift()!; // not empty
+      const store = this.#store;
+      if (write.hardState !== null) store.hardState = write.hardState;
+      if (write.truncateFrom !== null) store.entries.length = write.truncateFrom - 1;
+      store.entries.push(...write.entries);
+      write.onDurable();
+    }
+  }
+}
+
+/** Offset of the first byte behind an entry. */
+export function endOf({ desc }: StoredEntry): PhysicalOffset {
+  return advance(desc.physicalOffset, desc.sizeBytes);
+}

@@ -1,0 +1,237 @@
+/** A group of replicas in one process: production code on stores, network and clock in memory. */
+import assert from 'node:assert/strict';
+import { concatBytes } from '../../src/base/bytes.ts';
+import { Prng } from '../../src/base/prng.ts';
+import { KIB } from '../../src/base/sizes.ts';
+import { LogIndex, NodeId } from '../../src/base/units.ts';
+import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
+import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
+import type { PeerEvent } from '../../src/replica/peer-transport.ts';
+import type { ProposeOutcome, RecordsProposal } from '../../src/replica/replica.ts';
+import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
+import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
+import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
+import { ManualClock } from './manual-clock.ts';
+import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
+import { MemoryNetwork, MemoryPeers } from './memory-peer-transport.ts';
+
+const STEP_MS = 10;
+/** Of simulated time. */
+const DEADLINE_MS = 60_000;
+
+export interface RunningNode {
+  readonly nodeId: NodeId;
+  readonly log: MemoryCommitLog;
+  readonly replica: RunningReplica;
+  readonly events: ReplicaEvent[];
+  readonly peerEvents: PeerEvent[];
+  readonly failures: Error[];
+  /** Whether the node has been stopped or killed. */
+  gone: boolean;
+}
+
+export interface GroupOptions {
+  readonly size?: number;
+  readonly segmentSizeBytes?: number;
+  readonly seed?: number;
+}
+
+export class ReplicaGroup {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork();
+  readonly nodeIds: readonly NodeId[];
+  readonly stores = new Map<NodeId, MemoryStore>();
+  readonly kvs = new Map<NodeId, MemoryKvStore>();
+  readonly running = new Map<NodeId, RunningNode>();
+  readonly #options: GroupOptions;
+
+  constructor(options: GroupOptions = {}) {
+    this.#options = options;
+    this.nodeIds = Array.from({ length: options.size ?? 3 }, (_, i) => NodeId(`n${i + 1}`));
+    for (const nodeId of this.nodeIds) {
+      this.stores.set(nodeId, this.newStore(nodeId, `store-${nodeId}`));
+      this.kvs.set(nodeId, new MemoryKvStore());
+    }
+  }
+
+  static async started(options: GroupOptions = {}): Promise<ReplicaGroup> {
+    const group = new ReplicaGroup(options);
+    for (const nodeId of group.nodeIds) await group.start(nodeId);
+    return group;
+  }
+
+  newStore(nodeId: NodeId, storeUuid: string): MemoryStore {
+    const segmentSizeBytes = this.#options.segmentSizeBytes ?? 64 * KIB;
+    return new MemoryStore({ clusterId: 'c', groupId: 'g', nodeId, storeUuid, segmentSizeBytes });
+  }
+
+  async start(nodeId: NodeId): Promise<RunningNode> {
+    const log = new MemoryCommitLog(this.stores.get(nodeId)!);
+    const state = await openDerivedState({
+      kv: this.kvs.get(nodeId)!,
+      durableIndexMax: LogIndex(log.recovered.entries.length),
+      onEvent: (event) => assert.fail(JSON.stringify(event)),
+    });
+    const members = this.nodeIds.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
+    const addresses = { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: '' };
+    const node: Omit<RunningNode, 'replica'> = {
+      nodeId,
+      log,
+      events: [],
+      peerEvents: [],
+      failures: [],
+      gone: false,
+    };
+    const onFatal = (error: unknown) => {
+      assert.ok(error instanceof Error);
+      node.failures.push(error);
+    };
+    const transport = new MemoryPeers({
+      network: this.network,
+      log,
+      members,
+      addresses,
+      clock: this.clock,
+      onEvent: (event) => node.peerEvents.push(event),
+      onFatal,
+    });
+    const replica = await startReplica({
+      identity: log.identity,
+      members,
+      addresses,
+      log,
+      state,
+      transport,
+      clock: this.clock,
+      random: new Prng(this.#options.seed ?? 1, `${nodeId}-${log.recovered.bootCount}`),
+      onFatal,
+      onEvent: (event) => node.events.push(event),
+    });
+    const running = Object.assign(node, { replica });
+    this.running.set(nodeId, running);
+    return running;
+  }
+
+  async stop(nodeId: NodeId): Promise<void> {
+    const node = this.node(nodeId);
+    node.gone = true;
+    this.running.delete(nodeId);
+    await node.replica.close();
+  }
+
+  /** Without a word: what is not durable is lost. */
+  async kill(nodeId: NodeId): Promise<void> {
+    this.node(nodeId).log.kill();
+    // Closing a killed log writes nothing more; it only takes the timers away.
+    await this.stop(nodeId);
+  }
+
+  async stopAll(): Promise<void> {
+    for (const node of this.running.values()) {
+      assert.deepEqual(node.failures, [], `${node.nodeId} failed`);
+    }
+    for (const nodeId of [...this.running.keys()]) await this.stop(nodeId);
+    assert.equal(this.clock.timerCount, 0, 'a closed replica has no timers');
+  }
+
+  node(nodeId: NodeId): RunningNode {
+    const node = this.running.get(nodeId);
+    assert.ok(node, `${nodeId} runs`);
+    return node;
+  }
+
+  /** Delivers frames and advances time in small steps until the condition holds. */
+  async until(what: string, condition: () => boolean): Promise<void> {
+    for (let passedMs = 0; passedMs < DEADLINE_MS; passedMs += STEP_MS) {
+      if (condition()) return;
+      await this.pass(STEP_MS);
+    }
+    const states = [...this.running.values()].map((node) => node.replica.status());
+    assert.fail(`Never happened: ${what}: ${JSON.stringify(states)}`);
+  }
+
+  /** Lets time pass, and everything that is under way arrive. */
+  async pass(byMs: number): Promise<void> {
+    for (let passedMs = 0; passedMs < byMs; passedMs += STEP_MS) {
+      this.clock.advance(STEP_MS);
+      await this.settle();
+    }
+  }
+
+  /** No time passes. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.clock.advance(0);
+      quiet = this.network.deliver() === 0 ? quiet + 1 : 0;
+    }
+  }
+
+  get serving(): RunningNode | null {
+    const leaders = [...this.running.values()].filter((node) => node.replica.leadership() !== null);
+    return leaders.sort((a, b) => b.replica.status().term - a.replica.status().term)[0] ?? null;
+  }
+
+  async leader(): Promise<RunningNode> {
+    await this.until('somebody leads', () => this.serving !== null);
+    return this.serving!;
+  }
+
+  /** Creates the topic `t` and waits until it is applied everywhere. */
+  async createTopic(): Promise<void> {
+    const leader = await this.leader();
+    await this.outcomeOf(leader.replica.propose(topicProposal()));
+  }
+
+  async outcomeOf(proposing: Promise<ProposeOutcome>): Promise<ProposeOutcome> {
+    let outcome: ProposeOutcome | null = null;
+    void proposing.then((known) => {
+      outcome = known;
+    });
+    await this.until('the outcome is known', () => outcome !== null);
+    return outcome!;
+  }
+
+  async allApplied(): Promise<void> {
+    await this.until('everything is applied everywhere', () => {
+      const all = [...this.running.values()].map((node) => node.replica.status());
+      const last = Math.max(...all.map((status) => status.lastIndex));
+      return all.every((status) => status.appliedIndex === last);
+    });
+  }
+}
+
+export function topicProposal(): RecordsProposal {
+  const records = encodeCommandRecord({
+    kind: 'topicPut',
+    topic: 't',
+    queueCount: 4,
+    permission: 6,
+    messageTypes: [1],
+    atMs: 1,
+  });
+  return { records, messageRecordAt: [] };
+}
+
+/** Messages of topic `t` from `firstOffset` on, as one proposal. */
+export function messageProposal(
+  firstOffset: number,
+  options: { count?: number; bodySizeBytes?: number; queueId?: number; prefix?: string } = {},
+): RecordsProposal {
+  const { count = 1, bodySizeBytes = 10, queueId = 0, prefix = 'm' } = options;
+  const messages: TestMessage[] = Array.from({ length: count }, (_, i) => ({
+    topic: 't',
+    queueId,
+    queueOffset: firstOffset + i,
+    messageId: `${prefix}-${queueId}-${firstOffset + i}`,
+    body: new Uint8Array(bodySizeBytes).fill(firstOffset + i),
+  }));
+  const records = messages.map(messageRecord);
+  const messageRecordAt: number[] = [];
+  let at = 0;
+  for (const record of records) {
+    messageRecordAt.push(at);
+    at += record.length;
+  }
+  return { records: concatBytes(records), messageRecordAt };
+}

@@ -1,0 +1,105 @@
+/** Sums over runs, and the tables that show them. */
+import type { Mark } from './marks.ts';
+import type { RunResult } from './run.ts';
+
+const HOUR_MS = 3_600_000;
+
+interface Row {
+  seeds: number;
+  simulatedMs: number;
+  realMs: number;
+  events: number;
+  applied: number;
+  committed: number;
+}
+
+function emptyRow(): Row {
+  return { seeds: 0, simulatedMs: 0, realMs: 0, events: 0, applied: 0, committed: 0 };
+}
+
+export class Tally {
+  readonly #rows = new Map<string, Row>();
+  readonly #total = emptyRow();
+  readonly #faults = new Map<string, number>();
+  readonly #marks = new Map<Mark, number>();
+
+  add(profile: string, result: RunResult, realMs: number): void {
+    const row = this.#rows.get(profile) ?? emptyRow();
+    this.#rows.set(profile, row);
+    for (const sum of [row, this.#total]) {
+      sum.seeds += 1;
+      sum.simulatedMs += result.simulatedMs;
+      sum.realMs += realMs;
+      sum.events += result.events;
+      sum.applied += result.proposalsApplied;
+      sum.committed += result.committedIndex;
+    }
+    addAll(this.#faults, result.faults);
+    addAll(this.#marks, result.marks);
+  }
+
+  get rows(): ReadonlyMap<string, Readonly<Row>> {
+    return this.#rows;
+  }
+
+  get total(): Readonly<Row> {
+    return this.#total;
+  }
+
+  get faults(): ReadonlyMap<string, number> {
+    return this.#faults;
+  }
+
+  get marks(): ReadonlyMap<Mark, number> {
+    return this.#marks;
+  }
+
+  /** One line. */
+  summary(): string {
+    const { seeds, simulatedMs, events, applied } = this.#total;
+    const hours = (simulatedMs / HOUR_MS).toFixed(2);
+    return `${seeds} runs, ${hours} simulated h, ${events} events, ${applied} acknowledged, ${this.speed()}`;
+  }
+
+  speed(): string {
+    return speedOf(this.#total);
+  }
+}
+
+export function formatTable(tally: Tally): string {
+  const head = ['profile', 'runs', 'sim hours', 'events', 'acked', 'committed', 'speed'];
+  const body = [...tally.rows, ['total', tally.total] as const].map(([name, row]) => [
+    name,
+    String(row.seeds),
+    (row.simulatedMs / HOUR_MS).toFixed(2),
+    String(row.events),
+    String(row.applied),
+    String(row.committed),
+    speedOf(row),
+  ]);
+  const table = align([head, ...body]);
+  return `${table}\nfaults: ${formatCounts(tally.faults)}\nmet: ${formatCounts(tally.marks)}`;
+}
+
+function addAll<K>(sums: Map<K, number>, counts: ReadonlyMap<K, number>): void {
+  for (const [key, count] of counts) sums.set(key, (sums.get(key) ?? 0) + count);
+}
+
+function formatCounts(counts: ReadonlyMap<string, number>): string {
+  return [...counts].map(([key, count]) => `${key} ${count}`).join(', ') || 'none';
+}
+
+function speedOf({ simulatedMs, realMs }: Readonly<Row>): string {
+  return `${Math.round(simulatedMs / Math.max(1, realMs))}x`;
+}
+
+function align(table: readonly (readonly string[])[]): string {
+  const widths = table[0]?.map((_, column) => {
+    return Math.max(...table.map((row) => row[column]?.length ?? 0));
+  });
+  const pad = (cell: string, column: number) => {
+    const width = widths?.[column] ?? 0;
+    return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return table.map((row) => row.map(pad).join('  ')).join('\n');
+}
