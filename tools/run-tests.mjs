@@ -26,20 +26,18 @@ if (files.length === 0) {
   console.error(`No test file matches: ${filters.join(' ')}`);
   process.exit(1);
 }
-// The official client leaves timers behind when it is shut down, so process tests are made to exit.
 const groups = [
-  { files: files.filter((path) => !isProcessTest(path)), concurrency: 2, flags: [] },
-  { files: files.filter(isProcessTest), concurrency: 1, flags: ['--test-force-exit'] },
+  { files: files.filter((path) => !isProcessTest(path)), concurrency: 2 },
+  { files: files.filter(isProcessTest), concurrency: 1 },
 ];
 let failed = false;
-for (const { files: group, concurrency, flags } of groups) {
+for (const { files: group, concurrency } of groups) {
   if (group.length === 0) continue;
   const args = [
     '--enable-source-maps',
     '--test',
     '--test-reporter=spec',
     `--test-concurrency=${concurrency}`,
-    ...flags,
     ...group,
   ];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });

@@ -2,6 +2,7 @@
 import { deepEqual, ok } from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
+import { owning } from './owner.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const LANES = 16;
@@ -10,12 +11,13 @@ const WRITE_GAP_MS_MAX = 3_000;
 
 suite('fail-over under load', { timeout: 300_000 }, () => {
   test('kill -9 of the leader: no failed send, a short gap, nothing lost, nothing twice', async (t) => {
-    const cluster = await TestCluster.start();
-    try {
+    await owning(async (owner) => {
+      const cluster = await TestCluster.start();
+      owner.after(() => cluster.close());
       const leader = await cluster.leader();
       const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
-      const producer = await startProducer(t, survivor.grpc, 'failover');
-      const load = new LoadProducer(t, producer, 'failover', LANES);
+      const producer = await startProducer(owner, survivor.grpc, 'failover');
+      const load = new LoadProducer(owner, producer, 'failover', LANES);
       await sentMore(load, 200);
       await cluster.kill(leader);
       await sentMore(load, 500);
@@ -28,17 +30,16 @@ suite('fail-over under load', { timeout: 300_000 }, () => {
       );
       deepEqual(load.failures, []);
       ok(load.longestGapMs() < WRITE_GAP_MS_MAX, `gap of ${load.longestGapMs()} ms`);
-      await allReceived(t, load, cluster, survivor.grpc, 'failover');
-    } finally {
-      await cluster.close();
-    }
+      await allReceived(owner, load, cluster, survivor.grpc, 'failover');
+    });
   });
 
   test('kill -9 of all three at once: everything acknowledged is there after the restart', async (t) => {
-    const cluster = await TestCluster.start();
-    try {
-      const producer = await startProducer(t, cluster.nodes[0]!.grpc, 'blackout');
-      const load = new LoadProducer(t, producer, 'blackout', LANES);
+    await owning(async (owner) => {
+      const cluster = await TestCluster.start();
+      owner.after(() => cluster.close());
+      const producer = await startProducer(owner, cluster.nodes[0]!.grpc, 'blackout');
+      const load = new LoadProducer(owner, producer, 'blackout', LANES);
       await sentMore(load, 500);
       await Promise.all(cluster.nodes.map(({ nodeId }) => cluster.kill(nodeId)));
       await Promise.all(cluster.nodes.map(({ nodeId }) => cluster.startNode(nodeId)));
@@ -47,9 +48,7 @@ suite('fail-over under load', { timeout: 300_000 }, () => {
       await load.stop();
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
-      await allReceived(t, load, cluster, cluster.nodes[0]!.grpc, 'blackout');
-    } finally {
-      await cluster.close();
-    }
+      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'blackout');
+    });
   });
 });

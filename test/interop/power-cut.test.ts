@@ -2,6 +2,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
+import { type Owner, owning } from './owner.ts';
 import { CuttableDisk, powerCutObstacle } from './power-cut.ts';
 import { TestCluster } from './test-cluster.ts';
 
@@ -11,36 +12,42 @@ const NODE_IDS = ['n1', 'n2', 'n3'] as const;
 const obstacle = powerCutObstacle();
 const skip = obstacle === null ? false : `power cut: ${obstacle}`;
 
-/** Runs with each node's data on a disk of its own. */
-async function withCuttableCluster(
-  body: (cluster: TestCluster, cut: (nodeIds: readonly string[]) => Promise<void>) => Promise<void>,
-): Promise<void> {
+interface CuttableCluster {
+  readonly cluster: TestCluster;
+  /** Kills the nodes and cuts the power of their disks, then gives the power back. */
+  cut(nodeIds: readonly string[]): Promise<void>;
+}
+
+/** Each node's data is on a disk of its own. */
+async function startCuttableCluster(owner: Owner): Promise<CuttableCluster> {
   const disks = new Map<string, CuttableDisk>();
-  let cluster: TestCluster | null = null;
-  try {
-    for (const nodeId of NODE_IDS) disks.set(nodeId, new CuttableDisk(nodeId));
-    const directoryOf = (nodeId: string): string => `${disks.get(nodeId)!.mountPoint}/data`;
-    cluster = await TestCluster.start({ directoryOf });
-    const running = cluster;
-    await body(running, async (nodeIds) => {
-      const kills = nodeIds.map((nodeId) => running.kill(nodeId));
+  for (const nodeId of NODE_IDS) {
+    const disk = new CuttableDisk(nodeId);
+    owner.after(async () => disk.destroy());
+    disks.set(nodeId, disk);
+  }
+  const directoryOf = (nodeId: string): string => `${disks.get(nodeId)!.mountPoint}/data`;
+  const cluster = await TestCluster.start({ directoryOf });
+  owner.after(() => cluster.close());
+  return {
+    cluster,
+    cut: async (nodeIds) => {
+      const kills = nodeIds.map((nodeId) => cluster.kill(nodeId));
       for (const nodeId of nodeIds) disks.get(nodeId)!.cut();
       await Promise.all(kills);
       for (const nodeId of nodeIds) disks.get(nodeId)!.remount();
-    });
-  } finally {
-    await cluster?.close();
-    for (const disk of disks.values()) disk.destroy();
-  }
+    },
+  };
 }
 
 suite('power cut under load', { timeout: 300_000, skip }, () => {
   test('of the leader: the others go on, it comes back and catches up, nothing is lost', async (t) => {
-    await withCuttableCluster(async (cluster, cut) => {
+    await owning(async (owner) => {
+      const { cluster, cut } = await startCuttableCluster(owner);
       const leader = await cluster.leader();
       const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
-      const producer = await startProducer(t, survivor.grpc, 'power-one');
-      const load = new LoadProducer(t, producer, 'power-one', LANES);
+      const producer = await startProducer(owner, survivor.grpc, 'power-one');
+      const load = new LoadProducer(owner, producer, 'power-one', LANES);
       await sentMore(load, 300);
       await cut([leader]);
       await sentMore(load, 200);
@@ -50,14 +57,15 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(load.failures, []);
-      await allReceived(t, load, cluster, survivor.grpc, 'power-one');
+      await allReceived(owner, load, cluster, survivor.grpc, 'power-one');
     });
   });
 
   test('of all three at once: everything acknowledged is there after the restart', async (t) => {
-    await withCuttableCluster(async (cluster, cut) => {
-      const producer = await startProducer(t, cluster.nodes[0]!.grpc, 'power-all');
-      const load = new LoadProducer(t, producer, 'power-all', LANES);
+    await owning(async (owner) => {
+      const { cluster, cut } = await startCuttableCluster(owner);
+      const producer = await startProducer(owner, cluster.nodes[0]!.grpc, 'power-all');
+      const load = new LoadProducer(owner, producer, 'power-all', LANES);
       await sentMore(load, 500);
       await cut(NODE_IDS);
       await Promise.all(NODE_IDS.map((nodeId) => cluster.startNode(nodeId)));
@@ -66,7 +74,7 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       await load.stop();
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
-      await allReceived(t, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
+      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
       equal(
         cluster.nodes.every(({ nodeId }) => cluster.isRunning(nodeId)),
         true,

@@ -38,7 +38,7 @@ export const CLIENT_SWEEP_MS = 10_000;
 export const CLIENT_COUNT_MAX = 50_000;
 /** The group hears about one client at most this often, and at least so often while it has a stream. */
 export const CLIENT_REPORT_INTERVAL_MS_MIN = 1_000;
-export const CLIENT_REPORT_INTERVAL_MS_MAX = 20_000;
+export const CLIENT_REPORT_INTERVAL_MS_MAX = 10_000;
 
 /** Notices to the group that nobody waits for: in flight at once, waiting, and the time for each. */
 export const BACKGROUND_CALLS_MAX = 16;

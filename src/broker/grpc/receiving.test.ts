@@ -1,7 +1,9 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
+import type { BrokerGateway } from '../verbs.ts';
 import { CODE } from './status-codes.ts';
+import { RawClient } from './testing/raw-client.ts';
 import {
   aMessage,
   aPoll,
@@ -153,5 +155,27 @@ describe('a receive', () => {
     await until(() => gateway.calls.length === 1, 'the poll arrived');
     cancel();
     await until(() => gateway.calls[0]!.context.signal.aborted, 'the poll was aborted');
+  });
+
+  test('whose client left while its messages were on the way gives them back', async (t) => {
+    const { gateway, connect, start, until } = await setUp(t);
+    const late: BrokerGateway = {
+      local: gateway.local,
+      call: async (request, context) => {
+        if (request.kind !== 'receive') return gateway.call(request, context);
+        gateway.calls.push({ request, context });
+        await until(() => context.signal.aborted, 'the client left');
+        return gateway.call(request, { ...context, signal: new AbortController().signal });
+      },
+    };
+    const other = await start({ gateway: late });
+    await send(connect('p'), aMessage());
+    const client = new RawClient(other.address, 'c');
+    const cancel = client.startAndForget('receiveMessage', aPoll());
+    await until(() => gateway.requests('receive').length === 1, 'the poll arrived');
+    cancel();
+    await until(() => gateway.requests('changeInvisible').length === 1, 'it was given back');
+    equal(gateway.requests('changeInvisible')[0]?.invisibleMs, 0);
+    client.close();
   });
 });

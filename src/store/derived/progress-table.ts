@@ -135,6 +135,9 @@ export class ProgressTable {
       ...delivery,
       deliveryId: command.newDeliveryId ?? delivery.deliveryId,
       invisibleUntilMs: command.invisibleUntilMs,
+      // The consumer has taken the deadline into its own hands: a renewal would undo what it asked
+      // for, such as giving the message back in a second.
+      autoRenew: delivery.autoRenew && command.newDeliveryId === null,
     };
     state.inFlight[place] = changed;
     state.published = null;

@@ -193,7 +193,10 @@ export class Model {
     if (found === null) return 'gone';
     if (found.delivery.deliveryId !== command.deliveryId) return 'stale';
     found.delivery.invisibleUntilMs = command.invisibleUntilMs;
-    if (command.newDeliveryId !== null) found.delivery.deliveryId = command.newDeliveryId;
+    if (command.newDeliveryId !== null) {
+      found.delivery.deliveryId = command.newDeliveryId;
+      found.delivery.autoRenew = false;
+    }
     return 'ok';
   }
 }
