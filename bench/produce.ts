@@ -1,5 +1,6 @@
 /** The produce path: three real brokers on this machine, RocketMQ's gRPC protocol, real disks. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type MethodDefinition, serviceDefinition } from '../src/protocol/schema.ts';
 import { TestCluster, waitFor } from '../test/interop/test-cluster.ts';
@@ -11,17 +12,28 @@ const TOPIC = 'bench';
 const CODE_OK = 20_000;
 const MESSAGE_TYPE_NORMAL = 1;
 const BENCH_SEGMENT_SIZE_BYTES = 64 * MIB;
+const IDLE_MS = 3_000;
+const PROFILE_WRITE_MS = 1_500;
+/** Compilers and caches of all processes settle before the first measurement. */
+const SETTLING = [
+  { inFlight: 64, messagesPerRequest: 1, warmUpSeconds: 0, seconds: 4 },
+  { inFlight: 8, messagesPerRequest: 32, warmUpSeconds: 0, seconds: 2 },
+];
 
 export interface ProduceResult extends LoadResult {
   readonly path: 'leader' | 'follower';
   readonly fsyncsPerMessageOnLeader: number;
+  readonly messagesPerEntry: number;
   readonly brokerCpuMicrosPerMessage: number;
   readonly clientCpuMicrosPerMessage: number;
 }
 
 export interface ProduceReport {
+  /** Name server and three brokers, from the first spawn to a leader that serves. */
   readonly startToReadyMs: number;
+  /** Of the three brokers. */
   readonly idleResidentMib: number;
+  readonly nameServerResidentMib: number;
   readonly loadedResidentMib: number;
   readonly results: readonly ProduceResult[];
 }
@@ -30,21 +42,39 @@ export interface ProducePlan extends LoadPlan {
   readonly path: 'leader' | 'follower';
 }
 
+/** @param profile the brokers carry cpu-profiler.ts: each plan overwrites the files of the one before */
 export async function measureProduce(
   plans: readonly ProducePlan[],
   bodySizeBytes: number,
+  profile = false,
 ): Promise<ProduceReport> {
   const startMs = performance.now();
   const cluster = await TestCluster.start({ segmentSizeBytes: BENCH_SEGMENT_SIZE_BYTES });
   try {
     const startToReadyMs = performance.now() - startMs;
+    await delay(IDLE_MS);
     const idleResidentMib = residentMib(cluster);
+    const nameServerResidentMib = residentBytesOf(cluster.pidOf('namesrv')) / MIB;
     const results: ProduceResult[] = [];
-    for (const plan of plans) results.push(await measure(cluster, plan, bodySizeBytes));
-    return { startToReadyMs, idleResidentMib, loadedResidentMib: residentMib(cluster), results };
+    for (const path of ['leader', 'follower'] as const) {
+      for (const plan of SETTLING) await measure(cluster, { ...plan, path }, bodySizeBytes);
+    }
+    for (const plan of plans) {
+      if (profile) await signalProfilers(cluster);
+      results.push(await measure(cluster, plan, bodySizeBytes));
+      if (profile) await signalProfilers(cluster);
+    }
+    const loadedResidentMib = residentMib(cluster);
+    return { startToReadyMs, idleResidentMib, nameServerResidentMib, loadedResidentMib, results };
   } finally {
     await cluster.close();
   }
+}
+
+/** Starts or ends the profiles of all brokers. */
+async function signalProfilers(cluster: TestCluster): Promise<void> {
+  for (const { nodeId } of cluster.nodes) process.kill(cluster.pidOf(nodeId), 'SIGUSR2');
+  await delay(PROFILE_WRITE_MS);
 }
 
 async function measure(
@@ -58,14 +88,22 @@ async function measure(
   const sender = new RawSender(target.grpc, bodySizeBytes);
   await waitFor('the first send', async () => ((await sender.trySend(1)) ? true : null));
   const before = await counters(cluster, leader);
+  const sentBefore = sender.sentCount;
   const result = await runLoad(plan, () => sender.send(plan.messagesPerRequest));
   const after = await counters(cluster, leader);
   sender.close();
   const acknowledged = after.acknowledged - before.acknowledged;
+  const sent = sender.sentCount - sentBefore;
+  if (acknowledged !== sent) {
+    throw new Error(
+      `${leader} acknowledged ${acknowledged} of ${sent} messages: did it stop leading?`,
+    );
+  }
   return {
     ...result,
     path: plan.path,
     fsyncsPerMessageOnLeader: (after.fsyncs - before.fsyncs) / acknowledged,
+    messagesPerEntry: acknowledged / (after.appliedIndex - before.appliedIndex),
     brokerCpuMicrosPerMessage: ((after.brokerCpu - before.brokerCpu) * 1e6) / acknowledged,
     clientCpuMicrosPerMessage: ((after.clientCpu - before.clientCpu) * 1e6) / acknowledged,
   };
@@ -74,6 +112,7 @@ async function measure(
 interface Counters {
   readonly fsyncs: number;
   readonly acknowledged: number;
+  readonly appliedIndex: number;
   readonly brokerCpu: number;
   readonly clientCpu: number;
 }
@@ -89,6 +128,7 @@ async function counters(cluster: TestCluster, leader: string): Promise<Counters>
   return {
     fsyncs: read('mqraft_fsyncs_total'),
     acknowledged: read('mqraft_acknowledged_messages_total'),
+    appliedIndex: read('mqraft_raft_applied_index'),
     brokerCpu: cluster.nodes.reduce(
       (sum, { nodeId }) => sum + cpuSecondsOf(cluster.pidOf(nodeId)),
       0,
@@ -110,13 +150,17 @@ class RawSender {
   readonly #metadata = new Metadata();
   readonly #body: Buffer;
   readonly #idPrefix = randomUUID();
-  #sent = 0;
+  #sentCount = 0;
 
   constructor(address: string, bodySizeBytes: number) {
     this.#client = new Client(address, credentials.createInsecure());
     this.#method = serviceDefinition('apache.rocketmq.v2.MessagingService')['sendMessage']!;
     this.#metadata.set('x-mq-client-id', 'bench');
     this.#body = Buffer.alloc(bodySizeBytes, 'm');
+  }
+
+  get sentCount(): number {
+    return this.#sentCount;
   }
 
   async send(messageCount: number): Promise<void> {
@@ -134,7 +178,7 @@ class RawSender {
       topic: { name: TOPIC },
       body: this.#body,
       systemProperties: {
-        messageId: `${this.#idPrefix}-${this.#sent++}`,
+        messageId: `${this.#idPrefix}-${this.#sentCount++}`,
         messageType: MESSAGE_TYPE_NORMAL,
         bodyEncoding: 1,
         bornTimestamp: { seconds: Math.floor(Date.now() / 1000), nanos: 0 },

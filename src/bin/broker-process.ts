@@ -17,11 +17,13 @@ import { type RegistrationEvent, startRegistration } from '../broker/registratio
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { startReplica } from '../replica/driver.ts';
+import { widenFlowWindow } from '../replica/flow-window.ts';
 import {
   createGrpcPeerTransport,
   type GrpcPeerTransport,
   PEER_SERVER_OPTIONS,
 } from '../replica/grpc-peer-transport.ts';
+import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import type { CommitLog } from '../store/commit-log.ts';
@@ -213,6 +215,7 @@ async function listenForPeers(
     ...PEER_SERVER_OPTIONS,
     'grpc.max_receive_message_length': REQUEST_SIZE_BYTES_MAX,
   });
+  widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
   const peers = transport.peerService();
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);

@@ -20,6 +20,9 @@ import { type DevWorld, runDev } from './dev/run-dev.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_COLUMNS = 80;
+/** npm passes on the Ctrl-C that the terminal has sent us already: that is one, not two. */
+const SAME_SIGNAL_MS = 500;
+const ORPHAN_POLL_MS = 500;
 /** Below this, text is better cut by the terminal than broken into words. */
 const COLUMNS_MIN = 60;
 const clock = new NodeClock();
@@ -110,16 +113,36 @@ async function main(): Promise<void> {
   const [first, second] = [new AbortController(), new AbortController()];
   // One listener for each call under way, which `send --in-flight` bounds.
   setMaxListeners(0, first.signal, second.signal);
+  let firstAtMs = 0;
   const onSignal = (): void => {
-    if (!first.signal.aborted) first.abort(new Interrupted());
+    const nowMs = clock.monotonicMs();
+    if (!first.signal.aborted) {
+      firstAtMs = nowMs;
+      first.abort(new Interrupted());
+    } else if (nowMs - firstAtMs < SAME_SIGNAL_MS) return;
     else if (!second.signal.aborted) second.abort();
     else process.exit(CLI_EXIT.interrupted);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  onOrphaned(() => first.abort(new Interrupted()));
   process.exitCode = await runCli(process.argv.slice(2), environmentOf(first, second));
   // Output to a pipe is written asynchronously: wait for it, then end whatever still listens.
   await Promise.all([drained(process.stdout), drained(process.stderr)]);
   process.exit();
+}
+
+/**
+ * Below npm a shell may stand between us and the one who signals, and die of the signal alone:
+ * nobody would be left to stop us.
+ */
+function onOrphaned(listener: () => void): void {
+  if (process.env['npm_execpath'] === undefined) return;
+  const parent = process.ppid;
+  const look = (): void => {
+    if (process.ppid === parent) clock.setTimer(ORPHAN_POLL_MS, look);
+    else listener();
+  };
+  clock.setTimer(ORPHAN_POLL_MS, look);
 }
 
 function drained(stream: NodeJS.WriteStream): Promise<void> {

@@ -119,7 +119,8 @@ class GroupGateway implements Gateway {
 
   async answer(call: BrokerCall, signal: AbortSignal): Promise<BrokerReply> {
     const { clock, replica } = this.#options;
-    const deadlineAtMonotonicMs = clock.monotonicMs() + call.remainingMs;
+    const budgetMs = Math.min(call.remainingMs, GATEWAY_LIMITS.callMsMax);
+    const deadlineAtMonotonicMs = clock.monotonicMs() + budgetMs;
     const context = { deadlineAtMonotonicMs, signal };
     try {
       const response = await this.#run(call.request, context, call);

@@ -72,6 +72,8 @@ export const CLIENTS_MAX = 100_000;
 
 /** Proposals of one lane: what fits in one entry of usual size. */
 export const LANE_BATCH_BYTES_MAX = MIB;
+/** Proposals of one queue on their way at once: the next is made while the last is being replicated. */
+export const LANE_OPEN_MAX = 8;
 /** Waiting in one lane while its proposal is on the way. */
 export const LANE_WAITING_BYTES_MAX = 32 * MIB;
 
@@ -80,6 +82,8 @@ export const GATEWAY_LIMITS = {
   waitingCallsMax: 4_096,
   /** Bodies of all calls in progress on this node. */
   heldBytesMax: 256 * MIB,
+  /** Of a call that another process sends, whatever it asks for: the longest poll, with ample slack. */
+  callMsMax: 120_000,
   /** After an answer that contradicts what we believe, before we ask again. */
   retryPauseMs: 50,
 } as const;

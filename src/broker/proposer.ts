@@ -38,6 +38,7 @@ export class Proposer {
 
   /**
    * @param term the leadership in which the records were decided
+   * @param onQueued see {@link Replica.propose}
    * @returns one result per record, after all are applied here
    * @throws LeadershipLost when the outcome is unknown or nothing was appended for lack of leadership
    * @throws BrokerError busy, before anything was appended
@@ -45,6 +46,7 @@ export class Proposer {
   async propose(
     term: Term,
     records: readonly EncodedRecord[],
+    onQueued?: () => void,
   ): Promise<readonly [RecordResult, ...RecordResult[]]> {
     if (this.#replica.leadership()?.term !== term) throw new LeadershipLost();
     const messageRecordAt: number[] = [];
@@ -53,10 +55,8 @@ export class Proposer {
       if (kind === 'message') messageRecordAt.push(at);
       at += bytes.length;
     }
-    const outcome = await this.#replica.propose({
-      records: concatBytes(records.map(({ bytes }) => bytes)),
-      messageRecordAt,
-    });
+    const proposal = { records: concatBytes(records.map(({ bytes }) => bytes)), messageRecordAt };
+    const outcome = await this.#replica.propose(proposal, onQueued);
     if (outcome.kind === 'unknown') throw new LeadershipLost();
     if (outcome.kind === 'rejected') throw rejection(outcome.why, at);
     const [first, ...others] = outcome.results;

@@ -2,9 +2,10 @@
  * Appends messages to queues. The leader fixes queue offset and store time here; they travel in the
  * record, and apply asserts that offsets are dense.
  *
- * Invariant: per queue, one proposal is open at a time. The next offset is therefore exactly what the
- * applied state says, whatever became of the proposal before: a refused one leaves no gap, and one
- * with unknown outcome ends the leadership in which the waiting jobs were decided.
+ * Invariant: the next offset of a queue is what the applied state says, plus the messages of proposals
+ * of the same leadership that have their place in front (Replica.propose): those are applied first, or
+ * the leadership has ended and later ones are not applied either. A refused proposal has no place and
+ * leaves no gap.
  */
 import { assert } from '../base/assert.ts';
 import { advance, type QueueOffset, type Term } from '../base/units.ts';
@@ -13,6 +14,7 @@ import type { DerivedState, RecordResult } from '../store/derived/derived-state.
 import { BatchLane } from './batch-lane.ts';
 import type { LeaderTime } from './leader-time.ts';
 import { LeadershipLost } from './leadership-lost.ts';
+import { LANE_OPEN_MAX } from './limits.ts';
 import type { EncodedRecord, Proposer } from './proposer.ts';
 import { BrokerError } from './verbs.ts';
 
@@ -41,6 +43,28 @@ export interface Appended {
 }
 
 type Lane = BatchLane<AppendJob, Appended>;
+
+interface AppendBatch {
+  readonly jobs: readonly AppendJob[];
+  readonly tail: QueueTail;
+  readonly onQueued: () => void;
+}
+
+interface PlacedRecords {
+  readonly records: readonly EncodedRecord[];
+  /** Of the queue, after these. */
+  readonly nextOffset: QueueOffset;
+  readonly storeTimestampMs: number;
+}
+
+/** Where a queue will end when its open proposals are applied. */
+interface QueueTail {
+  readonly term: Term;
+  /** Proposals with a place that are not settled. */
+  openCount: number;
+  nextOffset: QueueOffset;
+  storeTimestampMs: number;
+}
 
 export class QueueAppender {
   readonly #state: DerivedState;
@@ -94,23 +118,24 @@ export class QueueAppender {
   }
 
   #openLane(topic: string, queueId: number, key: string): Lane {
+    let tail: QueueTail | null = null;
     return new BatchLane(
-      (jobs) => this.#flush(topic, queueId, jobs),
+      (jobs, onQueued) => {
+        tail = this.#tailOf(topic, queueId, tail);
+        return this.#flush(topic, queueId, { jobs, tail, onQueued });
+      },
       () => {
         this.#lanes.delete(key);
         if (!this.#isAppending(topic)) this.#closing.get(topic)?.onIdle();
       },
+      LANE_OPEN_MAX,
     );
   }
 
   /** Fails as a whole: jobs of one batch were decided in the same leadership or are all outdated. */
-  async #flush(
-    topic: string,
-    queueId: number,
-    jobs: readonly AppendJob[],
-  ): Promise<readonly Appended[]> {
-    const term = this.#proposer.requireTerm();
-    if (jobs.some((job) => job.term !== term)) throw new LeadershipLost();
+  async #flush(topic: string, queueId: number, batch: AppendBatch): Promise<readonly Appended[]> {
+    const { jobs, tail } = batch;
+    if (jobs.some((job) => job.term !== tail.term)) throw new LeadershipLost();
     const config = this.#state.topic(topic);
     if (config === null || this.#closing.has(topic)) {
       throw new BrokerError(
@@ -119,24 +144,51 @@ export class QueueAppender {
       );
     }
     assert(queueId < config.queueCount, 'a queue of the topic');
-    const records = this.#recordsOf(topic, queueId, jobs);
-    const results = await this.#proposer.propose(term, records);
-    return split(jobs, results);
+    const { records, ...end } = this.#recordsOf(queueId, jobs, tail);
+    let isQueued = false;
+    try {
+      const results = await this.#proposer.propose(tail.term, records, () => {
+        isQueued = true;
+        tail.openCount++;
+        tail.nextOffset = end.nextOffset;
+        tail.storeTimestampMs = end.storeTimestampMs;
+        batch.onQueued();
+      });
+      return split(jobs, results);
+    } finally {
+      if (isQueued) tail.openCount--;
+    }
   }
 
-  #recordsOf(topic: string, queueId: number, jobs: readonly AppendJob[]): EncodedRecord[] {
-    let queueOffset = this.#state.queueRange(topic, queueId).next;
-    const storeTimestampMs = Math.max(this.#time.nowMs(), this.#lastStoredMs(topic, queueId));
+  #tailOf(topic: string, queueId: number, known: QueueTail | null): QueueTail {
+    const term = this.#proposer.requireTerm();
+    if (known?.term === term && known.openCount > 0) return known;
+    const nextOffset = this.#state.queueRange(topic, queueId).next;
+    if (known?.term === term) {
+      assert(known.nextOffset === nextOffset, 'settled proposals are in the applied state', () => ({
+        topic,
+        queueId,
+        expected: known.nextOffset,
+        nextOffset,
+      }));
+    }
+    const storeTimestampMs = this.#lastStoredMs(topic, queueId);
+    return { term, openCount: 0, nextOffset, storeTimestampMs };
+  }
+
+  #recordsOf(queueId: number, jobs: readonly AppendJob[], tail: QueueTail): PlacedRecords {
+    let nextOffset = tail.nextOffset;
+    const storeTimestampMs = Math.max(this.#time.nowMs(), tail.storeTimestampMs);
     const records: EncodedRecord[] = [];
     for (const job of jobs) {
       for (const messageAt of job.messages) {
-        const message = messageAt({ queueId, queueOffset, storeTimestampMs });
+        const message = messageAt({ queueId, queueOffset: nextOffset, storeTimestampMs });
         records.push({ kind: 'message', bytes: encodeMessageRecord(message) });
-        queueOffset = advance(queueOffset, 1);
+        nextOffset = advance(nextOffset, 1);
       }
       records.push(...job.commands);
     }
-    return records;
+    return { records, nextOffset, storeTimestampMs };
   }
 
   /** Store times of a queue never fall, even when the former leader's clock was ahead of ours. */

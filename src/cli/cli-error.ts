@@ -5,6 +5,7 @@
 import { NoNodesKnown } from '../client/node-directory.ts';
 import { BrokerError, type BrokerErrorCode } from '../protocol/verbs.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
+import { wrap } from './render/text.ts';
 
 export interface Trouble {
   readonly exit: CliExit;
@@ -40,6 +41,8 @@ export interface Doing {
   readonly what: string;
   readonly isWrite: boolean;
   readonly topic?: string;
+  /** What to do when no node is found there; where it was looked for decides. */
+  readonly findTodo: string;
 }
 
 /** @returns null when the error is none of the expected ones. */
@@ -50,7 +53,7 @@ export function troubleOf(error: unknown, doing: Doing): Trouble | null {
       exit: CLI_EXIT.unknown,
       what: `${doing.what}: no node was found`,
       why: error.message,
-      todo: 'start a cluster with `mq-raft dev`, or name one with --namesrv or --endpoints',
+      todo: doing.findTodo,
     };
   }
   if (error instanceof BrokerError) return brokerTrouble(error, doing);
@@ -77,7 +80,7 @@ function brokerTrouble(error: BrokerError, doing: Doing): Trouble {
       exit,
       what: `Topic ${doing.topic} does not exist`,
       why: null,
-      todo: `mq-raft topic create ${doing.topic}`,
+      todo: `npx mq-raft topic create ${doing.topic}`,
     };
   }
   if (code === 'timeout') {
@@ -86,19 +89,27 @@ function brokerTrouble(error: BrokerError, doing: Doing): Trouble {
       exit,
       what: `${doing.what}: ${outcome}`,
       why: message,
-      todo: 'look at `mq-raft status`',
+      todo: 'look at `npx mq-raft status`',
     };
   }
   if (code === 'busy') {
-    const todo = 'nothing was stored; try again, and look at `mq-raft status`';
+    const todo = 'nothing was stored; try again, and look at `npx mq-raft status`';
     return { exit, what: `${doing.what}: refused for now`, why: message, todo };
   }
   return { exit, what: `${doing.what}: the broker said no`, why: message, todo: null };
 }
 
-export function troubleText({ what, why, todo }: Trouble): string {
-  const lines = [`error: ${what}`];
-  if (why !== null) lines.push(`  why:   ${why}`);
-  if (todo !== null) lines.push(`  to do: ${todo}`);
+/** @param columns where lines are broken; null: nowhere, it is read by a program */
+export function troubleText({ what, why, todo }: Trouble, columns: number | null): string {
+  const parts = [
+    ['error: ', what],
+    ['  why:   ', why],
+    ['  to do: ', todo],
+  ] as const;
+  const lines = parts.flatMap(([label, text]) => {
+    if (text === null) return [];
+    const broken = columns === null ? [text] : wrap(text, columns - label.length);
+    return broken.map((line, i) => (i === 0 ? label : ' '.repeat(label.length)) + line);
+  });
   return `${lines.join('\n')}\n`;
 }

@@ -72,10 +72,10 @@ export function parseDurationMs(text: string): number {
   throw usageError(`'${text}' is not a duration`, 'for example 500ms, 5s or 2m');
 }
 
-export function parseCount(min: number, max: number): (text: string) => number {
+export function parseCount(option: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const count = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (count >= min && count <= max) return count;
-    throw usageError(`'${text}' is not a whole number from ${min} to ${max}`);
+    throw usageError(`${option} '${text}' is not a whole number from ${min} to ${max}`);
   };
 }

@@ -13,6 +13,7 @@ import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import { openInvocation, parseDurationMs, type Run } from './invocation.ts';
+import { findTodoOf } from './target.ts';
 
 /** @param args without the program's own name. Rejects only for bugs. */
 export async function runCli(
@@ -43,7 +44,7 @@ async function runCommand(
   try {
     return await work(invocation);
   } catch (error) {
-    const doing = doingOf(command);
+    const doing = doingOf(command, environment);
     if (error instanceof Interrupted) {
       const outcome = doing.isWrite ? `: whether ${doing.what} took effect is unknown` : '';
       environment.stderr.write(`interrupted${outcome}\n`);
@@ -57,21 +58,22 @@ async function runCommand(
   }
 }
 
-function report(trouble: Trouble, environment: CliEnvironment): CliExit {
-  environment.stderr.write(troubleText(trouble));
+function report(trouble: Trouble, { stderr }: CliEnvironment): CliExit {
+  stderr.write(troubleText(trouble, stderr.isTty ? stderr.columns : null));
   return trouble.exit;
 }
 
 const WRITES = ['create', 'send'];
 
-function doingOf(command: Command): Doing {
+function doingOf(command: Command, environment: CliEnvironment): Doing {
   const name = command.name();
   const parent = command.parent?.parent ? `${command.parent.name()} ` : '';
   const first = command.processedArgs[0];
   const subject = typeof first === 'string' ? ` ${first}` : '';
   const isWrite = WRITES.includes(name);
   const topic = subject === '' ? {} : { topic: String(first) };
-  return { what: `${parent}${name}${subject}`, isWrite, ...topic };
+  const findTodo = findTodoOf(command.optsWithGlobals(), environment);
+  return { what: `${parent}${name}${subject}`, isWrite, ...topic, findTodo };
 }
 
 function buildProgram(environment: CliEnvironment, run: Run): Command {

@@ -21,21 +21,46 @@ export function targetOf(
   options: TargetOptions,
   { variables, devRecord }: Pick<CliEnvironment, 'variables' | 'devRecord'>,
 ): Target {
-  const given: readonly (readonly [string, Target['kind'], string | undefined])[] = [
+  const given = givenOf(options, variables);
+  if (given !== null) {
+    return { kind: given.kind, addresses: parseAddresses(given.name, given.value) };
+  }
+  const dev = devRecord();
+  return { kind: 'nameServers', addresses: dev?.nameServers ?? DEFAULT_NAME_SERVERS };
+}
+
+/** What helps when nobody is there. */
+export function findTodoOf(
+  options: TargetOptions,
+  { variables, devRecord }: Pick<CliEnvironment, 'variables' | 'devRecord'>,
+): string {
+  const given = givenOf(options, variables);
+  if (given !== null) return `see whether ${given.name} is right and the cluster runs`;
+  const dev = devRecord();
+  if (dev === null) {
+    return 'start a cluster here with `npx mq-raft dev`, or name one with --namesrv host:port';
+  }
+  const state = dev.pid === null ? 'is stopped' : 'does not answer';
+  return `the cluster in ./.mq-raft ${state}: start it with \`npx mq-raft dev\``;
+}
+
+interface Given {
+  readonly name: string;
+  readonly kind: Target['kind'];
+  readonly value: string;
+}
+
+function givenOf(options: TargetOptions, variables: CliEnvironment['variables']): Given | null {
+  const places: readonly (readonly [string, Target['kind'], string | undefined])[] = [
     ['--endpoints', 'endpoints', options.endpoints],
     ['--namesrv', 'nameServers', options.namesrv],
     ['MQ_RAFT_ENDPOINTS', 'endpoints', variables['MQ_RAFT_ENDPOINTS']],
     ['MQ_RAFT_NAMESRV', 'nameServers', variables['MQ_RAFT_NAMESRV']],
   ];
-  const first = given.find(([, , value]) => value !== undefined && value !== '');
-  if (first?.[2] !== undefined)
-    return { kind: first[1], addresses: parseAddresses(...named(first)) };
-  const dev = devRecord();
-  return { kind: 'nameServers', addresses: dev?.nameServers ?? DEFAULT_NAME_SERVERS };
-}
-
-function named([name, , value]: readonly [string, string, string | undefined]): [string, string] {
-  return [name, value ?? ''];
+  for (const [name, kind, value] of places) {
+    if (value !== undefined && value !== '') return { name, kind, value };
+  }
+  return null;
 }
 
 /** `host:port` separated by commas or, as RocketMQ has it, semicolons. */

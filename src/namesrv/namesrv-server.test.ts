@@ -4,7 +4,7 @@ import { NodeId, Term } from '../base/units.ts';
 import { ManualClock } from '../client/manual-clock.ts';
 import { NameServerClient, NameServerUnavailable } from '../client/name-server-client.ts';
 import type { Registration } from '../protocol/namesrv-codec.ts';
-import { SCAN_INTERVAL_MS, SILENCE_MS_MAX } from './limits.ts';
+import { SCAN_INTERVAL_MS, SILENCE_MS_MAX, TOPIC_COUNT_MAX } from './limits.ts';
 import { type NameServerEvent, startNameServer } from './namesrv-server.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -113,7 +113,20 @@ test('nonsense is refused by name, not recorded', async (t) => {
   await rejects(client.register(nameless, TIMEOUT_MS), (error: unknown) => {
     return error instanceof NameServerUnavailable && /cluster: 0 characters/.test(error.message);
   });
+  const long = { ...registration, storeUuid: 'x'.repeat(513) };
+  await rejects(client.register(long, TIMEOUT_MS), /store_uuid: 513 characters, not 0 to 512/);
+  const far = { ...registration.addresses, grpc: 'x'.repeat(513) };
+  await rejects(
+    client.register({ ...registration, addresses: far }, TIMEOUT_MS),
+    /grpc address: 513 characters/,
+  );
   deepEqual(await client.groups(TIMEOUT_MS), []);
+});
+
+test('a question about more topics than a node may have is refused with both numbers', async (t) => {
+  const { client } = await aNameServer(t);
+  const topics = Array.from({ length: TOPIC_COUNT_MAX + 1 }, (_, i) => `t${i}`);
+  await rejects(client.routes(topics, TIMEOUT_MS), /30001 topics: the limit is 30000/);
 });
 
 test('a taken address is said in one sentence, a closed server can be closed again', async (t) => {

@@ -28,7 +28,14 @@ import {
   unregistrationFromWire,
 } from '../protocol/namesrv-codec.ts';
 import { CodecError } from '../protocol/schema.ts';
-import { CLOSE_GRACE_MS, NODE_COUNT_MAX, SCAN_INTERVAL_MS, TOPIC_COUNT_MAX } from './limits.ts';
+import {
+  CLOSE_GRACE_MS,
+  KEEPALIVE_TIME_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  NODE_COUNT_MAX,
+  SCAN_INTERVAL_MS,
+  TOPIC_COUNT_MAX,
+} from './limits.ts';
 import { RouteTable } from './route-table.ts';
 
 export interface NameServerOptions {
@@ -66,7 +73,10 @@ export interface RunningNameServer {
 /** @throws FatalError when the address cannot be listened on. */
 export async function startNameServer(options: NameServerOptions): Promise<RunningNameServer> {
   const service = new NameServerService(options);
-  const server = new Server();
+  const server = new Server({
+    'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  });
   const methods = nameServerMethods();
   server.addService(methods as never, {
     register: unary((request) => service.register(request)),
@@ -106,9 +116,7 @@ class NameServerService {
     if (isNew && this.#table.nodeCount >= NODE_COUNT_MAX) {
       throw new Refusal(`${NODE_COUNT_MAX} nodes are registered, which is the limit`);
     }
-    if (registration.topics.length > TOPIC_COUNT_MAX) {
-      throw new Refusal(`${registration.topics.length} topics: the limit is ${TOPIC_COUNT_MAX}`);
-    }
+    refuseTooMany(registration.topics);
     const outcome = this.#table.register(registration, this.#clock.monotonicMs());
     if (isNew) this.#onEvent({ kind: 'nodeJoined', node: nameOf(registration) });
     if (outcome.kind === 'claimRefused') {
@@ -132,6 +140,7 @@ class NameServerService {
 
   routes(message: object): object {
     const topics = routesRequestFromWire(message);
+    refuseTooMany(topics);
     return routesToWire(this.#table.routes(topics, this.#clock.monotonicMs()));
   }
 
@@ -170,6 +179,11 @@ class NameServerService {
 
 class Refusal extends Error {
   override readonly name = 'Refusal';
+}
+
+function refuseTooMany(topics: readonly string[]): void {
+  if (topics.length <= TOPIC_COUNT_MAX) return;
+  throw new Refusal(`${topics.length} topics: the limit is ${TOPIC_COUNT_MAX}`);
 }
 
 function nameOf({ cluster, group, nodeId }: NodeName): NodeName {

@@ -117,7 +117,7 @@ export function registrationFromWire(message: object): Registration {
   const wire = message as RegistrationWire;
   return {
     ...nodeNameFromWire(wire),
-    storeUuid: wire.storeUuid,
+    storeUuid: short(wire.storeUuid, 'store_uuid'),
     term: Term(exact(wire.term, 'term')),
     claimsLeadership: wire.claimsLeadership,
     addresses: addressesFromWire(wire.addresses),
@@ -135,7 +135,7 @@ export function unregistrationFromWire(message: object): Unregistration {
   const wire = message as RegistrationWire;
   return {
     ...nodeNameFromWire(wire),
-    storeUuid: wire.storeUuid,
+    storeUuid: short(wire.storeUuid, 'store_uuid'),
     term: Term(exact(wire.term, 'term')),
     sequence: exact(wire.sequence, 'sequence'),
   };
@@ -278,7 +278,17 @@ function nodeNameFromWire(wire: RegistrationWire): NodeName {
 function addressesFromWire(wire: RegisteredAddresses | null | undefined): RegisteredAddresses {
   // An absent message is null or undefined to protobufjs, depending on how it was made.
   if (wire === null || wire === undefined) return { raft: '', grpc: '', http: '' };
-  return { raft: wire.raft, grpc: wire.grpc, http: wire.http };
+  return {
+    raft: short(wire.raft, 'raft address'),
+    grpc: short(wire.grpc, 'grpc address'),
+    http: short(wire.http, 'http address'),
+  };
+}
+
+/** May be empty, but is kept for every node. */
+function short(value: string, field: string): string {
+  if (value.length <= NAME_LENGTH_MAX) return value;
+  throw new CodecError(`Cannot decode ${field}: ${value.length} characters, not 0 to 512`);
 }
 
 function name(value: string, field: string): string {

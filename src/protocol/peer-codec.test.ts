@@ -218,6 +218,24 @@ function encodeRaw(body: Uint8Array): Uint8Array {
   return messageCodec<typeof frame>('mqraft.PeerFrame').encode(frame);
 }
 
+const long = 'x'.repeat(257);
+const foreign: readonly (readonly [string, PeerContent])[] = [
+  ['an endless node id', { kind: 'welcome', from: { ...identity, nodeId: long } }],
+  ['an endless voter', { kind: 'welcome', from: { ...identity, voters: [long] } }],
+  ['endless voters', { kind: 'welcome', from: { ...identity, voters: Array(65).fill('n') } }],
+  ['an endless address', { kind: 'hello', hello: { from: withAddress(long), toNodeId: 'n2' } }],
+  ['an endless callee', { kind: 'hello', hello: { from: identity, toNodeId: long } }],
+];
+for (const [name, content] of foreign) {
+  test(`an identity with ${name} is refused: it would be repeated in logs and answers`, () => {
+    assert.equal(decodePeerFrame(encodePeerFrame(1, content, []), 1).kind, 'problem');
+  });
+}
+
+function withAddress(grpc: string): typeof identity {
+  return { ...identity, addresses: { ...identity.addresses, grpc } };
+}
+
 for (const [name, makeFrame] of lies) {
   test(`a frame with ${name} is refused`, () => {
     assert.equal(decodePeerFrame(makeFrame(), 1).kind, 'problem');

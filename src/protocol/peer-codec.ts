@@ -118,6 +118,10 @@ interface WireBody {
 const frameCodec = messageCodec<WireFrame>('mqraft.PeerFrame');
 const bodyCodec = messageCodec<WireBody>('mqraft.PeerBody');
 const NO_BYTES = new Uint8Array(0);
+/** Of each text in an identity: refusals repeat them to the other side and to the log. */
+const TEXT_LENGTH_MAX = 256;
+const VOTER_COUNT_MAX = 64;
+const SENTENCE_LENGTH_MAX = 4096;
 
 /** @param entries the bytes of an appendRequest's entries, in order */
 export function encodePeerFrame(
@@ -214,15 +218,17 @@ function wireIdentity(identity: PeerIdentity): WireIdentity {
 
 function readBody(body: WireBody): PeerContent | null {
   if (body.hello) {
-    const from = readIdentity(body.hello.from);
-    return from && { kind: 'hello', hello: { from, toNodeId: body.hello.toNodeId } };
+    const { toNodeId } = body.hello;
+    const from = areShort(toNodeId) ? readIdentity(body.hello.from) : null;
+    return from && { kind: 'hello', hello: { from, toNodeId } };
   }
   if (body.welcome) {
     const from = readIdentity(body.welcome);
     return from && { kind: 'welcome', from };
   }
   if (body.refused) {
-    return { kind: 'refused', code: body.refused.code, sentence: body.refused.sentence };
+    const { code, sentence } = body.refused;
+    return { kind: 'refused', code, sentence: sentence.slice(0, SENTENCE_LENGTH_MAX) };
   }
   const message = readVoting(body) ?? readReplication(body);
   return message && { kind: 'message', message };
@@ -230,16 +236,20 @@ function readBody(body: WireBody): PeerContent | null {
 
 function readIdentity(wire: WireIdentity | null): PeerIdentity | null {
   if (!wire || !areCounts(wire.bootCount, wire.segmentSizeBytes)) return null;
+  const { clusterId, groupId, nodeId, storeUuid, raftAddress, grpcAddress, httpAddress } = wire;
+  if (!areShort(clusterId, groupId, nodeId, storeUuid)) return null;
+  if (wire.voters.length > VOTER_COUNT_MAX) return null;
+  if (!areShort(raftAddress, grpcAddress, httpAddress, ...wire.voters)) return null;
   return {
     protocolVersion: wire.protocolVersion,
-    clusterId: wire.clusterId,
-    groupId: wire.groupId,
-    nodeId: wire.nodeId,
-    storeUuid: wire.storeUuid,
+    clusterId,
+    groupId,
+    nodeId,
+    storeUuid,
     bootCount: wire.bootCount,
     segmentSizeBytes: wire.segmentSizeBytes,
     voters: [...wire.voters],
-    addresses: { raft: wire.raftAddress, grpc: wire.grpcAddress, http: wire.httpAddress },
+    addresses: { raft: raftAddress, grpc: grpcAddress, http: httpAddress },
   };
 }
 
@@ -302,4 +312,8 @@ function readEntryId(wire: WireEntryId | null): EntryId | null {
 /** Beyond 2^53 a number has lost digits: such a frame is refused. */
 function areCounts(...values: readonly number[]): boolean {
   return values.every((value) => Number.isSafeInteger(value) && value >= 0);
+}
+
+function areShort(...texts: readonly string[]): boolean {
+  return texts.every((text) => text.length <= TEXT_LENGTH_MAX);
 }

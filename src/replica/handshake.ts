@@ -111,7 +111,8 @@ export class PeerRoster {
     if (typeof member !== 'string') return member;
     const before = this.#history(member, other);
     if (before !== null) return before;
-    while (!this.#pins.peerStores.has(member)) {
+    // A pin that is not durable yet may be forgotten: nobody is trusted on its strength.
+    while (!this.#pins.peerStores.has(member) || this.#pinning.has(member)) {
       await this.#pin(member, other.storeUuid);
       // Another stream may have pinned or seen the peer meanwhile.
       const after = this.#history(member, other);
@@ -161,7 +162,10 @@ export class PeerRoster {
     }
     const member = this.#members.find((candidate) => candidate === other.nodeId);
     if (member === undefined) {
-      return refusal('strangerNode', `Node ${other.nodeId} is not a member of this group`);
+      return refusal(
+        'strangerNode',
+        `Node ${other.nodeId} is not a member of this group, whose members are ${this.#members.join()}`,
+      );
     }
     return this.#differences(other) ?? member;
   }

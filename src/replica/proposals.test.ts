@@ -45,16 +45,23 @@ test('each proposal has one outcome, whatever is said later', () => {
   assert.equal(outcomes[0]?.kind, 'applied');
 });
 
-test('a place that is given again in a later term leaves the old proposal open', () => {
-  const { proposals, outcomes, batch } = openOne();
+test('nothing of an older term is waited for behind an entry of a newer one', () => {
+  const { proposals, outcomes } = openOne();
+  proposals.onApplied(entryAt(5, 2), []);
+  assert.deepEqual(outcomes, []);
+  proposals.onApplied({ ...entryAt(6, 4), type: 'noop' }, []);
+  assert.deepEqual(outcomes, [{ kind: 'rejected', why: 'notLeader' }]);
+  assert.equal(proposals.openCount, 0);
+});
+
+test('a place that is given again in a later term belongs to the later proposal', () => {
+  const { proposals, outcomes } = openOne();
   const later: ProposeOutcome[] = [];
   proposals.enqueue(proposal, (outcome) => later.push(outcome));
   proposals.onAppended(proposals.takeBatch(), LogIndex(7), Term(4));
   proposals.onApplied(entryAt(7, 4), [{ kind: 'topicDeleted', existed: true }]);
   assert.equal(later[0]?.kind, 'applied');
-  assert.deepEqual(outcomes, []);
-  proposals.giveUp([batch.tag]);
-  assert.deepEqual(outcomes, [{ kind: 'unknown' }]);
+  assert.deepEqual(outcomes, [{ kind: 'rejected', why: 'notLeader' }]);
 });
 
 test('a number of results that is not the number of records is a bug', () => {

@@ -9,7 +9,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
-import type { LogIndex, Term } from '../base/units.ts';
+import { type LogIndex, Term } from '../base/units.ts';
 import { recordPlaceAt } from '../protocol/records.ts';
 import type { CommittedEntry, RecordResult } from '../store/derived/derived-state.ts';
 import {
@@ -45,6 +45,7 @@ export class Proposals {
   readonly #openByTag = new Map<number, OpenBatch>();
   readonly #openByIndex = new Map<LogIndex, OpenBatch>();
   #nextTag = 1;
+  #appliedTerm = Term(0);
 
   /** @param payloadSizeBytesMax the largest payload of an entry in this log */
   constructor(payloadSizeBytesMax: number) {
@@ -102,13 +103,13 @@ export class Proposals {
   }
 
   onApplied(entry: CommittedEntry, results: readonly RecordResult[]): void {
+    this.#onTermApplied(entry.term);
     const open = this.#openByIndex.get(entry.index);
     if (open === undefined) return;
-    // One entry per index is ever applied: of another term, it has taken the place for good.
-    if (open.term !== entry.term) {
-      this.#settle(open, { kind: 'rejected', why: 'notLeader' });
-      return;
-    }
+    assert(open.term === entry.term, 'what is left of an older term is settled', () => ({
+      index: entry.index,
+      terms: [open.term, entry.term],
+    }));
     this.#forget(open);
     let at = 0;
     for (const { recordCount, resolve } of open.proposals) {
@@ -144,6 +145,20 @@ export class Proposals {
     for (const tag of tags) {
       const open = this.#openByTag.get(tag);
       if (open !== undefined) this.#settle(open, { kind: 'unknown' });
+    }
+  }
+
+  /**
+   * Entries are applied in order, so what is open lies at or behind the one that is applied now. Terms
+   * never decrease along a log, and every later leader's log has this one: nothing of an older term
+   * will ever be committed behind it. Whoever waits hears so at once; the lanes of the broker, which
+   * wait for one outcome before they ask for the next, would stand still otherwise.
+   */
+  #onTermApplied(term: Term): void {
+    if (term === this.#appliedTerm) return;
+    this.#appliedTerm = term;
+    for (const open of [...this.#openByTag.values()]) {
+      if (open.term < term) this.#settle(open, { kind: 'rejected', why: 'notLeader' });
     }
   }
 

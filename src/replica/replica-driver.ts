@@ -170,7 +170,7 @@ export class ReplicaDriver implements RunningReplica {
     return this.#options.transport.linkOf(nodeId).addresses;
   }
 
-  propose(proposal: RecordsProposal): Promise<ProposeOutcome> {
+  propose(proposal: RecordsProposal, onQueued?: () => void): Promise<ProposeOutcome> {
     if (this.leadership() === null) {
       this.#refusedCount++;
       return Promise.resolve({ kind: 'rejected', why: 'notLeader' });
@@ -180,6 +180,7 @@ export class ReplicaDriver implements RunningReplica {
       if (refused === null) {
         // Not now: what else arrives in this poll of the sockets goes into the same entry.
         this.#schedulePack();
+        onQueued?.();
         return;
       }
       this.#refusedCount++;

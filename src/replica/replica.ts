@@ -87,8 +87,11 @@ export interface Replica {
   /**
    * Resolves when the outcome is known; never rejects. In one leadership, proposals are placed in
    * the order of the calls. Bounded: refuses with `busy` before anything is appended.
+   *
+   * @param onQueued runs before `propose` returns, unless the proposal is refused. From then on it is
+   *   in the log before all later ones, or, with the end of the leadership, so are none of them.
    */
-  propose(proposal: RecordsProposal): Promise<ProposeOutcome>;
+  propose(proposal: RecordsProposal, onQueued?: () => void): Promise<ProposeOutcome>;
 
   /** Runs in the turn in which leadership is gained (after the no-op is applied) or lost. */
   onLeadership(listener: (leadership: Leadership | null) => void): void;

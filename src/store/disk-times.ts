@@ -1,11 +1,17 @@
 /** Observed sync times in fixed buckets, so that observing costs an increment and no memory grows. */
 import { assert } from '../base/assert.ts';
 
-/** Upper bounds in ms: from a fast NVMe sync to the point where a leader gives up (H11). */
-const BOUNDS_MS = [
-  0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.4, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100,
-  200, 500, 1000,
+const MICROS_PER_MS = 1000;
+const MICROS_PER_SECOND = 1e6;
+/**
+ * Upper bounds: from a fast NVMe sync to the point where a leader gives up (H11). In whole
+ * microseconds, so that a bound in seconds prints without the dust of a binary fraction.
+ */
+const BOUNDS_MICROS = [
+  50, 70, 100, 140, 200, 300, 400, 500, 700, 1000, 1400, 2000, 3000, 5000, 7000, 10_000, 14_000,
+  20_000, 30_000, 50_000, 70_000, 100_000, 200_000, 500_000, 1_000_000,
 ] as const;
+const BOUNDS_MS = BOUNDS_MICROS.map((bound) => bound / MICROS_PER_MS);
 
 export class DiskTimes {
   /** One more than the bounds: the last counts everything above. */
@@ -46,9 +52,9 @@ export class DiskTimes {
   /** [upper bound in seconds, count at or below], cumulative. */
   buckets(): readonly (readonly [number, number])[] {
     let seen = 0;
-    return BOUNDS_MS.map((bound, bucket) => {
+    return BOUNDS_MICROS.map((bound, bucket) => {
       seen += this.#counts[bucket]!; // one count per bound
-      return [bound / 1000, seen] as const;
+      return [bound / MICROS_PER_SECOND, seen] as const;
     });
   }
 }

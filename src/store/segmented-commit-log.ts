@@ -151,7 +151,11 @@ export class SegmentedCommitLog implements CommitLog {
     assert(this.#table.has(from), 'the first entry is in the log', () => ({ from }));
     assert(this.#table.has(to), 'the last entry is in the log', () => ({ to }));
     const last = this.#reader.lastWithin(from, to, sizeBytesMax);
-    return this.#cache.range(from, last) ?? this.#reader.readEntries(from, last);
+    const cached = this.#cache.range(from, last);
+    if (cached !== null) return cached;
+    // What is not durable may not even be written yet, but it is in the cache for the next call.
+    const lastOnDisk = Math.min(last, this.#durableIndex) as LogIndex;
+    return this.#reader.readEntries(from, lastOnDisk);
   }
 
   async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {

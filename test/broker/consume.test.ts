@@ -385,6 +385,7 @@ test('a receive is checked before it waits', async () => {
   await rejects(receive({ invisibleMs: 0 }), { code: 'illegalInvisibleTime' });
   await rejects(receive({ invisibleMs: 12 * 3_600_000 + 1 }), { code: 'illegalInvisibleTime' });
   await rejects(receive({ group: 'a b' }), { code: 'illegalGroup' });
+  await rejects(receive({ topic: 'x'.repeat(128) }), { code: 'illegalTopic' });
   await rejects(receive({ group: 'CID_RMQ_SYS_x' }), { code: 'illegalGroup' });
   await rejects(receive({ topic: 'nothing' }), { code: 'topicNotFound' });
 });
@@ -424,6 +425,8 @@ test('topics and groups are described as they are', async () => {
   await rejects(serve({ kind: 'groupDescribe', group: 'none' }, 'group'), {
     code: 'groupNotFound',
   });
+  await rejects(serve({ kind: 'topicDescribe', topic: 'a\n' }, 'topic'), { code: 'illegalTopic' });
+  await rejects(serve({ kind: 'groupDescribe', group: 'a\n' }, 'group'), { code: 'illegalGroup' });
 });
 
 test('a node answers for itself without leading', async () => {

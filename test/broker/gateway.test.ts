@@ -260,6 +260,19 @@ test('a direct call from the command line is forwarded like any other', async ()
   deepEqual(await answering, SENT);
 });
 
+test('a call that claims to have weeks is bounded, not cut short', async () => {
+  const { gateway, replica, transport, clock } = await openNode();
+  replica.setLeader(n2);
+  const { signal } = new AbortController();
+  const call = { remainingMs: 2 ** 32 - 1, hops: 0, leaderTerm: Term(0), retried: false };
+  const answering = gateway.answer({ ...call, request: SEND }, signal);
+  await clock.advance(10);
+  const [sent] = transport.calls;
+  equal(sent?.call.remainingMs, GATEWAY_LIMITS.callMsMax);
+  sent?.answer(SENT);
+  deepEqual(await answering, SENT);
+});
+
 test('status is answered by the asked node, leader or not', async () => {
   const { replica, gateway } = await openNode();
   replica.setLeader(n3);

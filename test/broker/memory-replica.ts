@@ -114,7 +114,10 @@ export class MemoryReplica implements Replica {
     }
   }
 
-  propose({ records, messageRecordAt }: RecordsProposal): Promise<ProposeOutcome> {
+  propose(
+    { records, messageRecordAt }: RecordsProposal,
+    onQueued?: () => void,
+  ): Promise<ProposeOutcome> {
     if (this.#leadership === null) return Promise.resolve({ kind: 'rejected', why: 'notLeader' });
     if (this.refusal !== null) return Promise.resolve({ kind: 'rejected', why: this.refusal });
     const entry = this.#place(records);
@@ -123,6 +126,7 @@ export class MemoryReplica implements Replica {
     }
     return new Promise((resolve) => {
       this.#open.push({ entry, resolve });
+      onQueued?.();
       if (this.commitMode === 'held' || this.#applyScheduled) return;
       this.#applyScheduled = true;
       queueMicrotask(() => {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeadershipLost } from '../../src/broker/leadership-lost.ts';
-import { MESSAGE_LIMITS } from '../../src/broker/limits.ts';
+import { LANE_OPEN_MAX, MESSAGE_LIMITS } from '../../src/broker/limits.ts';
 import type { BrokerErrorCode, OutgoingMessage } from '../../src/broker/verbs.ts';
 import { openBroker, outgoing, TOPIC } from './broker-fixture.ts';
 
@@ -61,13 +61,14 @@ test('a second send of an id that is still being stored shares the outcome', asy
   equal(c?.duplicate, false);
 });
 
-test('sends to a queue that is being written go together into the next entry', async () => {
+test('sends to a queue are proposed one behind the other, and what finds no room goes together', async () => {
   const { send, replica, clock, serve } = await openBroker();
   await serve({ kind: 'topicPut', topic: TOPIC, queueCount: 1 }, 'topicPut');
   replica.commitMode = 'held';
-  const sends = Array.from({ length: 10 }, () => send({}));
+  const count = LANE_OPEN_MAX + 4;
+  const sends = Array.from({ length: count }, () => send({}));
   await clock.advance(0);
-  equal(replica.openCount, 1);
+  equal(replica.openCount, LANE_OPEN_MAX);
   replica.commitOpen();
   await clock.advance(0);
   equal(replica.openCount, 1);
@@ -75,7 +76,29 @@ test('sends to a queue that is being written go together into the next entry', a
   const receipts = (await Promise.all(sends)).flat();
   deepEqual(
     receipts.map(({ queueOffset }) => queueOffset),
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    Array.from({ length: count }, (_, i) => i),
+  );
+});
+
+test('a refusal between proposals of a queue leaves no gap', async () => {
+  const { send, replica, clock, serve } = await openBroker();
+  await serve({ kind: 'topicPut', topic: TOPIC, queueCount: 1 }, 'topicPut');
+  replica.commitMode = 'held';
+  const before = [send({}), send({})];
+  await clock.advance(0);
+  replica.refusal = 'busy';
+  const refused = rejects(send({}), { code: 'busy' });
+  await clock.advance(0);
+  replica.refusal = null;
+  const after = send({});
+  await clock.advance(0);
+  equal(replica.openCount, 3);
+  replica.commitOpen();
+  await refused;
+  const receipts = (await Promise.all([...before, after])).flat();
+  deepEqual(
+    receipts.map(({ queueOffset }) => queueOffset),
+    [0, 1, 2],
   );
 });
 
@@ -126,15 +149,15 @@ test('a topic does not vanish under a send that is on its way', async () => {
   const { send, serve, replica, clock } = await openBroker();
   await serve({ kind: 'topicPut', topic: TOPIC, queueCount: 1 }, 'topicPut');
   replica.commitMode = 'held';
-  const sending = send({});
+  const sending = Array.from({ length: LANE_OPEN_MAX }, () => send({}));
   const waiting = rejects(send({}), { code: 'topicNotFound' });
   await clock.advance(0);
   const deleting = serve({ kind: 'topicDelete', topic: TOPIC }, 'topicDeleted');
   await clock.advance(0);
-  equal(replica.openCount, 1);
+  equal(replica.openCount, LANE_OPEN_MAX);
   replica.commitOpen();
   replica.commitMode = 'auto';
-  await sending;
+  await Promise.all(sending);
   await waiting;
   equal((await deleting).existed, true);
   equal(replica.state.topic(TOPIC), null);
@@ -163,6 +186,7 @@ const REFUSED: readonly [string, Partial<OutgoingMessage>, BrokerErrorCode][] = 
   ['a blank key', { keys: ['a', ''] }, 'illegalKey'],
   ['a key with a control character', { keys: ['a\n'] }, 'illegalKey'],
   ['a blank message id', { messageId: ' ' }, 'illegalMessageId'],
+  ['a message id that was not UTF-8', { messageId: 'a\ufffd' }, 'illegalMessageId'],
   ['a long message id', { messageId: long(129) }, 'illegalMessageId'],
   ['a born host that is no address', { bornHost: 'localhost:1' }, 'badRequest'],
   ['a born time before 1970', { bornTimestampMs: -1 }, 'badRequest'],

@@ -28,6 +28,8 @@ export interface NodePlan {
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
   readonly segmentSizeBytes?: number;
+  /** Default: yes. */
+  readonly autoCreateTopics?: boolean;
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
@@ -37,6 +39,7 @@ export class TestCluster {
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
+  readonly #autoCreateTopics: boolean;
   readonly #processes = new Map<string, ChildProcess>();
 
   private constructor(
@@ -44,11 +47,13 @@ export class TestCluster {
     nodes: readonly NodePlan[],
     nameServer: string,
     segmentSizeBytes: number,
+    autoCreateTopics: boolean,
   ) {
     this.#directory = directory;
     this.nodes = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = segmentSizeBytes;
+    this.#autoCreateTopics = autoCreateTopics;
   }
 
   /** Plans ports and directories and starts everything. */
@@ -81,7 +86,8 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes);
+    const { autoCreateTopics = true } = options;
+    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, autoCreateTopics);
   }
 
   async startNameServer(): Promise<void> {
@@ -99,7 +105,8 @@ export class TestCluster {
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
-      ...['--auto-create-topics', '--supervised'],
+      ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
+      '--supervised',
     ]);
   }
 

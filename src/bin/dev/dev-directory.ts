@@ -3,6 +3,8 @@
  * `mq-raft dev` makes is ever deleted, by name.
  */
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,12 +23,36 @@ import {
 
 const LOGS = 'logs';
 const NODE_FOLDER = /^n[1-9]$/;
+/** What a user can mend by naming another directory. */
+const UNUSABLE = [
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOTDIR',
+  'EEXIST',
+  'ENOENT',
+  'ENAMETOOLONG',
+  'ELOOP',
+];
 
 export class DevDirectory {
   readonly path: string;
 
   constructor(path: string) {
     this.path = path;
+  }
+
+  /** Makes it when it is missing. @returns why nothing can be kept there; null: all is well */
+  make(): string | null {
+    try {
+      mkdirSync(this.path, { recursive: true });
+      accessSync(this.path, constants.R_OK | constants.W_OK | constants.X_OK);
+      return null;
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      if (!UNUSABLE.includes(code)) throw error;
+      return message;
+    }
   }
 
   get logFolder(): string {

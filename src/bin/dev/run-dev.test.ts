@@ -3,13 +3,16 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { NodeId, Term } from '../../base/units.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import type { DevOptions } from '../../cli/dev-options.ts';
 import { type DevRecord, formatDevRecord, parseDevRecord } from '../../cli/dev-record.ts';
 import { MemoryOutput } from '../../cli/memory-environment.ts';
 import { ManualClock } from '../../client/manual-clock.ts';
+import { aNodeReport } from '../../client/memory-cluster.ts';
 import { startChild } from '../../io/node/child-processes.ts';
-import { type DevWorld, runDev } from './run-dev.ts';
+import type { NodeReport } from '../../protocol/verbs.ts';
+import { type DevWorld, isSettled, runDev } from './run-dev.ts';
 
 const options: DevOptions = {
   directory: '.mq-raft',
@@ -105,6 +108,16 @@ test('two clusters in one directory: the second is refused and names the first',
   );
 });
 
+test('a directory that cannot be one is refused with the reason', async (t) => {
+  const { world } = aWorld(t, ofThree);
+  await rejects(
+    runDev({ ...options, directory: '.mq-raft/mine.txt' }, world),
+    (error: unknown) =>
+      refusedWith(4, /Nothing can be kept in .\/.mq-raft\/mine.txt/)(error) &&
+      /EEXIST|ENOTDIR/.test((error as CliError).why ?? ''),
+  );
+});
+
 test('wiping asks, and a no leaves everything and ends with 10', async (t) => {
   const { world, directory, asked } = aWorld(t, ofThree, false);
   equal(await runDev({ ...options, wipe: true }, world), 10);
@@ -137,3 +150,34 @@ test('a record survives its file; what is not one is no record', () => {
   const wrong = { ...ofThree, nodes: [{ id: 'n1' }] } as unknown as DevRecord;
   equal(parseDevRecord(formatDevRecord(wrong)), null);
 });
+
+/** Two nodes of term 2, n1 the leader, except for the changes to n2. */
+function twoNodes(changes: Partial<NodeReport> | null) {
+  const base = { term: Term(2), leader: NodeId('n1') };
+  const n1 = aNodeReport('n1', { ...base, role: 'leader', serving: true });
+  const n2 = changes === null ? null : aNodeReport('n2', { ...base, role: 'follower', ...changes });
+  const nodes = [n1, n2].map((report, i) => {
+    return { nodeId: `n${i + 1}`, raft: '', grpc: null, http: null, report, why: '' };
+  });
+  return { cluster: 'dev', group: 'broker-a', leader: 'n1', nodes };
+}
+
+const unsettled: readonly (readonly [string, Partial<NodeReport> | null])[] = [
+  ['does not answer', null],
+  ['is still of the term before', { term: Term(1) }],
+  ['follows nobody', { leader: null }],
+  ['follows another one', { leader: NodeId('n3') }],
+  ['was the leader until now', { role: 'leader', serving: true }],
+  ['is about to stand for election', { role: 'preCandidate' }],
+];
+
+test('a group is settled when one leads and all others follow it in its term', () => {
+  equal(isSettled(twoNodes({})), true);
+  equal(isSettled({ ...twoNodes({}), leader: null }), false);
+});
+
+for (const [what, changes] of unsettled) {
+  test(`a group is not settled while a node ${what}`, () => {
+    equal(isSettled(twoNodes(changes)), false);
+  });
+}

@@ -12,7 +12,11 @@ import { Progress } from '../../cli/progress.ts';
 import { type DevView, devBanner, devJson, statusChanges } from '../../cli/render/dev-banner.ts';
 import { stateOf } from '../../cli/render/status.ts';
 import { paintFor } from '../../cli/render/text.ts';
-import { type ClusterStatus, clusterStatus } from '../../client/cluster-status.ts';
+import {
+  type ClusterStatus,
+  clusterStatus,
+  type GroupStatus,
+} from '../../client/cluster-status.ts';
 import type { MqClient } from '../../client/mq-client.ts';
 import type { KnownNode } from '../../client/node-directory.ts';
 import type { Clock } from '../../io/clock.ts';
@@ -30,7 +34,7 @@ import {
 } from './plan.ts';
 
 const READY_TIMEOUT_MS = 60_000;
-const READY_POLL_MS = 100;
+const READY_POLL_MS = 50;
 const WATCH_POLL_MS = 500;
 const RESTART_DELAY_MS = 1_000;
 /** A node that ends again and again is left alone. */
@@ -72,6 +76,15 @@ async function prepare(
   world: DevWorld,
 ): Promise<DevPlan | null> {
   const shown = shownDirectory(directory.path, world.workingDirectory);
+  const why = directory.make();
+  if (why !== null) {
+    throw new CliError({
+      exit: CLI_EXIT.refused,
+      what: `Nothing can be kept in ${shown}`,
+      why,
+      todo: 'give another --dir',
+    });
+  }
   const pid = runningSupervisor(directory.record());
   if (pid !== null) {
     throw new CliError({
@@ -207,8 +220,7 @@ class Dev {
     while (!interrupted.aborted) {
       const status = await clusterStatus(this.#client);
       const [group] = status.groups;
-      const hasAll = group?.nodes.every((node) => stateOf(node, null) === 'ready') === true;
-      if (hasAll && group.leader !== null) return status;
+      if (group !== undefined && isSettled(group)) return status;
       if (clock.monotonicMs() > deadlineAtMs) {
         const states = group?.nodes.map((node) => `${node.nodeId} ${stateOf(node, null)}`);
         this.#say(`not ready after ${READY_TIMEOUT_MS / 1000} s: ${states?.join(', ')}`);
@@ -325,6 +337,19 @@ class Dev {
       if (interrupted.aborted) done();
     });
   }
+}
+
+/**
+ * One node leads, all others follow it in its term. Nodes answer at different moments of an
+ * election, so each of them being content is not enough.
+ */
+export function isSettled({ leader, nodes }: GroupStatus): boolean {
+  const term = nodes.find(({ nodeId }) => nodeId === leader)?.report?.term;
+  return nodes.every((node) => {
+    const { report, nodeId } = node;
+    if (report === null || stateOf(node, null) !== 'ready' || report.term !== term) return false;
+    return report.role === (nodeId === leader ? 'leader' : 'follower') && report.leader === leader;
+  });
 }
 
 function exitText(exit: ChildExit): string {

@@ -12,6 +12,7 @@ import { FatalError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import { serviceDefinition } from '../../protocol/schema.ts';
+import { widenFlowWindow } from '../../replica/flow-window.ts';
 import type { BrokerGateway } from '../verbs.ts';
 import { ackMessage, changeInvisibleDuration, forwardToDeadLetterQueue } from './acknowledging.ts';
 import { parseHostPort } from './addresses.ts';
@@ -23,6 +24,7 @@ import type { Environment, RouteMode } from './environment.ts';
 import { InFlightCalls } from './in-flight-calls.ts';
 import {
   CLOSE_GRACE_MS,
+  FLOW_WINDOW_SIZE_BYTES,
   KEEPALIVE_TIME_MS,
   KEEPALIVE_TIMEOUT_MS,
   REQUEST_SIZE_BYTES_MAX,
@@ -71,6 +73,7 @@ export async function startMessagingEndpoint(
   const listen = addressOf(options.listenAddress, 'listening');
   if (options.advertisedAddress !== null) addressOf(options.advertisedAddress, 'clients');
   const server = new Server(SERVER_OPTIONS);
+  widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
   const port = await bind(server, options.listenAddress);
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   const address = `${host}:${port}`;

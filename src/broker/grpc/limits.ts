@@ -45,6 +45,9 @@ export const BACKGROUND_CALLS_MAX = 16;
 export const BACKGROUND_QUEUE_MAX = 4_096;
 export const BACKGROUND_CALL_MS = 5_000;
 
+/** HTTP/2 window per connection and stream: requests under way while the event loop is busy. */
+export const FLOW_WINDOW_SIZE_BYTES = MIB;
+
 /** Server pings: a dead client is noticed after the sum. Every client answers pings. */
 export const KEEPALIVE_TIME_MS = 30_000;
 export const KEEPALIVE_TIMEOUT_MS = 10_000;

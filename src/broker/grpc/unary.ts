@@ -34,7 +34,11 @@ export function unary<Request>(
 ): UnaryHandler<Request> {
   return (call, answer) => {
     const gone = new AbortController();
-    call.on('cancelled', () => gone.abort());
+    let isAnswered = false;
+    // It comes at the end of answered calls too, and an abort costs as much as a send's bookkeeping.
+    call.on('cancelled', () => {
+      if (!isAnswered) gone.abort();
+    });
     const budgetMs = workMs(remainingMs(call.getDeadline(), environment.clock));
     const context: CallContext = {
       deadlineAtMonotonicMs: environment.clock.monotonicMs() + budgetMs,
@@ -42,7 +46,10 @@ export function unary<Request>(
     };
     const served = serve(environment, rpc, async () =>
       work(environment, call.request, callerOf(call), context),
-    ).then((response) => answer(null, response));
+    ).then((response) => {
+      isAnswered = true;
+      answer(null, response);
+    });
     environment.inFlight.track(served);
   };
 }

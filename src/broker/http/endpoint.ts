@@ -9,6 +9,7 @@ import { parseHostPort } from '../grpc/addresses.ts';
 import { type EndpointLogger, SILENT_LOGGER } from '../grpc/logger.ts';
 import { type Check, healthText, liveChecks, readyChecks } from './health.ts';
 import {
+  CONNECTION_CHECK_MS,
   CONNECTION_COUNT_MAX,
   HEADER_SIZE_BYTES_MAX,
   IDLE_CONNECTION_MS_MAX,
@@ -55,6 +56,7 @@ export async function startHttpEndpoint(options: HttpEndpointOptions): Promise<H
       maxHeaderSize: HEADER_SIZE_BYTES_MAX,
       requestTimeout: REQUEST_MS_MAX,
       headersTimeout: REQUEST_MS_MAX,
+      connectionsCheckingInterval: CONNECTION_CHECK_MS,
       keepAliveTimeout: IDLE_CONNECTION_MS_MAX,
     },
     (request, response) => respond(request, response, pageOf(request, options, metrics)),

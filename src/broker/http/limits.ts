@@ -3,6 +3,8 @@ import { KIB } from '../../base/sizes.ts';
 
 export const HEADER_SIZE_BYTES_MAX = 8 * KIB;
 export const REQUEST_MS_MAX = 5_000;
+/** How often connections are looked at; Node's own default is as long as six slow requests. */
+export const CONNECTION_CHECK_MS = 1_000;
 export const IDLE_CONNECTION_MS_MAX = 30_000;
 export const CONNECTION_COUNT_MAX = 256;
 export const REQUESTS_PER_CONNECTION_MAX = 1_000;

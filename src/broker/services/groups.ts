@@ -33,8 +33,9 @@ export class Groups {
     return metadata.putGroup(proposer.requireTerm(), group, maxAttempts);
   }
 
-  /** @throws BrokerError groupNotFound */
+  /** @throws BrokerError groupNotFound, illegalGroup */
   describe(group: string): GroupDescription {
+    checkGroupName(group);
     const { state } = this.#options;
     const config = state.group(group);
     if (config === null) throw groupNotFound(group);

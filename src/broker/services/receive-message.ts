@@ -13,7 +13,7 @@ import type { LeaderTime } from '../leader-time.ts';
 import { CONSUME_LIMITS as LIMITS, NAME_LIMITS } from '../limits.ts';
 import { deliveredMessageOf } from '../message-contents.ts';
 import type { MessageLocks } from '../message-locks.ts';
-import { checkGroupName, quoted } from '../names.ts';
+import { checkGroupName, checkTopicName, quoted } from '../names.ts';
 import type { Proposer } from '../proposer.ts';
 import { encodeReceiptHandle } from '../receipt-handle.ts';
 import { BrokerError, type DeliveredMessage, type ReceiveRequest } from '../verbs.ts';
@@ -189,6 +189,7 @@ export class ReceiveMessage {
 }
 
 function checkReceive(request: ReceiveRequest): void {
+  checkTopicName(request.topic);
   checkGroupName(request.group);
   const { invisibleMs, autoRenew, filter, clientId, attemptId } = request;
   if (!autoRenew && !isWithin(invisibleMs, LIMITS.invisibleMsMin, LIMITS.invisibleMsMax)) {

@@ -11,6 +11,9 @@ import { BrokerError, type OutgoingMessage, type SendRequest } from '../verbs.ts
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/;
 
+/** What a decoder puts where bytes were no text. */
+const REPLACEMENT_CHARACTER = '\ufffd';
+
 /**
  * @returns the topic of all messages
  * @throws BrokerError
@@ -145,6 +148,12 @@ function checkMessageId(messageId: string): void {
     throw new BrokerError(
       'illegalMessageId',
       'The message id is blank. Give each message a unique id: it is what makes a retry safe.',
+    );
+  }
+  if (messageId.includes(REPLACEMENT_CHARACTER)) {
+    throw new BrokerError(
+      'illegalMessageId',
+      `The message id "${quoted(messageId)}" is not valid UTF-8: ids that differ could look the same. Use letters and digits.`,
     );
   }
   if (messageId.length > LIMITS.messageIdLengthMax || CONTROL_CHARACTER.test(messageId)) {

@@ -55,8 +55,9 @@ export class Topics {
     });
   }
 
-  /** @throws BrokerError topicNotFound */
+  /** @throws BrokerError topicNotFound, illegalTopic */
   describe(topic: string): TopicDescription {
+    checkTopicName(topic);
     const config = this.#options.state.topic(topic);
     if (config === null) throw topicNotFound(topic);
     return describeTopic(this.#options.state, config);

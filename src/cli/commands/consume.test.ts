@@ -54,6 +54,19 @@ test('consume prints a message, acknowledges it and stops at --max', async () =>
   deepEqual(last, { kind: 'ack', group: 'demo', topic: 'orders', handles: ['handle-1'] });
 });
 
+test('a long body is cut to the line on a terminal, and whole in a pipe', async () => {
+  const body = Buffer.from(`hello ${'x'.repeat(2000)}`);
+  const shown = async (isTty: boolean) => {
+    const terminal = new MemoryTerminal(handingOut(aMessage({ body })), { isTty });
+    terminal.variables = { NO_COLOR: '1' };
+    await terminal.run('consume', 'orders', '--group', 'demo', '--max', '1');
+    return terminal.stdout.text;
+  };
+  match(await shown(true), / {2}hello x+… \(2006 bytes\) {2}\(acked\)\n$/);
+  equal((await shown(true)).includes('x'.repeat(80)), false);
+  equal((await shown(false)).includes(body.toString()), true);
+});
+
 test('consume --until-empty takes all and stops', async () => {
   const messages = Array.from({ length: 40 }, (_, i) => aMessage({ queueOffset: QueueOffset(i) }));
   const terminal = new MemoryTerminal(handingOut(...messages));

@@ -3,7 +3,7 @@
  * not printed comes again. Other consumers of the same group share the messages.
  */
 import { gunzipSync } from 'node:zlib';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { BrokerError, type DeliveredMessage } from '../../protocol/verbs.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { Interrupted } from '../environment.ts';
@@ -26,7 +26,7 @@ interface ConsumeOptions {
   readonly group: string;
   readonly max?: number;
   readonly tag?: string;
-  readonly untilEmpty: boolean;
+  readonly untilEmpty?: true;
   readonly invisible: number;
 }
 
@@ -36,14 +36,13 @@ export function addConsumeCommand(program: Command, run: Run): Command {
     .description('receive messages, print and acknowledge them')
     .argument('<topic>', 'topic that exists')
     .requiredOption('--group <group>', 'consumer group; one that does not exist is created')
-    .option('--max <n>', 'stop after so many', parseCount(1, Number.MAX_SAFE_INTEGER))
+    .option('--max <n>', 'stop after so many', parseCount('--max', 1, Number.MAX_SAFE_INTEGER))
     .option('--tag <expression>', "only these tags: 'paid' or 'paid || refund'")
-    .option('--until-empty', 'stop when there is nothing more', false)
-    .option(
-      '--invisible <duration>',
-      'an unacknowledged message comes again after this',
-      parseDurationMs,
-      INVISIBLE_DEFAULT_MS,
+    .option('--until-empty', 'stop when there is nothing more')
+    .addOption(
+      new Option('--invisible <duration>', 'an unacknowledged message comes again after this')
+        .argParser(parseDurationMs)
+        .default(INVISIBLE_DEFAULT_MS, '30s'),
     )
     .addHelpText('after', HELP)
     .action((topic: string, options: ConsumeOptions, command: Command) =>
@@ -76,11 +75,11 @@ async function consume(
       const silentMs = clock.monotonicMs() - lastAtMs;
       const leftMs = invocation.hasTimeout ? invocation.timeoutMs - silentMs : LONG_POLL_MS;
       if (leftMs <= 0) throw outOfTime(invocation, count, options.max);
-      const waitMs = Math.min(options.untilEmpty ? EMPTY_AFTER_MS : LONG_POLL_MS, leftMs);
+      const waitMs = Math.min(options.untilEmpty === true ? EMPTY_AFTER_MS : LONG_POLL_MS, leftMs);
       const batchSize = Math.min(BATCH_SIZE_MAX, max - count);
       const asked = { topic, tags, batchSize, waitMs, options };
       const messages = await receive(invocation, asked);
-      if (messages.length === 0 && options.untilEmpty) break;
+      if (messages.length === 0 && options.untilEmpty === true) break;
       for (const message of messages) {
         await printAndAck(invocation, message, options.group);
         count++;
@@ -136,7 +135,10 @@ async function printAndAck(
   const { output, paint, signal } = invocation;
   const body = expanded(message);
   const isTable = output === 'table';
-  invocation.print(isTable ? messageText(message, body, paint) : messageJson(message, body));
+  const { stdout } = invocation.environment;
+  const columns = stdout.isTty ? stdout.columns : null;
+  const text = isTable ? messageText(message, body, paint, columns) : messageJson(message, body);
+  invocation.print(text);
   const { topic, handle } = message;
   let verdict = 'not acknowledged: it will come again';
   try {
@@ -179,7 +181,8 @@ function summaryText(count: number, group: string): string {
 
 const HELP = `
 Runs until Ctrl-C, --max or --until-empty; with --timeout until no message came
-for that long (exit code 6).
+for that long (exit code 6). A terminal shows long bodies cut; a pipe, or
+-o json, gets them whole.
 
 Examples:
   mq-raft consume orders --group demo --max 1

@@ -34,7 +34,7 @@ test('send prints SEND_OK with where the message is', async () => {
     ),
     0,
   );
-  equal(terminal.stdout.text, 'SEND_OK  topic=orders queue=2  offset=7  msgId=ID1  0.00 ms\n');
+  equal(terminal.stdout.text, 'SEND_OK  orders/2@7  msgId=ID1  0.00 ms\n');
   const request = terminal.cluster.calls[0]?.call.request;
   ok(request?.kind === 'send');
   const [message] = request.messages;
@@ -66,7 +66,7 @@ test('send to a topic that does not exist ends with 3 and the way out', async ()
   equal(await terminal.run('send', 'orders', 'hello'), 3);
   equal(
     terminal.stderr.text,
-    'error: Topic orders does not exist\n  to do: mq-raft topic create orders\n',
+    'error: Topic orders does not exist\n  to do: npx mq-raft topic create orders\n',
   );
 });
 

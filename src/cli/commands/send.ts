@@ -43,12 +43,16 @@ export function addSendCommand(program: Command, run: Run): Command {
     .option('--key <key>', 'index key, may be repeated', collected, [])
     .option('--tag <tag>', 'tag that consumers can filter by')
     .option('--property <name=value>', 'property, may be repeated', collected, [])
-    .option('--count <n>', 'how many messages', parseCount(1, COUNT_MAX), 1)
-    .option('--size <bytes>', 'pad the body to this size', parseCount(1, BODY_SIZE_BYTES_MAX))
+    .option('--count <n>', 'how many messages', parseCount('--count', 1, COUNT_MAX), 1)
+    .option(
+      '--size <bytes>',
+      'pad the body to this size',
+      parseCount('--size', 1, BODY_SIZE_BYTES_MAX),
+    )
     .option(
       '--in-flight <n>',
       'with --count: messages under way at once',
-      parseCount(1, IN_FLIGHT_MAX),
+      parseCount('--in-flight', 1, IN_FLIGHT_MAX),
       IN_FLIGHT_DEFAULT,
     )
     .addHelpText('after', HELP)
@@ -204,6 +208,7 @@ function progressText(tally: Tally, count: number, reasons: ReadonlyMap<string, 
 const HELP = `
 SEND_OK means: on the disks of a majority, and applied. After exit code 6 the
 message may or may not be stored: look before sending it again as a new one.
+orders/2@7 is the place of a message: topic orders, queue 2, offset 7.
 
 Examples:
   mq-raft send orders "hello" --key A-1 --tag paid

@@ -31,6 +31,67 @@ test('status shows a node that does not answer, and why', async () => {
   match(terminal.stdout.text, /\n {2}n3: n3:raft refused the connection\n/);
 });
 
+test('status leaves out the sync times where the line would wrap', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  terminal.cluster.down.add('n3:raft');
+  await terminal.run('status');
+  ok(!terminal.stdout.text.includes('fsync'));
+  ok(terminal.stdout.text.split('\n').every((line) => line.length <= 80));
+});
+
+test('status does not call a follower ready that still believes in a lost leader', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  terminal.cluster.down.add('n1:raft');
+  equal(await terminal.run('status'), 8);
+  match(terminal.stdout.text, /\n {2}n2 .* no leader\n/);
+});
+
+test('status ends with 6 when name servers know nodes and none answers', async () => {
+  const terminal = new MemoryTerminal((_, address) => reportOf(address));
+  for (const node of ['n1', 'n2', 'n3']) terminal.cluster.down.add(`${node}:raft`);
+  equal(await terminal.run('status'), 6);
+  match(terminal.stdout.text, /n2 .* unreachable\n/);
+});
+
+test('what to do when nobody is there depends on where it was looked for', async () => {
+  const record = { clusterId: 'dev', pid: null, nodes: [], nameServers: ['127.0.0.1:1'] };
+  const todo = async (change: (terminal: MemoryTerminal) => void, ...args: string[]) => {
+    const terminal = new MemoryTerminal((_, address) => reportOf(address));
+    terminal.nameServers[0]!.isUp = false;
+    change(terminal);
+    equal(await terminal.run('status', ...args), 6);
+    return / {2}to do: (.*)\n/.exec(terminal.stderr.text)?.[1];
+  };
+  equal(
+    await todo((terminal) => {
+      terminal.devRecord = record;
+    }),
+    'the cluster in ./.mq-raft is stopped: start it with `npx mq-raft dev`',
+  );
+  equal(
+    await todo((terminal) => {
+      terminal.devRecord = { ...record, pid: 7 };
+    }),
+    'the cluster in ./.mq-raft does not answer: start it with `npx mq-raft dev`',
+  );
+  equal(
+    await todo(() => {}, '--namesrv', 'there:9876'),
+    'see whether --namesrv is right and the cluster runs',
+  );
+});
+
+test('trouble is broken between words on a terminal, and nowhere else', async () => {
+  const text = async (isTty: boolean) => {
+    const terminal = new MemoryTerminal((_, address) => reportOf(address), { isTty });
+    terminal.nameServers[0]!.isUp = false;
+    await terminal.run('status');
+    return terminal.stderr.text;
+  };
+  ok((await text(true)).split('\n').every((line) => line.length <= 80));
+  match(await text(true), /\n {9}\w/);
+  equal((await text(false)).split('\n').length, 4);
+});
+
 test('status ends with 8 while there is no leader', async () => {
   const terminal = new MemoryTerminal(() =>
     answered({ kind: 'status', status: aNodeReport('n2', { leader: null, role: 'candidate' }) }),
@@ -75,7 +136,7 @@ test('status without any name server ends with 6 and says what to do', async () 
     terminal.stderr.text,
     `error: status: no node was found
   why:   No name server answers: name server 127.0.0.1:9876: refused
-  to do: start a cluster with \`mq-raft dev\`, or name one with --namesrv or --endpoints
+  to do: start a cluster here with \`npx mq-raft dev\`, or name one with --namesrv host:port
 `,
   );
   equal(terminal.stdout.text, '');

@@ -4,7 +4,7 @@ import { clusterStatus } from '../../client/cluster-status.ts';
 import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
 import type { Invocation, Run } from '../invocation.ts';
 import { Progress } from '../progress.ts';
-import { isHealthy, statusJson, statusText } from '../render/status.ts';
+import { isHealthy, isReachable, statusJson, statusText } from '../render/status.ts';
 
 export function addStatusCommand(program: Command, run: Run): Command {
   return program
@@ -18,13 +18,15 @@ async function showStatus(invocation: Invocation): Promise<CliExit> {
   const { environment, output, paint, signal } = invocation;
   const asking = new Progress(environment.stderr, environment.clock, () => 'asking the nodes ...');
   const status = await clusterStatus(invocation.client(), signal).finally(() => asking.stop());
-  invocation.print(output === 'json' ? statusJson(status) : statusText(status, paint));
+  const { columns } = environment.stdout;
+  invocation.print(output === 'json' ? statusJson(status) : statusText(status, columns, paint));
+  if (!isReachable(status)) return CLI_EXIT.unknown;
   return isHealthy(status) ? CLI_EXIT.ok : CLI_EXIT.unhealthy;
 }
 
 const HELP = `
 lag: entries that the leader has and the disk of this node has not.
-Exit code 8 while a group has no leader.
+Exit code 8 while a group has no leader, 6 when no node answers at all.
 
 Examples:
   mq-raft status

@@ -35,7 +35,8 @@ test('topic describe shows the queues', async () => {
   equal(await terminal.run('topic', 'describe', 'orders'), 0);
   equal(
     terminal.stdout.text,
-    `topic orders, 2 queues, 1099511627786 messages, read+write, created 2026-11-20T10:03:11.482Z
+    `topic orders, 2 queues, 1099511627786 messages, read+write
+created 2026-11-20T10:03:11.482Z
 
   queue  first           next       messages
       0      2             12             10

@@ -18,7 +18,7 @@ export function addTopicCommand(program: Command, run: Run): Command {
     .option(
       '--queues <count>',
       'queues: the unit of order, and how many consumers work side by side',
-      parseCount(1, QUEUE_COUNT_MAX),
+      parseCount('--queues', 1, QUEUE_COUNT_MAX),
       DEFAULT_QUEUE_COUNT,
     )
     .addHelpText('after', '\nExamples:\n  mq-raft topic create orders --queues 8')
@@ -61,7 +61,7 @@ async function listTopics(invocation: Invocation): Promise<CliExit> {
   const topics = await invocation.client().topicList({ signal });
   if (output === 'json') invocation.print(topicListJson(topics));
   else if (topics.length > 0) invocation.print(topicListText(topics, paint));
-  else invocation.note('no topic yet; make one with: mq-raft topic create orders');
+  else invocation.note('no topic yet; make one with: npx mq-raft topic create orders');
   return CLI_EXIT.ok;
 }
 

@@ -72,7 +72,7 @@ Try, in another terminal:
   npx mq-raft status
   kill -9 12341    # the leader: watch another one take over
 
-Press Ctrl-C to stop. Data is kept; \`mq-raft dev --wipe\` starts over.
+Press Ctrl-C to stop. Data is kept; \`npx mq-raft dev --wipe\` starts over.
 `,
   );
 });
@@ -89,6 +89,7 @@ test('a wide terminal shows whole addresses, in at most 120 columns', () => {
 test('another directory comes with the line that makes commands find it', () => {
   const text = devBanner({ ...view, isDefaultDirectory: false }, 80, plainPaint);
   ok(text.includes('  export MQ_RAFT_NAMESRV=127.0.0.1:9876,127.0.0.1:9877\n'));
+  ok(text.includes('dev --dir ./.mq-raft --wipe'), 'and starting over means that directory');
 });
 
 test('one node promises no more than one node can', () => {

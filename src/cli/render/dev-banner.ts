@@ -3,7 +3,15 @@ import type { ClusterStatus, MemberStatus } from '../../client/cluster-status.ts
 import type { DevNodeRecord } from '../dev-record.ts';
 import { jsonLine } from './json.ts';
 import { lagOf, stateOf } from './status.ts';
-import { type Cell, type Column, cell, durationText, type Paint, tableLines } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  durationText,
+  type Paint,
+  tableLines,
+  wrap,
+} from './text.ts';
 
 export interface DevNode extends DevNodeRecord {
   readonly pid: number;
@@ -24,14 +32,15 @@ export interface DevView {
 /** From here on there is room for hosts beside the ports. */
 const WIDE_COLUMNS = 100;
 const LABEL_WIDTH = 12;
+const DOT = '  ·  ';
 
 export function devBanner(view: DevView, columns: number, paint: Paint): string {
   const { version, directory, nodes } = view;
-  const title = [
-    paint(`mq-raft ${version.mqRaft}`, 'bold'),
-    `Node ${version.node}`,
-    `data ${directory}`,
-  ].join('  ·  ');
+  const program = `mq-raft ${version.mqRaft}`;
+  const rest = [`Node ${version.node}`, `data ${directory}`];
+  const isLong = [program, ...rest].join(DOT).length > columns;
+  const title = [paint(program, 'bold'), ...rest].join(isLong ? '\n' : DOT);
+  const elsewhere = view.isDefaultDirectory ? '' : ` --dir ${directory}`;
   const heading = paint('Try, in another terminal:', 'bold');
   const lines = [
     title,
@@ -43,9 +52,13 @@ export function devBanner(view: DevView, columns: number, paint: Paint): string 
     heading,
     ...tries(view),
     '',
-    `Press Ctrl-C to stop. Data is kept; \`mq-raft dev --wipe\` starts over.`,
+    ...wrap(
+      `Press Ctrl-C to stop. Data is kept; \`npx mq-raft dev${elsewhere} --wipe\` starts over.`,
+      columns,
+    ),
   ];
-  if (nodes.length === 1) lines.push('One node: no fail-over. `mq-raft dev --nodes 3` has it.');
+  if (nodes.length === 1)
+    lines.push('One node: no fail-over. `npx mq-raft dev --dir ./other` makes a group of three.');
   return `${lines.join('\n')}\n`;
 }
 
@@ -194,18 +207,4 @@ function roleCell(member: MemberStatus | null): Cell {
 
 function portOf(address: string): string {
   return address.slice(address.lastIndexOf(':') + 1);
-}
-
-function wrap(text: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === '' ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
 }

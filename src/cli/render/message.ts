@@ -1,7 +1,11 @@
 /** Messages sent and received, as text and as JSON. */
 import type { DeliveredMessage, SendReceipt } from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
-import { durationText, type Paint, printable } from './text.ts';
+import { durationText, type Paint, plural, printable } from './text.ts';
+
+export const ACKED = '(acked)';
+/** A body is cut to no less, also where the line then wraps. */
+const BODY_LENGTH_MIN = 32;
 
 export function receiptText(
   topic: string,
@@ -10,8 +14,8 @@ export function receiptText(
   paint: Paint,
 ): string {
   const parts = [
-    `${paint('SEND_OK', 'good')}  topic=${topic} queue=${receipt.queueId}`,
-    `offset=${receipt.queueOffset}`,
+    paint('SEND_OK', 'good'),
+    paint(placeText(topic, receipt), 'accent'),
     `msgId=${receipt.messageId}`,
     durationText(tookMs),
   ];
@@ -55,7 +59,7 @@ export function sendSummaryText(summary: SendSummary, paint: Paint): string {
     count === 0 ? `${what} 0` : paint(`${what} ${count}`, 'bad');
   const verdict = sentCount > 0 ? paint('SEND_OK', 'good') : paint('SEND_FAILED', 'bad');
   const lines = [
-    `${verdict}  topic=${summary.topic}  ${sentCount} messages of ${summary.bodySizeBytes} bytes`,
+    `${verdict}  topic=${summary.topic}  ${plural(sentCount, 'message')} of ${plural(summary.bodySizeBytes, 'byte')}`,
     `  ${[
       `${durationText(summary.tookMs)}, ${perSecond}/s`,
       `p50 ${latency(summary.p50Ms)}`,
@@ -76,20 +80,45 @@ export function sendSummaryJson(summary: SendSummary): string {
   });
 }
 
-/** Without the end of the line: whether it was acknowledged follows. */
-export function messageText(message: DeliveredMessage, body: Uint8Array, paint: Paint): string {
+/**
+ * Without the end of the line: whether it was acknowledged follows.
+ *
+ * @param columns width of the line; null: bodies are shown whole, however long they are
+ */
+export function messageText(
+  message: DeliveredMessage,
+  body: Uint8Array,
+  paint: Paint,
+  columns: number | null,
+): string {
   const labels = [
     ...message.keys.map((key) => `key=${printable(key)}`),
     ...(message.tag === null ? [] : [`tag=${printable(message.tag)}`]),
     ...(message.attempt > 1 ? [`attempt=${message.attempt}`] : []),
   ];
-  const parts = [
-    paint(`${message.topic}/${message.queueId}@${message.queueOffset}`, 'accent'),
+  const place = placeText(message.topic, message);
+  const rest = [
     new Date(message.bornTimestampMs).toISOString(),
     ...(labels.length > 0 ? [labels.join(' ')] : []),
-    bodyText(body),
-  ];
-  return parts.join('  ');
+  ].join('  ');
+  const usedLength = [place, rest, '', ACKED].join('  ').length;
+  const shown = columns === null ? bodyText(body) : cut(bodyText(body), columns - usedLength, body);
+  return [paint(place, 'accent'), rest, shown].join('  ');
+}
+
+/** Where a message lies: `topic/queue@offset`. */
+function placeText(
+  topic: string,
+  { queueId, queueOffset }: { readonly queueId: number; readonly queueOffset: number },
+): string {
+  return `${topic}/${queueId}@${queueOffset}`;
+}
+
+/** The beginning of a body, and how long it is. */
+function cut(text: string, room: number, { length }: Uint8Array): string {
+  if (text.length <= Math.max(room, BODY_LENGTH_MIN)) return text;
+  const size = `… (${plural(length, 'byte')})`;
+  return `${text.slice(0, Math.max(room, BODY_LENGTH_MIN) - size.length)}${size}`;
 }
 
 export function messageJson(message: DeliveredMessage, body: Uint8Array): string {

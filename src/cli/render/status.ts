@@ -2,7 +2,15 @@
 import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
 import type { NodeReport } from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
-import { type Cell, type Column, cell, durationText, type Paint, tableLines } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  durationText,
+  type Paint,
+  plainPaint,
+  tableLines,
+} from './text.ts';
 
 /** A sync that takes longer is no longer slow: the disk does not answer. */
 const DISK_STALLED_MS = 1_000;
@@ -40,6 +48,11 @@ export function isHealthy({ groups }: ClusterStatus): boolean {
   return groups.every(({ leader }) => leader !== null);
 }
 
+/** Nobody answered at all: that is not a bad state but an unknown one. */
+export function isReachable({ groups }: ClusterStatus): boolean {
+  return groups.some(({ nodes }) => nodes.some(({ report }) => report !== null));
+}
+
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
   { title: 'role', align: 'left' },
@@ -52,9 +65,15 @@ const COLUMNS: readonly Column[] = [
   { title: 'fsync p99', align: 'right' },
   { title: 'state', align: 'left' },
 ];
+/** The first to go where a line is too short for all of them. */
+const FSYNC_COLUMN = 8;
 
-export function statusText({ groups, nameServers }: ClusterStatus, paint: Paint): string {
-  const lines = groups.flatMap((group) => [...groupLines(group, paint), '']);
+export function statusText(
+  { groups, nameServers }: ClusterStatus,
+  columns: number,
+  paint: Paint,
+): string {
+  const lines = groups.flatMap((group) => [...groupLines(group, columns, paint), '']);
   if (nameServers.length > 0) {
     const seen = nameServers.map(
       ({ address, isReachable }) =>
@@ -65,7 +84,7 @@ export function statusText({ groups, nameServers }: ClusterStatus, paint: Paint)
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function groupLines(group: GroupStatus, paint: Paint): readonly string[] {
+function groupLines(group: GroupStatus, columns: number, paint: Paint): readonly string[] {
   const leader = leaderOf(group);
   const rows = group.nodes.map((node) => rowOf(node, leader));
   const who =
@@ -76,13 +95,32 @@ function groupLines(group: GroupStatus, paint: Paint): readonly string[] {
     .filter(({ report }) => report === null)
     .map(({ nodeId, why }) => `  ${nodeId}: ${why}`);
   const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
-  const table = tableLines(COLUMNS, rows, paint);
+  const table = fittingTable(rows, columns, paint);
   return [`${title}, ${who}`, '', ...table, ...(away.length > 0 ? ['', ...away] : [])];
+}
+
+function fittingTable(
+  rows: readonly (readonly Cell[])[],
+  columns: number,
+  paint: Paint,
+): readonly string[] {
+  const widest = Math.max(...tableLines(COLUMNS, rows, plainPaint).map(({ length }) => length));
+  if (widest <= columns) return tableLines(COLUMNS, rows, paint);
+  const isKept = (_: unknown, i: number): boolean => i !== FSYNC_COLUMN;
+  const narrow = rows.map((row) => row.filter(isKept));
+  return tableLines(COLUMNS.filter(isKept), narrow, paint);
+}
+
+/** What a follower says of itself, put right by what is known of the group. */
+function shownState(node: MemberStatus, leader: NodeReport | null): NodeState {
+  const state = stateOf(node, leader);
+  // It may not have noticed yet that the leader it follows is gone.
+  return state === 'ready' && leader === null ? 'no leader' : state;
 }
 
 function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
   const { report } = node;
-  const state = stateOf(node, leader);
+  const state = shownState(node, leader);
   const stateCell = cell(state, state === 'ready' ? 'good' : 'bad');
   if (report === null) {
     return [cell(node.nodeId), ...Array.from({ length: 8 }, () => cell('-', 'dim')), stateCell];
@@ -124,7 +162,7 @@ export function statusJson({ groups, nameServers }: ClusterStatus): string {
 
 function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
   const { report, raft, grpc, http } = node;
-  const base = { id: node.nodeId, state: stateOf(node, leader), raft, grpc, http };
+  const base = { id: node.nodeId, state: shownState(node, leader), raft, grpc, http };
   if (report === null) return { ...base, why: node.why };
   const lag = lagOf(report, leader);
   return {

@@ -84,3 +84,18 @@ export function printable(text: string): string {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
   });
 }
+
+/** Into lines of at most `width`, between words; a longer word has a line of its own. */
+export function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

@@ -44,9 +44,9 @@ export function topicText(topic: TopicDescription, paint: Paint): string {
     plural(topic.queueCount, 'queue'),
     plural(messageCountOf(topic), 'message'),
     permissionText(topic.permission),
-    `created ${timeText(topic.createdAtMs)}`,
   ];
-  return `${[facts.join(', '), '', ...tableLines(QUEUE_COLUMNS, rows, paint)].join('\n')}\n`;
+  const created = paint(`created ${timeText(topic.createdAtMs)}`, 'dim');
+  return `${[facts.join(', '), created, '', ...tableLines(QUEUE_COLUMNS, rows, paint)].join('\n')}\n`;
 }
 
 export function topicListJson(topics: readonly TopicDescription[]): string {
