@@ -7,6 +7,7 @@
  *
  * Time is counted in ticks since the start, which say nothing about any clock.
  */
+
 import { assert } from '../base/assert.ts';
 import { intBelow, type RandomSource } from '../base/prng.ts';
 import { advance, LogIndex, type NodeId, type Term } from '../base/units.ts';
@@ -14,6 +15,7 @@ import type { CoreConfig, CoreStart } from './core-types.ts';
 import { Durability } from './durability.ts';
 import type { Effect, HardState } from './effects.ts';
 import type { EntryDesc, EntryId } from './entry.ts';
+import { FIRST_TIMEOUT_DIVISOR } from './limits.ts';
 import { LogView } from './log-view.ts';
 import type { Envelope } from './messages.ts';
 import { hasWrite, Outbox } from './outbox.ts';
@@ -82,6 +84,9 @@ export class CoreState {
     }));
     assert(lastTerm <= this.term, 'no entry is newer than our term', () => ({ lastTerm }));
     this.drawElectionTimeout();
+    // A group that starts, or restarts as a whole, has nobody to disturb and clients waiting. A
+    // member that comes back to a living leader is refused by PreVote if it asks too soon.
+    this.electionTimeoutTicks = Math.ceil(this.electionTimeoutTicks / FIRST_TIMEOUT_DIVISOR);
   }
 
   get term(): Term {

@@ -8,6 +8,8 @@ export const HEARTBEAT_TICKS = 3;
 export const ELECTION_TIMEOUT_TICKS_MIN = 20;
 /** 2 s: the spread keeps split votes rare (Raft 5.2, 9.3) and the write gap under 3 s. */
 export const ELECTION_TIMEOUT_TICKS_MAX = 40;
+/** The first election timeout after a start is so many times shorter: 250 to 500 ms. */
+export const FIRST_TIMEOUT_DIVISOR = 4;
 /** One append message. Larger ones delay the heartbeats behind them on the same stream. */
 export const APPEND_SIZE_BYTES_MAX = 1 * MIB;
 /** Per peer: bandwidth times delay of a fast link, and the most that a lost stream sends again. */

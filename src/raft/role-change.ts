@@ -6,7 +6,8 @@ import type { CoreState } from './core-state.ts';
 /** @param leader who leads `term`, null when that is not known yet */
 export function becomeFollower(state: CoreState, term: Term, leader: NodeId | null): void {
   assert(term >= state.term, 'terms grow', () => ({ term, current: state.term }));
-  const isChange = term > state.term || state.role.kind !== 'follower';
+  // Learning who leads counts: the short timeout of a start must not outlive the first heartbeat.
+  const isChange = term > state.term || state.role.kind !== 'follower' || state.leader !== leader;
   if (term > state.term) state.enterTerm(term, null);
   state.role = { kind: 'follower' };
   state.leader = leader;

@@ -93,6 +93,12 @@ test('whoever hears a leader ignores a vote request, term and all', () => {
   equal(core.status().term, 3);
 });
 
+test('the short timeout of a start ends with the first word of a leader', () => {
+  const core = aCore({ log: LOG });
+  receive(core, N3, aHeartbeat(3));
+  deepEqual(sent(ticks(core, 19), 'preVoteRequest'), []);
+});
+
 test('a vote is free again when the leader has been silent for the shortest election timeout', () => {
   const core = aCore({ log: LOG, config: { electionTimeoutTicksMax: 10_000 } });
   receive(core, N3, aHeartbeat(3));
