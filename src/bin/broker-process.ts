@@ -16,6 +16,7 @@ import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
+import { probeSyncMs } from '../io/node/sync-probe.ts';
 import { startReplica } from '../replica/driver.ts';
 import { widenFlowWindow } from '../replica/flow-window.ts';
 import {
@@ -42,7 +43,6 @@ import { createLogger, type Logger } from './logger.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
-const FSYNC_QUANTILE = 0.99;
 /** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 
@@ -55,6 +55,8 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
 
   const log = await openLog(options, clock);
   logger.info({ event: 'log.opened', ...recoveredFields(log) }, 'Opened the commit log');
+  // Before the clock ticks: it blocks for a moment.
+  const fsyncP99Ms = probeSyncMs(options.directory);
   const transport = openTransport(options, log, addresses, clock, logger);
   const replica = await startReplicaOf(options, log, transport, addresses, clock, logger);
   logRoles(logger, replica);
@@ -64,7 +66,6 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stack.stop().then(() => process.exit(0), exitWith);
   });
-  const fsyncP99Ms = log.diskStats.syncMsAt(FSYNC_QUANTILE);
   const { nodeId } = options;
   const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
   process.stdout.write(`${JSON.stringify(ready)}\n`);

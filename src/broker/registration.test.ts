@@ -1,8 +1,8 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import { LogIndex, NodeId, Term } from '../base/units.ts';
-import { ManualClock } from '../client/manual-clock.ts';
 import { type NameServer, NameServerUnavailable } from '../client/name-server-client.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import type { RegisterOutcome, Registration, Unregistration } from '../protocol/namesrv-codec.ts';
 import type { Leadership, ReplicaStatus } from '../replica/replica.ts';
 import {
@@ -121,9 +121,9 @@ function aRegistration() {
 test('a node registers at start and every 30 s, with rising sequence numbers', async () => {
   const { clock, nameServer, start } = aRegistration();
   start();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   equal(nameServer.heard.length, 1);
-  await clock.advance(2 * REGISTER_INTERVAL_MS);
+  await clock.advanceSettling(2 * REGISTER_INTERVAL_MS);
   equal(nameServer.heard.length, 3);
   const [first, second] = nameServer.heard;
   equal(second!.sequence > first!.sequence, true);
@@ -134,9 +134,9 @@ test('a node registers at start and every 30 s, with rising sequence numbers', a
 test('a new leader is registered at once, not at the next interval', async () => {
   const { clock, replica, nameServer, start } = aRegistration();
   start();
-  await clock.advance(10);
+  await clock.advanceSettling(10);
   replica.lead(4);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   const last = nameServer.heard.at(-1)!;
   deepEqual([last.claimsLeadership, last.term], [true, 4]);
 });
@@ -144,13 +144,13 @@ test('a new leader is registered at once, not at the next interval', async () =>
 test('topics that come or go are told at once, other entries are not', async () => {
   const { clock, replica, nameServer, start } = aRegistration();
   start();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   replica.topics.push('orders');
   replica.apply('messageStored', 'acknowledged');
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   equal(nameServer.heard.length, 1);
   replica.apply('topicPut');
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   deepEqual(nameServer.heard.at(-1)?.topics, ['orders']);
   equal(nameServer.heard.at(-1)?.topicsVersion, 5);
 });
@@ -165,7 +165,7 @@ test('changes during a call are told by one more call after it', async () => {
   replica.lead(2);
   replica.lead(3);
   open();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   deepEqual(
     nameServer.heard.map(({ term }) => term),
     [1, 3],
@@ -177,10 +177,10 @@ test('a name server that is away is asked once a second, and its loss is said on
   const { clock, replica, nameServer, events, start } = aRegistration();
   nameServer.isUp = false;
   start();
-  await clock.advance(3 * REGISTER_RETRY_DELAY_MS);
+  await clock.advanceSettling(3 * REGISTER_RETRY_DELAY_MS);
   replica.lead(2);
   nameServer.isUp = true;
-  await clock.advance(REGISTER_RETRY_DELAY_MS);
+  await clock.advanceSettling(REGISTER_RETRY_DELAY_MS);
   equal(nameServer.heard.at(-1)?.term, 2);
   deepEqual(
     events.map(({ kind }) => kind),
@@ -193,9 +193,9 @@ test('a sequence that the name server knows better is skipped', async () => {
   const seen = 2 ** 50;
   nameServer.answer = { kind: 'stale', sequenceSeen: seen };
   start();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   nameServer.answer = { kind: 'recorded' };
-  await clock.advance(REGISTER_RETRY_DELAY_MS);
+  await clock.advanceSettling(REGISTER_RETRY_DELAY_MS);
   equal(nameServer.heard.at(-1)?.sequence, seen + 1);
 });
 
@@ -205,18 +205,18 @@ test('a refused claim is an event, once for each rival', async () => {
   nameServer.answer = { kind: 'claimRefused', why: 'lowerTerm', highestTerm, highestNodeId };
   start();
   replica.lead(2);
-  await clock.advance(REGISTER_INTERVAL_MS);
+  await clock.advanceSettling(REGISTER_INTERVAL_MS);
   equal(events.filter(({ kind }) => kind === 'claimRefused').length, 1);
 });
 
 test('close() unregisters with the newest sequence and leaves no timer', async () => {
   const { clock, nameServer, start } = aRegistration();
   const registration = start();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   await Promise.all([registration.close(), registration.close()]);
   equal(nameServer.left.length, 1);
   equal(nameServer.left[0]!.sequence > nameServer.heard[0]!.sequence, true);
-  await clock.advance(2 * REGISTER_INTERVAL_MS);
+  await clock.advanceSettling(2 * REGISTER_INTERVAL_MS);
   equal(nameServer.heard.length, 1);
   equal(clock.timerCount, 0);
 });
@@ -225,7 +225,7 @@ test('close() does not wait for a name server that is away', async () => {
   const { clock, nameServer, start } = aRegistration();
   nameServer.isUp = false;
   const registration = start();
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   await registration.close();
   equal(nameServer.left.length, 0);
 });

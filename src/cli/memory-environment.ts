@@ -1,6 +1,5 @@
 /** A terminal, a clock and a cluster in memory: whole commands run in a test without a process. */
 import { LogIndex } from '../base/units.ts';
-import { ManualClock } from '../client/manual-clock.ts';
 import {
   aGroupRoute,
   aNodeReport,
@@ -9,6 +8,7 @@ import {
 } from '../client/memory-cluster.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NodeDirectory } from '../client/node-directory.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import type {
   BrokerErrorCode,
   BrokerReply,
@@ -63,7 +63,8 @@ export class MemoryTerminal {
     const running = runCli(args, this.environment()).then((code) => {
       exit = code;
     });
-    for (let i = 0; i < 600 && exit === null; i++) await this.clock.advance(i === 0 ? 0 : 100);
+    for (let i = 0; i < 600 && exit === null; i++)
+      await this.clock.advanceSettling(i === 0 ? 0 : 100);
     await running;
     return exit ?? -1;
   }

@@ -1,9 +1,9 @@
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { NodeId, PhysicalOffset, QueueOffset, Term } from '../base/units.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import { BrokerError, type BrokerReply, type OutgoingMessage } from '../protocol/verbs.ts';
 import { clusterStatus } from './cluster-status.ts';
-import { ManualClock } from './manual-clock.ts';
 import { aGroupRoute, aNodeReport, MemoryCluster, MemoryNameServer } from './memory-cluster.ts';
 import { MqClient } from './mq-client.ts';
 import { NodeDirectory, NoNodesKnown } from './node-directory.ts';
@@ -64,11 +64,11 @@ test('a call goes round until a node serves again', async () => {
   let isServing = false;
   const { client, cluster, clock, nameServers } = aClient(() => (isServing ? sent : busy));
   const answer = client.send([message]);
-  await clock.advance(1000);
+  await clock.advanceSettling(1000);
   ok(cluster.calls.length > 3);
   ok(nameServers[0]!.askedCount > 1, 'routes are asked for again');
   isServing = true;
-  await clock.advance(500);
+  await clock.advanceSettling(500);
   deepEqual(await answer, [receipt]);
 });
 
@@ -82,14 +82,14 @@ test('at the deadline one unknown outcome makes the whole outcome unknown', asyn
       /No answer to send within 5000 ms/.test(error.message) && /n2 \(n2:raft\)/.test(error.message)
     );
   });
-  await clock.advance(6000);
+  await clock.advanceSettling(6000);
   await answer;
 });
 
 test('a call that only ever met busy nodes was surely not done', async () => {
   const { client, clock } = aClient(() => busy);
   const answer = rejects(client.send([message]), { name: 'BrokerError', code: 'busy' });
-  await clock.advance(6000);
+  await clock.advanceSettling(6000);
   await answer;
 });
 
@@ -118,7 +118,7 @@ test('without any name server the deadline ends the call with who was asked', as
   const answer = rejects(client.send([message]), (error: unknown) => {
     return error instanceof NoNodesKnown && /No name server answers: .*ns:1/.test(error.message);
   });
-  await clock.advance(6000);
+  await clock.advanceSettling(6000);
   await answer;
 });
 
@@ -126,7 +126,7 @@ test('an abort ends the call at once with its reason, also between rounds', asyn
   const { client, clock } = aClient(() => busy);
   const abort = new AbortController();
   const answer = rejects(client.send([message], { signal: abort.signal }), /Ctrl-C/);
-  await clock.advance(120);
+  await clock.advanceSettling(120);
   abort.abort(new Error('Ctrl-C'));
   await answer;
   equal(clock.timerCount, 0);

@@ -1,8 +1,8 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { NodeId, Term } from '../base/units.ts';
-import { ManualClock } from '../client/manual-clock.ts';
 import { NameServerClient, NameServerUnavailable } from '../client/name-server-client.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import type { Registration } from '../protocol/namesrv-codec.ts';
 import { SCAN_INTERVAL_MS, SILENCE_MS_MAX, TOPIC_COUNT_MAX } from './limits.ts';
 import { type NameServerEvent, startNameServer } from './namesrv-server.ts';
@@ -38,7 +38,7 @@ async function aNameServer(t: TestContext) {
 test('what a broker registers comes back as a route, over the wire', async (t) => {
   const { client, clock } = await aNameServer(t);
   deepEqual(await client.register(registration, TIMEOUT_MS), { kind: 'recorded' });
-  await clock.advance(40);
+  await clock.advanceSettling(40);
   const { topics, groups } = await client.routes(['orders', 'gone'], TIMEOUT_MS);
   const want = {
     cluster: 'dev',
@@ -102,7 +102,7 @@ test('a node leaves when it says so', async (t) => {
 test('a silent node is gone after two minutes and one scan', async (t) => {
   const { client, clock, events } = await aNameServer(t);
   await client.register(registration, TIMEOUT_MS);
-  await clock.advance(SILENCE_MS_MAX + SCAN_INTERVAL_MS);
+  await clock.advanceSettling(SILENCE_MS_MAX + SCAN_INTERVAL_MS);
   deepEqual(await client.groups(TIMEOUT_MS), []);
   equal(events.at(-1)?.kind, 'nodeLeft');
 });

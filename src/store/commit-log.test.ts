@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CorruptionError, FatalError } from '../base/errors.ts';
 import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../raft/entry.ts';
 import {
@@ -11,7 +12,6 @@ import {
   persisted,
   TEST_DIRECTORY,
   TEST_IDENTITY,
-  TestClock,
   term,
 } from './log-fixture.ts';
 
@@ -278,7 +278,7 @@ test('the commit index rides on the next superblock, never beyond what is writte
 
 test('without space for the next segment writes wait, and go on when there is space', async () => {
   const disk = new MemoryDisk();
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const log = await openTestLog(disk, { clock });
   const chain = new EntryChain(SEGMENT);
   await persisted(log, { hardState: term(1) });

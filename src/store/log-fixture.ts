@@ -4,6 +4,7 @@ import type { FatalError } from '../base/errors.ts';
 import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
+import { ManualClock } from '../io/memory/manual-clock.ts';
 import { CHAIN_SEED, encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
 import { type EntryDesc, type EntryType, placeEntry, skipSegmentHeader } from '../raft/entry.ts';
 import type { CommitLog, LogWrite, StoredEntry } from './commit-log.ts';
@@ -76,37 +77,6 @@ export class EntryChain {
   }
 }
 
-/** A clock that stands still until told otherwise; timers run when `advance` reaches them. */
-export class TestClock implements Clock {
-  #nowMs = 0;
-  #timers: { readonly atMs: number; readonly onFire: () => void }[] = [];
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-
-  setTimer(delayMs: number, onFire: () => void): { cancel: () => void } {
-    const timer = { atMs: this.#nowMs + delayMs, onFire };
-    this.#timers.push(timer);
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((other) => other !== timer);
-      },
-    };
-  }
-
-  advance(byMs: number): void {
-    this.#nowMs += byMs;
-    const due = this.#timers.filter((timer) => timer.atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter((timer) => timer.atMs > this.#nowMs);
-    for (const timer of due) timer.onFire();
-  }
-}
-
 export interface OpenTestLogOptions {
   readonly directory?: string;
   readonly identity?: typeof TEST_IDENTITY;
@@ -120,7 +90,7 @@ export function openTestLog(disk: Disk, options: OpenTestLogOptions = {}): Promi
   return openCommitLog(disk, {
     directory: TEST_DIRECTORY,
     identity: TEST_IDENTITY,
-    clock: new TestClock(),
+    clock: new ManualClock(),
     mintUuid: () => `uuid-${++uuidCount}`,
     onFatal: (error) => {
       throw error;

@@ -8,7 +8,7 @@ import type {
   ReceiveRequest,
   SendReceipt,
 } from '../../src/broker/verbs.ts';
-import { ManualClock } from '../../src/client/manual-clock.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { MemoryReplica } from './memory-replica.ts';
 
 export const GROUP = 'billing';

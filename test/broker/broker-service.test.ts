@@ -8,7 +8,7 @@ import { createGrpcForwardTransport } from '../../src/broker/forward-transport.t
 import { createGateway } from '../../src/broker/gateway.ts';
 import type { BrokerRequest } from '../../src/broker/verbs.ts';
 import { createBrokerCallClient } from '../../src/client/broker-call-client.ts';
-import { ManualClock } from '../../src/client/manual-clock.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { waitFor } from '../replica/wait-for.ts';
 import { outgoing, receiveRequest, TOPIC } from './broker-fixture.ts';
 import { MemoryReplica } from './memory-replica.ts';

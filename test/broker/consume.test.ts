@@ -2,7 +2,7 @@ import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeadershipLost } from '../../src/broker/leadership-lost.ts';
 import type { DeliveredMessage } from '../../src/broker/verbs.ts';
-import { settled } from '../../src/client/manual-clock.ts';
+import { settled } from '../../src/io/memory/manual-clock.ts';
 import { GROUP, ids, openBroker, outgoing, TOPIC } from './broker-fixture.ts';
 
 const change = (handle: string, invisibleMs: number) =>
@@ -18,7 +18,7 @@ test('a new group gets what was sent before it came, from all queues, oldest fir
   const { send, receive, clock } = await openBroker();
   for (let i = 0; i < 6; i++) {
     await send({ messageId: `m${i}` });
-    await clock.advance(5);
+    await clock.advanceSettling(5);
   }
   const messages = await receive({ group: 'newcomer' });
   deepEqual(
@@ -33,9 +33,9 @@ test('a message is invisible to the group until its time is over, then comes aga
   await send({ messageId: 'a' });
   const first = only(await receive({ invisibleMs: 10_000 }));
   deepEqual(await receive(), []);
-  await clock.advance(9_999);
+  await clock.advanceSettling(9_999);
   deepEqual(await receive(), []);
-  await clock.advance(1);
+  await clock.advanceSettling(1);
   const second = only(await receive());
   deepEqual([second.messageId, second.attempt], ['a', 2]);
   notEqual(second.handle, first.handle);
@@ -49,7 +49,7 @@ test('an acknowledged message never comes again, and acknowledging again is harm
   deepEqual(await ack(...handles), ['ok', 'ok', 'ok']);
   deepEqual(await ack(...handles), ['ok', 'ok', 'ok']);
   equal(broker.counters.acknowledged, 3);
-  await clock.advance(60_000);
+  await clock.advanceSettling(60_000);
   deepEqual(await receive(), []);
 });
 
@@ -58,7 +58,7 @@ test('an expired delivery may be acknowledged until someone else has the message
   await send({ messageId: 'a' });
   await send({ messageId: 'b' });
   const [a, b] = await receive({ invisibleMs: 1_000 });
-  await clock.advance(2_000);
+  await clock.advanceSettling(2_000);
   deepEqual(await ack(a!.handle), ['ok']);
   const again = only(await receive());
   equal(again.messageId, 'b');
@@ -83,7 +83,7 @@ test('a change of the invisible time replaces the handle', async () => {
   await send({ messageId: 'a' });
   const first = only(await receive({ invisibleMs: 10_000 }));
   const changed = await serve(change(first.handle, 60_000), 'invisibleChanged');
-  await clock.advance(30_000);
+  await clock.advanceSettling(30_000);
   deepEqual(await receive(), []);
   await rejects(serve(change(first.handle, 0), 'invisibleChanged'), { code: 'invalidHandle' });
   deepEqual(await ack(first.handle), ['staleHandle']);
@@ -125,7 +125,7 @@ test('a poll waits for a message and gets it when it is sent', async () => {
   const { send, receive, clock, serve } = await openBroker();
   await serve({ kind: 'topicPut', topic: TOPIC, queueCount: 2 }, 'topicPut');
   const polling = receive({ waitMs: 20_000 });
-  await clock.advance(5_000);
+  await clock.advanceSettling(5_000);
   await send({ messageId: 'a' });
   deepEqual(ids(await polling), ['a']);
 });
@@ -138,10 +138,10 @@ test('an empty answer comes when the waiting time is over, not before', async ()
     answered = true;
     return messages;
   });
-  await clock.advance(19_999);
+  await clock.advanceSettling(19_999);
   equal(answered, false);
   equal(broker.pollCount, 1);
-  await clock.advance(1);
+  await clock.advanceSettling(1);
   deepEqual(await polling, []);
   equal(broker.pollCount, 0);
 });
@@ -151,7 +151,7 @@ test('a waiting poll gets a message when its invisible time is over', async () =
   await send({ messageId: 'a' });
   await receive({ invisibleMs: 3_000 });
   const polling = receive({ waitMs: 20_000 });
-  await clock.advance(3_000);
+  await clock.advanceSettling(3_000);
   equal(only(await polling).attempt, 2);
 });
 
@@ -198,13 +198,13 @@ test('what was given to a client that went meanwhile is visible again at once', 
   replica.commitMode = 'held';
   const leaving = new AbortController();
   const polling = receive({}, { signal: leaving.signal });
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   equal(replica.openCount, 1);
   leaving.abort();
   deepEqual(await polling, []);
   replica.commitMode = 'auto';
   replica.commitOpen();
-  await clock.advance(1);
+  await clock.advanceSettling(1);
   deepEqual([only(await receive()).messageId], ['b']);
 });
 
@@ -239,7 +239,7 @@ test('a message out of attempts goes to the dead-letter topic and leaves the gro
   await send({ messageId: 'a', tag: 't', keys: ['k'], userProperties: { p: 'v' } });
   for (let attempt = 1; attempt <= 2; attempt++) {
     equal(only(await receive({ invisibleMs: 1_000 })).attempt, attempt);
-    await clock.advance(1_000);
+    await clock.advanceSettling(1_000);
   }
   deepEqual(await receive(), []);
   const dead = only(await receive(dlq));
@@ -249,7 +249,7 @@ test('a message out of attempts goes to the dead-letter topic and leaves the gro
   );
   deepEqual(dead.deadLetterOf, { topic: TOPIC, messageId: 'a' });
   equal(broker.counters.deadLettered, 1);
-  await clock.advance(60_000);
+  await clock.advanceSettling(60_000);
   deepEqual(await receive(), []);
 });
 
@@ -258,7 +258,7 @@ test('a message out of attempts becomes a dead letter even when nobody polls', a
   await serve({ kind: 'groupPut', group: GROUP, maxAttempts: 1 }, 'groupPut');
   await send({ messageId: 'a' });
   await receive({ invisibleMs: 1_000 });
-  await clock.advance(10_000);
+  await clock.advanceSettling(10_000);
   deepEqual(ids(await receive(dlq)), ['a']);
 });
 
@@ -267,11 +267,11 @@ test('a message in its own dead-letter topic is tried for ever', async () => {
   await serve({ kind: 'groupPut', group: GROUP, maxAttempts: 1 }, 'groupPut');
   await send({ messageId: 'a' });
   await receive({ invisibleMs: 1_000 });
-  await clock.advance(10_000);
+  await clock.advanceSettling(10_000);
   for (let attempt = 1; attempt <= 3; attempt++) {
     const own = only(await receive({ topic: dlq.topic, invisibleMs: 1_000 }));
     deepEqual([own.messageId, own.attempt], ['a', attempt]);
-    await clock.advance(10_000);
+    await clock.advanceSettling(10_000);
   }
 });
 
@@ -302,11 +302,11 @@ test('deliveries under auto-renew stay with a client that lives, and only with s
   const first = only(await receive({ autoRenew: true }));
   for (let i = 0; i < 30; i++) {
     await serve({ kind: 'clientSeen', clientId: 'c1' }, 'noted');
-    await clock.advance(10_000);
+    await clock.advanceSettling(10_000);
   }
   deepEqual(await receive({ clientId: 'c2' }), []);
   ok(broker.counters.renewed >= 4);
-  await clock.advance(100_000);
+  await clock.advanceSettling(100_000);
   const second = only(await receive({ clientId: 'c2' }));
   equal(second.attempt, 2);
   notEqual(second.handle, first.handle);
@@ -318,7 +318,7 @@ test('a renewal keeps the handle', async () => {
   const { handle } = only(await receive({ autoRenew: true }));
   for (let i = 0; i < 12; i++) {
     await serve({ kind: 'clientSeen', clientId: 'c1' }, 'noted');
-    await clock.advance(10_000);
+    await clock.advanceSettling(10_000);
   }
   deepEqual(await ack(handle), ['ok']);
 });
@@ -330,12 +330,12 @@ test('a message given back under auto-renew is not renewed, wherever the renewal
     const { send, receive, serve, clock } = await openBroker();
     await send({ messageId: 'a' });
     const { handle } = only(await receive({ autoRenew: true }));
-    await clock.advance(giveBackAfterMs);
+    await clock.advanceSettling(giveBackAfterMs);
     await serve({ kind: 'clientSeen', clientId: 'c1' }, 'noted');
     const giveBack = { group: GROUP, topic: TOPIC, handle, invisibleMs: 1_000 };
     await serve({ kind: 'changeInvisible', ...giveBack }, 'invisibleChanged');
     const polling = receive({ clientId: 'c2', waitMs: 20_000 });
-    await clock.advance(1_500);
+    await clock.advanceSettling(1_500);
     deepEqual(ids(await polling), ['a']);
   }
 });
@@ -346,7 +346,7 @@ test('what a client held when it said goodbye is visible after a second', async 
   await receive({ autoRenew: true });
   const polling = receive({ clientId: 'c2', waitMs: 20_000 });
   await serve({ kind: 'clientGone', clientId: 'c1' }, 'noted');
-  await clock.advance(1_000);
+  await clock.advanceSettling(1_000);
   deepEqual(ids(await polling), ['a']);
 });
 
@@ -367,7 +367,7 @@ for (const fate of ['survive', 'vanish'] as const) {
     await send({ messageId: 'b' });
     replica.commitMode = 'held';
     const polling = rejects(receive({ attemptId: 't' }), LeadershipLost);
-    await clock.advance(0);
+    await clock.advanceSettling(0);
     equal(replica.openCount, 1);
     replica.loseLeadership(null, fate);
     await polling;

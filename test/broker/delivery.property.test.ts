@@ -59,7 +59,7 @@ class Consumers {
     if (each.kind !== 'fall') return this.#act(each);
     replica.commitMode = 'held';
     const acting = this.#act(each.during);
-    await clock.advance(0);
+    await clock.advanceSettling(0);
     replica.loseLeadership(null, each.fate);
     replica.commitMode = 'auto';
     await acting;
@@ -79,7 +79,7 @@ class Consumers {
       case 'giveBack':
         return this.#giveBack(this.deliveries[each.pick % Math.max(1, this.deliveries.length)]);
       case 'wait':
-        return clock.advance(each.ms);
+        return clock.advanceSettling(each.ms);
       case 'fall':
         throw new Error('A fall does not nest');
     }
@@ -131,7 +131,7 @@ class Consumers {
   async drain(): Promise<void> {
     for (let round = 0; round < 200; round++) {
       const before = this.deliveries.length;
-      await this.#fixture.clock.advance(INVISIBLE_MS + 1);
+      await this.#fixture.clock.advanceSettling(INVISIBLE_MS + 1);
       await this.receive(32);
       const got = this.deliveries.slice(before);
       for (const message of got) await this.#ack(message);

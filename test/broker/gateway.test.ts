@@ -7,7 +7,7 @@ import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
 import { GATEWAY_LIMITS } from '../../src/broker/limits.ts';
 import type { BrokerReply, BrokerRequest } from '../../src/broker/verbs.ts';
 import { BrokerCallFailure } from '../../src/client/broker-call-client.ts';
-import { ManualClock } from '../../src/client/manual-clock.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import type { BrokerCall } from '../../src/protocol/verb-codec.ts';
 import { outgoing, receiveRequest } from './broker-fixture.ts';
 import { MemoryReplica } from './memory-replica.ts';
@@ -102,7 +102,7 @@ test('a follower forwards to the leader and relays the answer', async () => {
   const { replica, call, transport, clock } = await openNode();
   replica.setLeader(n2);
   const calling = call(SEND);
-  await clock.advance(10);
+  await clock.advanceSettling(10);
   const [sent] = transport.calls;
   equal(sent?.address, 'n2:1');
   deepEqual([sent.call.hops, sent.call.retried, sent.call.remainingMs], [1, false, 2_000]);
@@ -114,7 +114,7 @@ test('an error of the leader is the error of the call', async () => {
   const { replica, call, transport, clock, gateway } = await openNode();
   replica.setLeader(n2);
   const calling = rejects(call(SEND), { code: 'bodyTooLarge', message: 'too large' });
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   transport.calls[0]?.answer({ kind: 'failure', code: 'bodyTooLarge', message: 'too large' });
   await calling;
   equal(gateway.waitingCount, 0);
@@ -123,10 +123,10 @@ test('an error of the leader is the error of the call', async () => {
 test('without a leader a call waits, and goes on the moment there is one', async () => {
   const { replica, call, transport, clock, gateway } = await openNode();
   const calling = call(SEND);
-  await clock.advance(1_500);
+  await clock.advanceSettling(1_500);
   equal(gateway.waitingCount, 1);
   replica.setLeader(n3);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   equal(transport.calls[0]?.address, 'n3:1');
   equal(transport.calls[0]?.call.remainingMs, 500);
   transport.calls[0]?.answer(SENT);
@@ -136,7 +136,7 @@ test('without a leader a call waits, and goes on the moment there is one', async
 test('a call that finds no leader until its deadline times out, and says so', async () => {
   const { call, clock, gateway } = await openNode();
   const calling = rejects(call(SEND), { code: 'timeout', message: /no leader/ });
-  await clock.advance(2_000);
+  await clock.advanceSettling(2_000);
   await calling;
   equal(gateway.waitingCount, 0);
   equal(clock.timerCount, 0);
@@ -145,7 +145,7 @@ test('a call that finds no leader until its deadline times out, and says so', as
 test('a node that wins the election serves the calls that waited', async () => {
   const { replica, call, clock } = await openNode();
   const calling = call(SEND);
-  await clock.advance(100);
+  await clock.advanceSettling(100);
   replica.lead();
   deepEqual(((await calling) as { kind: string }).kind, 'sent');
 });
@@ -154,12 +154,12 @@ test('a forward to a node that lost the lead is given up at once and goes to the
   const { replica, call, transport, clock } = await openNode();
   replica.setLeader(n2);
   const calling = call(SEND);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   replica.setLeader(null);
   equal(transport.calls[0]?.signal.aborted, true);
-  await clock.advance(300);
+  await clock.advanceSettling(300);
   replica.setLeader(n3);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   deepEqual([transport.calls[1]?.address, transport.calls[1]?.call.retried], ['n3:1', true]);
   transport.calls[1]?.answer(SENT);
   deepEqual(await calling, SENT.response);
@@ -169,13 +169,13 @@ test('a broken connection or a contradiction is tried again after a moment', asy
   const { replica, call, transport, clock } = await openNode();
   replica.setLeader(n2);
   const calling = call(SEND);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   transport.calls[0]?.fail();
-  await clock.advance(GATEWAY_LIMITS.retryPauseMs - 1);
+  await clock.advanceSettling(GATEWAY_LIMITS.retryPauseMs - 1);
   equal(transport.calls.length, 1);
-  await clock.advance(1);
+  await clock.advanceSettling(1);
   transport.calls[1]?.answer({ kind: 'notLeader', term: Term(1), leader: null });
-  await clock.advance(GATEWAY_LIMITS.retryPauseMs);
+  await clock.advanceSettling(GATEWAY_LIMITS.retryPauseMs);
   transport.calls[2]?.answer(SENT);
   deepEqual(await calling, SENT.response);
 });
@@ -186,10 +186,10 @@ test('a write whose leader falls here is asked again, and stored once', async ()
   await call({ kind: 'topicPut', topic: 'payments', queueCount: 1 });
   replica.commitMode = 'held';
   const calling = call(SEND);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   replica.loseLeadership(null, 'survive');
   replica.commitMode = 'auto';
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   replica.lead();
   const { receipts } = (await calling) as { receipts: { queueOffset: number }[] };
   equal(receipts[0]?.queueOffset, 0);
@@ -202,7 +202,7 @@ test('a write that does not commit in time is reported as unknown', async () => 
   await call({ kind: 'topicPut', topic: 'payments', queueCount: 1 });
   replica.commitMode = 'held';
   const calling = rejects(call(SEND), { code: 'timeout', message: /unknown/ });
-  await clock.advance(2_000);
+  await clock.advanceSettling(2_000);
   await calling;
 });
 
@@ -211,7 +211,7 @@ test('a caller that goes away cancels its forward', async () => {
   replica.setLeader(n2);
   const leaving = new AbortController();
   const calling = rejects(call(SEND, 2_000, leaving.signal), { code: 'timeout' });
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   leaving.abort();
   await calling;
   equal(transport.calls[0]?.signal.aborted, true);
@@ -227,9 +227,9 @@ test('a long poll that moves to another leader keeps its waiting time and its na
   const { replica, call, transport, clock } = await openNode();
   replica.setLeader(n2);
   const calling = rejects(call(receiveRequest({ waitMs: 20_000 }), 23_000), { code: 'timeout' });
-  await clock.advance(8_000);
+  await clock.advanceSettling(8_000);
   replica.setLeader(n3);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   const [first, second] = transport.calls.map(({ call: { request } }) => request);
   equal(first?.kind === 'receive' && first.waitMs, 20_000);
   equal(second?.kind === 'receive' && second.waitMs, 12_000);
@@ -237,7 +237,7 @@ test('a long poll that moves to another leader keeps its waiting time and its na
     first?.kind === 'receive' && first.attemptId,
     second?.kind === 'receive' && second.attemptId,
   );
-  await clock.advance(15_000);
+  await clock.advanceSettling(15_000);
   await calling;
 });
 
@@ -255,7 +255,7 @@ test('a direct call from the command line is forwarded like any other', async ()
   replica.setLeader(n3);
   const call = { remainingMs: 1_000, hops: 0, leaderTerm: Term(0), retried: false, request: SEND };
   const answering = gateway.answer(call, new AbortController().signal);
-  await clock.advance(0);
+  await clock.advanceSettling(0);
   transport.calls[0]?.answer(SENT);
   deepEqual(await answering, SENT);
 });
@@ -266,7 +266,7 @@ test('a call that claims to have weeks is bounded, not cut short', async () => {
   const { signal } = new AbortController();
   const call = { remainingMs: 2 ** 32 - 1, hops: 0, leaderTerm: Term(0), retried: false };
   const answering = gateway.answer({ ...call, request: SEND }, signal);
-  await clock.advance(10);
+  await clock.advanceSettling(10);
   const [sent] = transport.calls;
   equal(sent?.call.remainingMs, GATEWAY_LIMITS.callMsMax);
   sent?.answer(SENT);

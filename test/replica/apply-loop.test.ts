@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { crc32 } from '../../src/base/crc32.ts';
 import { MIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId, PhysicalOffset, Term } from '../../src/base/units.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { encodeEntry } from '../../src/protocol/entry-codec.ts';
 import { type EntryType, entrySizeBytes } from '../../src/raft/entry.ts';
 import { ApplyLoop } from '../../src/replica/apply-loop.ts';
@@ -11,7 +12,6 @@ import type { StoredEntry } from '../../src/store/commit-log.ts';
 import type { KvChanges } from '../../src/store/derived/kv-store.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
-import { ManualClock } from './manual-clock.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
 
 /** A database that takes its time. */

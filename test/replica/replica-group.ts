@@ -4,6 +4,7 @@ import { concatBytes } from '../../src/base/bytes.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId } from '../../src/base/units.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
@@ -11,7 +12,6 @@ import type { ProposeOutcome, RecordsProposal } from '../../src/replica/replica.
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
-import { ManualClock } from './manual-clock.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
 import { MemoryNetwork, MemoryPeers } from './memory-peer-transport.ts';
 

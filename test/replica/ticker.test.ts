@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { Ticker } from '../../src/replica/ticker.ts';
-import { ManualClock } from './manual-clock.ts';
 
 function startTicker() {
   const clock = new ManualClock();

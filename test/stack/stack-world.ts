@@ -3,7 +3,7 @@ import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import type { NodeId } from '../../src/base/units.ts';
 import type { BrokerRequest, BrokerResponse } from '../../src/broker/verbs.ts';
-import { ManualClock } from '../replica/manual-clock.ts';
+import { ManualClock, settled } from '../../src/io/memory/manual-clock.ts';
 import { FaultyNetwork } from './faulty-network.ts';
 import { Observer } from './observer.ts';
 import { StackNode } from './stack-node.ts';
@@ -112,9 +112,4 @@ export class StackWorld {
     }
     return true;
   }
-}
-
-/** Every promise that can move has moved: nothing in this world waits for the real one. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

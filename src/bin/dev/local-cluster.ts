@@ -43,6 +43,8 @@ export class ChildFailed extends Error {
 export class LocalCluster {
   readonly #options: LocalClusterOptions;
   readonly #children = new Map<string, Child>();
+  /** By node, as its ready line said. */
+  readonly #syncMsP99 = new Map<string, number>();
   #isStopping = false;
 
   constructor(options: LocalClusterOptions) {
@@ -61,11 +63,17 @@ export class LocalCluster {
     const { plan } = this.#options;
     const node = plan.nodes.find((each) => each.id === id);
     if (node === undefined || this.#isStopping) return;
-    await this.#start(id, 'broker.js', brokerArgs(plan, node, this.#options));
+    const line = await this.#start(id, 'broker.js', brokerArgs(plan, node, this.#options));
+    const syncMsP99 = syncMsP99In(line);
+    if (syncMsP99 !== null) this.#syncMsP99.set(id, syncMsP99);
   }
 
   nodes(): readonly DevNode[] {
-    return this.#options.plan.nodes.map((node) => ({ ...node, pid: this.#pidOf(node.id) }));
+    return this.#options.plan.nodes.map((node) => ({
+      ...node,
+      pid: this.#pidOf(node.id),
+      syncMsP99: this.#syncMsP99.get(node.id) ?? null,
+    }));
   }
 
   nameServers(): readonly { readonly pid: number; readonly address: string }[] {
@@ -100,7 +108,8 @@ export class LocalCluster {
     await this.#start(nameServerName(i), 'namesrv.js', ['--listen', address, '--supervised']);
   }
 
-  async #start(name: string, script: string, args: readonly string[]): Promise<void> {
+  /** @returns the line in which it said that it is ready */
+  async #start(name: string, script: string, args: readonly string[]): Promise<string> {
     const logPath = join(this.#options.logFolder, `${name}.log`);
     const child = await startChild({ name, script: join(binFolder, script), args, logPath });
     this.#children.set(name, child);
@@ -110,6 +119,7 @@ export class LocalCluster {
     void child.exited.then((exit) => {
       if (!this.#isStopping) this.#options.onUnexpectedExit(child, exit);
     });
+    return line;
   }
 
   async #stopAll(names: readonly string[]): Promise<readonly string[]> {
@@ -143,4 +153,11 @@ function nameServerName(i: number): string {
 export function lastWords(tail: readonly string[]): readonly string[] {
   const sentence = /^\{"level":"fatal".*"msg":("(?:[^"\\]|\\.)*")/.exec(tail.at(-1) ?? '')?.[1];
   return sentence === undefined ? tail : String(JSON.parse(sentence)).split('\n');
+}
+
+/** The line is our own broker's, but another version of it may say less. */
+function syncMsP99In(readyLine: string): number | null {
+  const ready: unknown = JSON.parse(readyLine);
+  if (typeof ready !== 'object' || ready === null || !('fsyncP99Ms' in ready)) return null;
+  return typeof ready.fsyncP99Ms === 'number' ? ready.fsyncP99Ms : null;
 }

@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { ManualClock } from '../../io/memory/manual-clock.ts';
 import { pollBudget, remainingMs, workMs } from './budgets.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 
 const WORK_CASES = [
   { remaining: Number.POSITIVE_INFINITY, budget: 2_000, why: 'no deadline' },

@@ -1,5 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock, settled } from '../../io/memory/manual-clock.ts';
 import { BackgroundCalls } from './background-calls.ts';
 import { ClientRegistry, type ClientStream } from './client-registry.ts';
 import { EndpointCounters } from './counters.ts';
@@ -9,7 +10,6 @@ import {
   CLIENT_SILENCE_MS_MAX,
   CLIENT_SWEEP_MS,
 } from './limits.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 import { MemoryGateway } from './testing/memory-gateway.ts';
 
 function setUp() {
@@ -26,7 +26,6 @@ function setUp() {
 }
 
 const aStream = (): ClientStream => ({ onHeartbeat: () => undefined, end: () => undefined });
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a client that lost its only stream is gone after the grace period', async () => {
   const { clock, registry, notices } = setUp();

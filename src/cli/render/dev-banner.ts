@@ -15,6 +15,8 @@ import {
 
 export interface DevNode extends DevNodeRecord {
   readonly pid: number;
+  /** Measured by the node when it started; null if it did not say. */
+  readonly syncMsP99: number | null;
 }
 
 export interface DevView {
@@ -77,7 +79,7 @@ function nodeTable(view: DevView, isWide: boolean, paint: Paint): readonly strin
   ];
   const rows = view.nodes.map((node): readonly Cell[] => {
     const member = memberOf(view.status, node.id);
-    const p99 = member?.report?.disk.syncMsP99 ?? null;
+    const { syncMsP99: p99 } = node;
     const state = member === null ? 'unreachable' : stateOf(member, leaderReport(view.status));
     return [
       cell(node.id),
