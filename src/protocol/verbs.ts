@@ -27,8 +27,8 @@ export type BrokerRequest =
   /** How the asked node sees itself and its group; answered without a leader, never forwarded. */
   | { readonly kind: 'status' };
 
-/** A message as a producer gives it. */
-export interface OutgoingMessage {
+/** What producer and consumer see alike. */
+export interface MessageContents {
   readonly topic: string;
   /** Unique id of the client, also the de-duplication key. */
   readonly messageId: string;
@@ -42,6 +42,9 @@ export interface OutgoingMessage {
   readonly bornHost: string;
   readonly traceContext: string | null;
 }
+
+/** A message as a producer gives it. */
+export type OutgoingMessage = MessageContents;
 
 /** All messages have the same topic; they are stored together or not at all. */
 export interface SendRequest {
@@ -119,19 +122,9 @@ export interface SendReceipt {
 /** `staleHandle`: the delivery was replaced; the caller no longer holds the message. */
 export type AckOutcome = 'ok' | 'staleHandle' | 'invalidHandle';
 
-export interface DeliveredMessage {
-  readonly topic: string;
-  readonly messageId: string;
-  readonly body: Uint8Array;
-  readonly bodyEncoding: 'identity' | 'gzip';
-  readonly tag: string | null;
-  readonly keys: readonly string[];
-  readonly userProperties: Readonly<Record<string, string>>;
-  readonly bornTimestampMs: number;
-  readonly bornHost: string;
+export interface DeliveredMessage extends MessageContents {
   readonly storeTimestampMs: number;
   readonly storeHost: string;
-  readonly traceContext: string | null;
   readonly queueId: number;
   readonly queueOffset: QueueOffset;
   readonly attempt: number;

@@ -152,8 +152,14 @@ export class NodeDisk implements Disk {
     const opening = this.#readHandles.get(path);
     if (opening === undefined) return;
     this.#readHandles.delete(path);
-    const handle = await opening.catch(() => null);
-    await handle?.close();
+    try {
+      const handle = await opening;
+      await handle.close();
+    } catch (error) {
+      // Whoever wanted to read was told that it cannot be opened; and a file that was only read
+      // loses nothing when the system cannot close it. Anything else is a bug.
+      if (codeOf(error) === 'UNKNOWN') throw error;
+    }
   }
 }
 
