@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'io', 'protocol'],
   namesrv: ['base', 'io', 'protocol'],
   broker: ['base', 'io', 'raft', 'protocol', 'store', 'replica', 'client'],
-  cli: ['base', 'io', 'protocol', 'client'],
+  cli: ['base', 'io', 'raft', 'protocol', 'store', 'client'],
   bin: ['base', 'io', 'raft', 'protocol', 'store', 'replica', 'client', 'namesrv', 'broker', 'cli'],
 };
 

@@ -15,6 +15,10 @@ export const EXIT_CODE = {
   /** No valid identity or vote memory, or it belongs to another node, group or cluster. */
   identityRefused: 77,
   addressInUse: 79,
+  /** A majority of the group says that its directory is not the one it knows, or that it was removed. */
+  refusedByGroup: 80,
+  /** The disk failed three times within an hour: no start helps before somebody has looked (H2). */
+  diskDistrusted: 81,
 } as const;
 export type FatalReason = keyof typeof EXIT_CODE;
 

@@ -3,9 +3,12 @@
 import { unreachable } from '../base/assert.ts';
 import type { RegistrationEvent } from '../broker/registration.ts';
 import type { PeerEvent } from '../replica/peer-transport.ts';
+import type { RepairEvent } from '../replica/repair/repair-log.ts';
+import type { RepairServiceEvent } from '../replica/repair/repair-service.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { ReplicaEvent } from '../replica/replica-options.ts';
 import type { DerivedEvent } from '../store/derived/open-derived-state.ts';
+import type { RoomEvent } from '../store/disk-space.ts';
 import type { Logger } from './logger.ts';
 
 export function logRoles(logger: Logger, replica: Replica): void {
@@ -26,6 +29,27 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
       return;
     case 'chainBroken':
       logger.error({ event: 'raft.chain_broken', ...fields }, 'A log copy is damaged or foreign');
+      return;
+    case 'membershipChanged':
+      logger.info(
+        { event: 'raft.membership_changed', ...fields },
+        'Another membership is in force',
+      );
+      return;
+    case 'snapshotIgnored':
+      logger.error({ event: 'raft.snapshot_ignored', ...fields }, 'Cannot take a snapshot yet');
+      return;
+    case 'refusedByGroup':
+      logger.error(
+        { event: 'raft.refused_by_group', ...fields },
+        'Most members refuse this node: it gives up unless that changes soon',
+      );
+      return;
+    case 'storesNotPinned':
+      logger.error(
+        { event: 'raft.stores_not_pinned', ...fields },
+        'The stores of the members cannot be brought into the membership',
+      );
       return;
     case 'diskStalled':
       logger.error({ event: 'store.disk_stalled', ...fields }, 'The disk does not finish a write');
@@ -53,6 +77,21 @@ export function logPeerEvent(logger: Logger, event: PeerEvent): void {
     case 'refusedByPeer':
       logger.error({ event: 'peer.refused_by', ...fields }, 'A peer refused us');
       return;
+    case 'strangerAdmitted':
+      logger.warn(
+        { event: 'peer.stranger_admitted', ...fields },
+        'A node talks to us that our membership does not name: ours may be old',
+      );
+      return;
+    case 'unprovenStart':
+      logger.warn(
+        { event: 'peer.unproven_start', ...fields },
+        'A peer was started too often since it was seen to tell whether its directory is an old image',
+      );
+      return;
+    case 'unusableAddress':
+      logger.error({ event: 'peer.unusable_address', ...fields }, 'A peer has no usable address');
+      return;
     case 'corruptFrame':
       logger.error({ event: 'peer.corrupt_frame', ...fields }, 'A frame of a peer was damaged');
       return;
@@ -70,6 +109,12 @@ export function logDerivedEvent(logger: Logger, event: DerivedEvent): void {
         'Derived state is rebuilt from the log',
       );
       return;
+    case 'commitWaitsForRoom':
+      logger.error(
+        { event: 'derived.commit_waits' },
+        'The disk has no room for derived state; committed when there is',
+      );
+      return;
     case 'commitFailed':
       logger.error(
         { event: 'derived.commit_failed', ...fields },
@@ -78,6 +123,32 @@ export function logDerivedEvent(logger: Logger, event: DerivedEvent): void {
       return;
     default:
       unreachable(kind);
+  }
+}
+
+export function logRoomEvent(logger: Logger, event: RoomEvent): void {
+  if (event.kind === 'roomUnknown') {
+    const fields = { event: 'store.room_unknown', error: event.error.message };
+    logger.error(fields, 'Cannot see how much room the disk has');
+    return;
+  }
+  const { from, room } = event;
+  const fields = { event: 'store.room_changed', from, ...room };
+  switch (room.level) {
+    case 'full':
+      logger.error(
+        fields,
+        'The disk is full: as leader, this node refuses messages until there is room',
+      );
+      return;
+    case 'low':
+      logger.warn(fields, 'The disk is nearly full');
+      return;
+    case 'ok':
+      logger.info(fields, 'The disk has room again');
+      return;
+    default:
+      unreachable(room.level);
   }
 }
 
@@ -95,6 +166,54 @@ export function logRegistrationEvent(logger: Logger, event: RegistrationEvent): 
         { event: 'namesrv.claim_refused', ...fields },
         'A name server knows a newer leader',
       );
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+/** A log that is repaired before the node takes part. */
+export function logRepairEvent(logger: Logger, event: RepairEvent): void {
+  const { kind, ...fields } = event;
+  switch (kind) {
+    case 'repairStarted':
+      logger.error({ event: 'repair.started', ...fields }, 'The log is damaged: under repair');
+      return;
+    case 'repairProgress':
+      logger.info({ event: 'repair.entries_fetched', ...fields }, 'Entries were put back');
+      return;
+    case 'repairContradicted':
+      logger.warn(
+        { event: 'repair.entries_void', ...fields },
+        'The group has committed other entries than this node had',
+      );
+      return;
+    case 'repairGivenUp':
+      logger.warn({ event: 'repair.tail_cut', ...fields }, 'Nobody has them: cut off as torn');
+      return;
+    case 'repairWaits':
+      logger.warn({ event: 'repair.waiting', ...fields }, 'Nobody can help yet: asking again');
+      return;
+    case 'repairDone':
+      logger.info({ event: 'repair.done', ...fields }, 'The log is whole again');
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+/** Help for others. */
+export function logRepairServiceEvent(logger: Logger, event: RepairServiceEvent): void {
+  const { kind, ...fields } = event;
+  switch (kind) {
+    case 'repairServed':
+      logger.info({ event: 'repair.entries_given', ...fields }, 'Gave entries to another node');
+      return;
+    case 'repairRefused':
+      logger.warn({ event: 'repair.refused', ...fields }, 'Refused to give entries');
+      return;
+    case 'repairSourceRotten':
+      logger.error({ event: 'repair.source_rotten', ...fields }, 'This log is damaged, too');
       return;
     default:
       unreachable(kind);

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { EXIT_CODE } from '../base/errors.ts';
 import { GIB, KIB, MIB } from '../base/sizes.ts';
 import { NodeId } from '../base/units.ts';
+import type { RetentionLimits } from '../broker/services/retention-decision.ts';
 import { SEGMENT_HEADER_SIZE_BYTES } from '../raft/entry.ts';
 
 export interface Member {
@@ -23,6 +24,12 @@ export interface BrokerOptions {
   readonly http: string;
   readonly nameServers: readonly string[];
   readonly segmentSizeBytes: number;
+  /** null: by the size of the disk. */
+  readonly diskReserveBytes: number | null;
+  /** 0: for ever. */
+  readonly retentionHours: number;
+  /** 0: no limit by size. */
+  readonly retentionBytes: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -32,6 +39,13 @@ const SEGMENT_SIZE_BYTES_DEFAULT = GIB;
 /** Room for the largest entry beside the header. */
 const SEGMENT_SIZE_BYTES_MIN = 64 * KIB;
 const SEGMENT_SIZE_BYTES_MAX = 4 * GIB - MIB;
+
+/** More is a slip of the pen. */
+const DISK_RESERVE_BYTES_MAX = 1024 * GIB;
+const MS_PER_HOUR = 60 * 60 * 1_000;
+const RETENTION_HOURS_DEFAULT = 72;
+/** A hundred years; for ever is 0. */
+const RETENTION_HOURS_MAX = 876_600;
 
 const word = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -');
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'must be host:port');
@@ -59,6 +73,9 @@ const schema = z.object({
     .min(SEGMENT_SIZE_BYTES_MIN)
     .max(SEGMENT_SIZE_BYTES_MAX)
     .multipleOf(SEGMENT_HEADER_SIZE_BYTES),
+  retentionHours: z.number().min(0).max(RETENTION_HOURS_MAX),
+  retentionBytes: z.number().int().min(0),
+  diskReserveBytes: z.number().int().min(0).max(DISK_RESERVE_BYTES_MAX).nullable(),
   autoCreateTopics: z.boolean(),
   supervised: z.boolean(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
@@ -95,6 +112,14 @@ export function parseBrokerOptions(argv: readonly string[]): OptionsOutcome {
   return { kind: 'options', options: { ...data, nodeId: NodeId(data.nodeId), members } };
 }
 
+export function retentionOf(options: BrokerOptions): RetentionLimits {
+  const { retentionHours, retentionBytes } = options;
+  return {
+    ageMsMax: retentionHours === 0 ? null : retentionHours * MS_PER_HOUR,
+    sizeBytesMax: retentionBytes === 0 ? null : retentionBytes,
+  };
+}
+
 function command(): Command {
   return new Command('mq-raft-broker')
     .description('One replica of one broker group')
@@ -108,6 +133,24 @@ function command(): Command {
     .option('--http <address>', 'health and metrics', '127.0.0.1:9910')
     .option('--namesrv <list>', 'name servers: host:port,...', parseList, [])
     .option('--segment-size-bytes <n>', 'size of a log file', Number, SEGMENT_SIZE_BYTES_DEFAULT)
+    .option(
+      '--disk-reserve-bytes <n>',
+      'refuse messages when less is free (default: 5 % of the disk, within bounds)',
+      Number,
+      null,
+    )
+    .option(
+      '--retention-hours <n>',
+      'keep messages this long, 0 for ever; whole segments go',
+      Number,
+      RETENTION_HOURS_DEFAULT,
+    )
+    .option(
+      '--retention-bytes <n>',
+      'delete what is consumed when the log is larger, 0 never',
+      Number,
+      0,
+    )
     .option('--auto-create-topics', 'create a topic when it is first used', false)
     .option('--supervised', 'stop when standard input closes', false)
     .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')

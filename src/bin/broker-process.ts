@@ -2,7 +2,7 @@
  * The object graph of a broker: everything is built, wired, started and stopped here, and nothing is
  * decided here. Read it from top to bottom to see how the layers meet.
  */
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
 import { MIB } from '../base/sizes.ts';
@@ -25,21 +25,28 @@ import {
   PEER_SERVER_OPTIONS,
 } from '../replica/grpc-peer-transport.ts';
 import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
+import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
+import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
+import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
+import { sourceOf } from '../store/repair/repair-source.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
   logRegistrationEvent,
+  logRepairServiceEvent,
   logReplicaEvent,
   logRoles,
 } from './broker-logging.ts';
-import type { BrokerOptions } from './broker-options.ts';
+import { type BrokerOptions, retentionOf } from './broker-options.ts';
+import { type DiskCare, startDiskCare } from './disk-care.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { repairFirst } from './repair-stage.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -53,19 +60,26 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
   const clock = new NodeClock();
   const addresses = { raft: options.raft, grpc: options.grpc, http: options.http };
 
-  const log = await openLog(options, clock);
+  const care = startDiskCare(options, clock, logger);
+  const starting = new AbortController();
+  let stop = async (): Promise<void> => starting.abort();
+  onStopSignal(options.supervised, (why) => {
+    logger.info({ event: 'process.stopping', why }, 'Stopping');
+    stop().then(() => process.exit(0), exitWith);
+  });
+  const log = await openLog(options, care, clock).catch((error: unknown) => {
+    if (!(error instanceof LogNeedsRepair)) throw error;
+    return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
+  });
   logger.info({ event: 'log.opened', ...recoveredFields(log) }, 'Opened the commit log');
   // Before the clock ticks: it blocks for a moment.
   const fsyncP99Ms = probeSyncMs(options.directory);
   const transport = openTransport(options, log, addresses, clock, logger);
-  const replica = await startReplicaOf(options, log, transport, addresses, clock, logger);
+  const replica = await startReplicaOf(options, log, transport, addresses, clock, logger, care);
   logRoles(logger, replica);
-  const stack = await startServing(options, replica, transport, addresses, clock, logger);
+  const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
-  onStopSignal(options.supervised, (why) => {
-    logger.info({ event: 'process.stopping', why }, 'Stopping');
-    stack.stop().then(() => process.exit(0), exitWith);
-  });
+  stop = () => stack.stop();
   const { nodeId } = options;
   const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
@@ -84,9 +98,12 @@ async function startServing(
   addresses: NodeAddresses,
   clock: NodeClock,
   logger: Logger,
+  care: DiskCare,
 ): Promise<Serving> {
   const { autoCreateTopics, nodeId } = options;
-  const broker = createBroker({ replica, clock, autoCreateTopics, storeHost: options.grpc });
+  const guard = await care.watchRoom(options);
+  const diskRoom = () => guard.room;
+  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options) });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
@@ -97,7 +114,8 @@ async function startServing(
     ownAddresses: addresses,
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const raftServer = await listenForPeers(options.raft, transport, gateway);
+  const repairs = repairsOf(replica, clock, logger);
+  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -115,6 +133,7 @@ async function startServing(
     sources: {
       counters: broker.counters,
       messaging,
+      diskRoom,
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -133,19 +152,39 @@ async function startServing(
       await broker.close();
       forwards.close();
       raftServer.forceShutdown();
+      care.stopWaiting();
       await replica.close();
       await http.close();
+      care.close();
     },
   };
 }
 
-function openLog(options: BrokerOptions, clock: NodeClock): Promise<CommitLog> {
+/** Gives other members what they have lost of the log. */
+function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
+  return repairService({
+    source: sourceOf(replica.log, () => replica.status().commitIndex),
+    isUnderRepair: false,
+    clock,
+    onEvent: (event) => logRepairServiceEvent(logger, event),
+    onFatal: exitWith,
+  });
+}
+
+function brokerSettings(options: BrokerOptions) {
+  const { autoCreateTopics, grpc: storeHost } = options;
+  return { autoCreateTopics, storeHost, retention: retentionOf(options) };
+}
+
+function openLog(options: BrokerOptions, care: DiskCare, clock: NodeClock): Promise<CommitLog> {
   const { clusterId, groupId, nodeId, segmentSizeBytes } = options;
-  return openCommitLog(new NodeDisk(), {
+  return openCommitLog(care.logDisk, {
     directory: options.directory,
     identity: { clusterId, groupId, nodeId, segmentSizeBytes },
     mintUuid: randomUUID,
+    mintBootId: () => randomBytes(BOOT_ID_SIZE_BYTES).toString('hex'),
     clock,
+    mayAskPeers: options.members.length > 1,
     onFatal: exitWith,
   });
 }
@@ -182,12 +221,14 @@ async function startReplicaOf(
   addresses: NodeAddresses,
   clock: NodeClock,
   logger: Logger,
+  care: DiskCare,
 ): Promise<RunningReplica> {
   const state = await openDerivedState({
     directory: options.directory,
     disk: new NodeDisk(),
     durableIndexMax: log.recovered.entries.at(-1)?.index ?? LogIndex(0),
     onEvent: (event) => logDerivedEvent(logger, event),
+    roomWait: care.roomWait,
   });
   const { clusterId, groupId, nodeId } = options;
   return startReplica({
@@ -211,6 +252,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
+  repairs: RepairService,
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -221,6 +263,7 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
+  server.addService(repairs.definition, repairs.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

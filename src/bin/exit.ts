@@ -1,6 +1,7 @@
 /** How a server process ends: one sentence on standard error and a distinct exit code. */
 import { writeSync } from 'node:fs';
 import { EXIT_CODE, FatalError } from '../base/errors.ts';
+import { endProcess } from '../io/node/end-process.ts';
 
 const STDERR = 2;
 
@@ -9,9 +10,20 @@ export function exitCodeOf(error: unknown): number {
   return EXIT_CODE.invariantBroken;
 }
 
+/** What is to be kept of an end, before it comes. @returns a word on it for the last line, or null */
+export type LastDeed = (error: unknown) => string | null;
+
+let lastDeed: LastDeed = () => null;
+
+/** There is one end, so there is one deed: the last that was set. */
+export function beforeTheEnd(deed: LastDeed): void {
+  lastDeed = deed;
+}
+
 /**
  * Ends the process at once. No reply may leave after this: what waits for a disk that failed must
- * not be released (hazard H2), so there is no orderly shutdown.
+ * not be released (hazard H2), so there is no orderly shutdown. And no waiting for threads: one of them
+ * may hang in a disk that hangs (H11).
  */
 export function exitWith(error: unknown): never {
   const isExpected = error instanceof FatalError;
@@ -19,7 +31,9 @@ export function exitWith(error: unknown): never {
   const kind = error instanceof FatalError ? error.reason : 'invariantBroken';
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : null;
   const line = { level: 'fatal', time: new Date().toISOString(), event: 'process.fatal', kind };
-  writeSync(STDERR, `${JSON.stringify({ ...line, msg: text, cause })}\n`);
+  const note = lastDeed(error);
+  writeSync(STDERR, `${JSON.stringify({ ...line, msg: text, cause, note })}\n`);
+  if (error instanceof FatalError && error.reason === 'diskFailed') endProcess(exitCodeOf(error));
   process.exit(exitCodeOf(error));
 }
 

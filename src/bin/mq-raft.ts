@@ -15,7 +15,9 @@ import { createBrokerCallClient } from '../client/broker-call-client.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NameServerClient } from '../client/name-server-client.ts';
 import { type KnownNode, NodeDirectory } from '../client/node-directory.ts';
+import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
+import { NodeDisk } from '../io/node/node-disk.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
 import { VERSION } from './version.ts';
 
@@ -35,6 +37,7 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   });
   return {
     write: (text) => void stream.write(text),
+    drained: () => drained(stream),
     isTty: stream.isTTY === true,
     get columns() {
       // A terminal may not know its size and say 0.
@@ -99,6 +102,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
       const nodes = addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
       return openClient([], nodes, timeoutMs);
     },
+    stores: { disk: new NodeDisk(), lockHolder },
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
       return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;

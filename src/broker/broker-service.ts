@@ -18,7 +18,7 @@ export interface BrokerService {
 }
 
 /** For `server.addService(definition, implementation)`. */
-export function brokerService(gateway: Gateway): BrokerService {
+export function brokerService(gateway: Pick<Gateway, 'answer'>): BrokerService {
   return {
     definition: brokerServiceDefinition(),
     implementation: {

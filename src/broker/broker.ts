@@ -13,12 +13,14 @@ import type { Leadership, Replica } from '../replica/replica.ts';
 import type { CommittedEntry, RecordResult } from '../store/derived/derived-state.ts';
 import { Background } from './background.ts';
 import { type BrokerCounters, newBrokerCounters } from './counters.ts';
+import { freshAnswer } from './fresh-answer.ts';
 import { LeaderTime } from './leader-time.ts';
 import { LeadershipLost } from './leadership-lost.ts';
-import { NAME_LIMITS } from './limits.ts';
+import { NAME_LIMITS, RETENTION } from './limits.ts';
 import { MessageLocks } from './message-locks.ts';
 import { Proposer } from './proposer.ts';
 import { QueueAppender } from './queue-appender.ts';
+import { RoomGate } from './room-gate.ts';
 import { AckMessage } from './services/ack-message.ts';
 import { ChangeInvisible } from './services/change-invisible.ts';
 import { ClientTable } from './services/clients.ts';
@@ -29,9 +31,11 @@ import { LeaseKeeper } from './services/lease-keeper.ts';
 import { Metadata } from './services/metadata.ts';
 import { nodeReport } from './services/node-report.ts';
 import { ReceiveMessage } from './services/receive-message.ts';
+import { NOTHING_MAY_GO, Retention, type RetentionBounds } from './services/retention.ts';
+import type { RetentionLimits } from './services/retention-decision.ts';
 import { SendMessage } from './services/send-message.ts';
 import { Topics } from './services/topics.ts';
-import { BrokerError, type BrokerRequest, type BrokerResponse } from './verbs.ts';
+import { BrokerError, type BrokerRequest, type BrokerResponse, type RoomReport } from './verbs.ts';
 
 export interface BrokerOptions {
   readonly replica: Replica;
@@ -39,6 +43,12 @@ export interface BrokerOptions {
   readonly autoCreateTopics: boolean;
   /** `ip:port` that the messages stored here carry. */
   readonly storeHost: string;
+  /** Left out: the disk is never full. */
+  readonly diskRoom?: () => RoomReport;
+  /** Left out: the defaults. */
+  readonly retention?: RetentionLimits;
+  /** Left out: nothing may go, whatever the limits say. */
+  readonly retentionBounds?: RetentionBounds;
 }
 
 /** How a call is served on this node. */
@@ -76,6 +86,8 @@ export function createBroker(options: BrokerOptions): Broker {
   return new LocalBroker(options);
 }
 
+type ServedRequest = Exclude<BrokerRequest, { kind: 'status' }>;
+
 class LocalBroker implements Broker {
   readonly counters = newBrokerCounters();
   readonly #replica: Replica;
@@ -86,20 +98,25 @@ class LocalBroker implements Broker {
   readonly #changeInvisible: ChangeInvisible;
   readonly #deadLetterer: DeadLetterer;
   readonly #keeper: LeaseKeeper;
+  readonly #retention: Retention;
   readonly #topics: Topics;
   readonly #groups: Groups;
+  readonly #room: () => RoomReport | null;
   readonly #wake = (group: string, topic: string) => this.#receive.wake(group, topic);
   #closed = false;
 
-  constructor({ replica, clock, autoCreateTopics, storeHost }: BrokerOptions) {
+  constructor(options: BrokerOptions) {
+    const { replica, clock, autoCreateTopics, storeHost, diskRoom } = options;
     this.#replica = replica;
+    this.#room = diskRoom ?? (() => null);
     const { state } = replica;
     const time = new LeaderTime(clock);
     const proposer = new Proposer(replica);
     const appender = new QueueAppender(state, proposer, time);
-    const metadata = new Metadata({ state, proposer, time, autoCreateTopics });
+    const gate = new RoomGate(this.#room);
+    const metadata = new Metadata({ state, proposer, time, gate, autoCreateTopics });
     const shared = {
-      ...{ replica, state, clock, time, proposer, appender, metadata, storeHost },
+      ...{ replica, state, clock, time, proposer, appender, metadata, gate, storeHost },
       locks: new MessageLocks(),
       clients: new ClientTable(clock),
       background: new Background(),
@@ -113,6 +130,11 @@ class LocalBroker implements Broker {
     this.#ack = new AckMessage(shared);
     this.#changeInvisible = new ChangeInvisible(shared);
     this.#keeper = new LeaseKeeper({ ...shared, deadLetterer: this.#deadLetterer });
+    this.#retention = new Retention({
+      ...shared,
+      limits: options.retention ?? { ageMsMax: RETENTION.ageMsDefault, sizeBytesMax: null },
+      bounds: options.retentionBounds ?? NOTHING_MAY_GO,
+    });
     this.#topics = new Topics(shared);
     this.#groups = new Groups(shared);
     replica.onLeadership((leadership) => this.#onLeadership(leadership));
@@ -126,9 +148,13 @@ class LocalBroker implements Broker {
 
   async serve(request: BrokerRequest, context: ServeContext): Promise<BrokerResponse> {
     if (request.kind === 'status') {
-      return { kind: 'status', status: nodeReport(this.#replica) };
+      return { kind: 'status', status: nodeReport(this.#replica, this.#room()) };
     }
     if (this.#closed || this.#replica.leadership() === null) throw new LeadershipLost();
+    return freshAnswer(this.#replica, () => this.#answer(request, context), isReadFromState);
+  }
+
+  async #answer(request: ServedRequest, context: ServeContext): Promise<BrokerResponse> {
     switch (request.kind) {
       case 'send':
         return { kind: 'sent', receipts: await this.#send.send(request) };
@@ -180,6 +206,7 @@ class LocalBroker implements Broker {
     if (this.#closed) return;
     this.#closed = true;
     this.#keeper.stop();
+    this.#retention.stop();
     this.#receive.failAll(new LeadershipLost());
   }
 
@@ -188,9 +215,11 @@ class LocalBroker implements Broker {
     this.#clients.reset();
     if (leadership !== null) {
       this.#keeper.start();
+      this.#retention.start();
       return;
     }
     this.#keeper.stop();
+    this.#retention.stop();
     // The gateway takes them to the next leader.
     this.#receive.failAll(new LeadershipLost());
   }
@@ -201,6 +230,20 @@ class LocalBroker implements Broker {
       if (result.kind === 'messageStored') topics.add(result.topic);
     }
     for (const topic of topics) this.#receive.wakeTopic(topic);
+  }
+}
+
+/** Written to the log, or not: what went through the log was decided by the group itself. */
+function isReadFromState(response: BrokerResponse): boolean {
+  switch (response.kind) {
+    case 'topic':
+    case 'topicList':
+    case 'group':
+      return true;
+    case 'acked':
+      return response.outcomes.some((outcome) => outcome !== 'ok');
+    default:
+      return false;
   }
 }
 

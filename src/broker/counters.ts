@@ -12,6 +12,10 @@ export interface BrokerCounters {
   acknowledged: number;
   deadLettered: number;
   renewed: number;
+  /** Messages that retention took from the queues, as decided here. */
+  expired: number;
+  /** Deliveries of such messages that nobody had acknowledged. */
+  expiredInFlight: number;
   /** Calls this node passed to the leader. */
   forwarded: number;
   /** Calls that came in at this node and failed. */
@@ -27,6 +31,8 @@ export function newBrokerCounters(): BrokerCounters {
     acknowledged: 0,
     deadLettered: 0,
     renewed: 0,
+    expired: 0,
+    expiredInFlight: 0,
     forwarded: 0,
     rejected: Object.fromEntries(BROKER_ERROR_CODES.map((code) => [code, 0])) as Record<
       BrokerErrorCode,

@@ -66,6 +66,13 @@ export const AUTO_RENEW = {
   renewalsPerProposalMax: 512,
 } as const;
 
+export const RETENTION = {
+  /** How long messages are kept, unless the operator says otherwise: RocketMQ's three days. */
+  ageMsDefault: 72 * 60 * 60 * 1_000,
+  /** A segment goes at most this much later than it might. */
+  checkPeriodMs: 60_000,
+} as const;
+
 /** Dead letters that one sweep moves; the next one takes the rest. */
 export const DEAD_LETTERS_PER_SWEEP_MAX = 256;
 export const CLIENTS_MAX = 100_000;

@@ -4,6 +4,8 @@ import { LogIndex, NodeId, Term } from '../base/units.ts';
 import { type NameServer, NameServerUnavailable } from '../client/name-server-client.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import type { RegisterOutcome, Registration, Unregistration } from '../protocol/namesrv-codec.ts';
+import { logOrigin } from '../raft/entry.ts';
+import { foundingMembership } from '../raft/membership.ts';
 import type { Leadership, ReplicaStatus } from '../replica/replica.ts';
 import {
   REGISTER_INTERVAL_MS,
@@ -82,7 +84,13 @@ class MemoryReplica {
       durableIndex: LogIndex(5),
       commitIndex: LogIndex(5),
       appliedIndex: LogIndex(5),
+      membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
+        .membership,
+      isMembershipCommitted: true,
+      transferTo: null,
+      isDiskStalled: false,
       peers: [],
+      refusedBy: [],
     };
   }
 

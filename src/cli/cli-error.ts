@@ -65,6 +65,7 @@ const EXIT_OF: Readonly<Partial<Record<BrokerErrorCode, CliExit>>> = {
   groupNotFound: CLI_EXIT.notFound,
   forbidden: CLI_EXIT.refused,
   busy: CLI_EXIT.refused,
+  diskFull: CLI_EXIT.refused,
   typeNotAccepted: CLI_EXIT.refused,
   unsupported: CLI_EXIT.refused,
   timeout: CLI_EXIT.unknown,
@@ -95,6 +96,10 @@ function brokerTrouble(error: BrokerError, doing: Doing): Trouble {
   if (code === 'busy') {
     const todo = 'nothing was stored; try again, and look at `npx mq-raft status`';
     return { exit, what: `${doing.what}: refused for now`, why: message, todo };
+  }
+  if (code === 'diskFull') {
+    const todo = 'free space on the disk of the leader: see `npx mq-raft status`';
+    return { exit, what: `${doing.what}: refused, the disk is full`, why: message, todo };
   }
   return { exit, what: `${doing.what}: the broker said no`, why: message, todo: null };
 }

@@ -4,6 +4,7 @@
  */
 import type { MqClient } from '../client/mq-client.ts';
 import type { Clock } from '../io/clock.ts';
+import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
 import type { Target } from './target.ts';
@@ -12,6 +13,21 @@ export interface Output {
   write(text: string): void;
   readonly isTty: boolean;
   readonly columns: number;
+  /** Resolves when what was written has left, so that a slow reader holds up who writes a lot. */
+  drained(): Promise<void>;
+}
+
+/** A process that has a directory open. */
+export interface LockHolder {
+  /** null: it has left no process id. */
+  readonly pid: number | null;
+}
+
+/** Directories of nodes on this machine, to be looked at and never changed. */
+export interface StoreAccess {
+  readonly disk: ReadDisk;
+  /** Who has the directory open; null: nobody. */
+  lockHolder(directory: string): Promise<LockHolder | null>;
 }
 
 export interface CliEnvironment {
@@ -27,6 +43,7 @@ export interface CliEnvironment {
   readonly clientId: string;
   newId(): string;
   openClient(target: Target, timeoutMs: number): MqClient;
+  readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */
   devRecord(): DevRecord | null;
   /** @returns the exit code */

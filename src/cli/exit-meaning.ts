@@ -8,7 +8,9 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODE, string>> = {
   directoryLocked: 'another process uses its directory',
   logDamaged: 'the log is damaged in a way that recovery cannot explain',
   identityRefused: 'the directory belongs to another node, group or cluster',
+  refusedByGroup: 'its group refuses it: wiped, an older image of its directory, or removed',
   addressInUse: 'an address cannot be listened on',
+  diskDistrusted: 'its disk failed three times within an hour; it stays down until you have looked',
 };
 
 export function exitCodeMeaning(code: number): string {

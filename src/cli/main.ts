@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { CliError, type Doing, type Trouble, troubleOf, troubleText } from './cli-error.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addLogCommand } from './commands/log.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTopicCommand } from './commands/topic.ts';
@@ -107,6 +108,7 @@ function buildProgram(environment: CliEnvironment, run: Run): Command {
     addTopicCommand(program, run),
     addSendCommand(program, run),
     addConsumeCommand(program, run),
+    addLogCommand(program, run),
     addVersionCommand(program, run),
   ];
   for (const command of added) inheritSettings(command, program);
@@ -126,8 +128,9 @@ Examples:
   mq-raft send orders "hello" --key A-1 --tag paid
   mq-raft consume orders --group demo --max 1
   mq-raft status
+  mq-raft log verify ./.mq-raft/n1   # offline: checks every byte
 
 Exit codes:
   0 ok   1 failure   2 usage   3 not found   4 refused, nothing changed
   6 unreachable or out of time: whether a write took effect is unknown
-  8 unhealthy   10 declined   130 interrupted`;
+  8 unhealthy or damaged   10 declined   130 interrupted`;

@@ -9,15 +9,17 @@ import {
 import { MqClient } from '../client/mq-client.ts';
 import { NodeDirectory } from '../client/node-directory.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
+import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import type {
   BrokerErrorCode,
   BrokerReply,
   BrokerRequest,
   BrokerResponse,
 } from '../protocol/verbs.ts';
+import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
-import type { CliEnvironment, Output } from './environment.ts';
+import type { CliEnvironment, LockHolder, Output } from './environment.ts';
 import { runCli } from './main.ts';
 import type { Target } from './target.ts';
 
@@ -31,6 +33,7 @@ export class MemoryOutput implements Output {
   write(text: string): void {
     this.text += text;
   }
+  async drained(): Promise<void> {}
 }
 
 export class MemoryTerminal {
@@ -44,6 +47,8 @@ export class MemoryTerminal {
   ];
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
+  disk: ReadDisk = new MemoryDisk();
+  readonly lockHolders = new Map<string, LockHolder>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
   #idCount = 0;
@@ -81,6 +86,10 @@ export class MemoryTerminal {
       clientId: 'cli@test',
       newId: () => `ID${++this.#idCount}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
+      stores: {
+        disk: this.disk,
+        lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
+      },
       devRecord: () => this.devRecord,
       runDev: async (options) => {
         this.devRuns.push(options);

@@ -117,6 +117,7 @@ export function aNodeReport(nodeId: string, changes: Partial<NodeReport> = {}): 
       oldestPendingMs: 0,
       syncMsP50: 0.14,
       syncMsP99: 0.21,
+      room: null,
     },
     ...changes,
   };

@@ -10,9 +10,11 @@ import {
   BATCH_SIZE_BYTES_MAX,
   type Disk,
   DiskError,
+  isOutOfSpace,
   type LogWriter,
   type WriteBatch,
 } from './disk.ts';
+import { settled } from './memory/manual-clock.ts';
 import { MemoryDisk } from './memory/memory-disk.ts';
 import { NodeDisk } from './node/node-disk.ts';
 
@@ -100,6 +102,19 @@ for (const { name, disk, root: base } of disks) {
     assert.deepEqual(await disk.list(directory), []);
   });
 
+  test(`${name}: preallocation that would take what must stay free takes nothing`, async () => {
+    const directory = await newDirectory(disk, base);
+    const { totalBytes, freeBytes } = await disk.room(directory);
+    assert.ok(freeBytes > 0 && freeBytes <= totalBytes);
+    const error: unknown = await disk
+      .preallocate(`${directory}/zeros`, MIB, never, freeBytes)
+      .catch((reason: unknown) => reason);
+    assert.ok(isOutOfSpace(error));
+    assert.deepEqual(await disk.list(directory), []);
+    await disk.preallocate(`${directory}/zeros`, MIB, never, MIB);
+    assert.equal(await disk.sizeOf(`${directory}/zeros`), MIB);
+  });
+
   test(`${name}: a directory has one owner at a time`, async () => {
     const directory = await newDirectory(disk, base);
     const lock = await disk.lock(directory);
@@ -150,7 +165,7 @@ for (const { name, disk, root: base } of disks) {
       sync: fc.constantFrom<'group' | 'alone'>('group', 'alone'),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(aWrite, { maxLength: 40 }), async (writes) => {
+      fc.asyncProperty(fc.array(aWrite, { maxLength: 40, size: 'max' }), async (writes) => {
         const path = `${directory}/${++directoryCount}`;
         await disk.preallocate(path, 65_536, never);
         const model = new Uint8Array(65_536);
@@ -304,4 +319,44 @@ test('memory disk: a failed sync is not made good by a later one', async () => {
   const afterCut = restarted.powerCutKeeping({ sector: () => true, name: () => true });
   assert.equal(afterCut.contentOf('/d/file')[0], 0, 'the disk never got them');
   assert.equal(afterCut.contentOf('/d/file')[2048], 8);
+});
+
+test('a memory disk that is full refuses growth, in every way, until there is room', async () => {
+  const disk = new MemoryDisk();
+  disk.limitTo(64 * KIB);
+  await disk.preallocate('/d/file', 48 * KIB, never);
+  assert.deepEqual(await disk.room(), { totalBytes: 64 * KIB, freeBytes: 16 * KIB });
+  disk.occupy(12 * KIB);
+  for (const growing of [
+    () => disk.writeFile('/d/other', new Uint8Array(8 * KIB)),
+    () => disk.preallocate('/d/other', 8 * KIB, never),
+    () => disk.preallocate('/d/other', 2 * KIB, never, 3 * KIB),
+  ]) {
+    await assert.rejects(growing(), { code: 'ENOSPC' });
+  }
+  assert.deepEqual(disk.paths, ['/d/file']);
+  disk.occupy(0);
+  await disk.preallocate('/d/other', 8 * KIB, never);
+  assert.equal((await disk.killed().room()).freeBytes, 8 * KIB);
+});
+
+test('on a full memory disk what a file has already is written as ever, and growth fails', async () => {
+  const disk = new MemoryDisk();
+  await disk.preallocate('/d/file', 4 * KIB, never);
+  disk.limitTo(4 * KIB);
+  const { writer, failures } = openWriter(disk);
+  const file = writer.open('/d/file');
+  const write = (position: number) =>
+    new Promise<void>((resolve) => {
+      const writes = [{ file, position, bytes: new Uint8Array(1024).fill(7) }];
+      writer.submit({ writes, sync: 'group', note: null, onDone: resolve });
+    });
+  await write(3 * KIB);
+  assert.equal(disk.contentOf('/d/file')[4 * KIB - 1], 7);
+  void write(3 * KIB + 1);
+  await settled();
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ['ENOSPC'],
+  );
 });

@@ -28,6 +28,18 @@ export class DiskError extends Error {
   }
 }
 
+/** There is no room, or none for this user: waiting may help, and nothing is wrong with the disk. */
+export function isOutOfSpace(error: unknown): error is DiskError {
+  return error instanceof DiskError && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
+/** Of the file system that holds a directory. */
+export interface DiskRoom {
+  readonly totalBytes: number;
+  /** What this process may still take. */
+  readonly freeBytes: number;
+}
+
 /** All methods reject with {@link DiskError}. */
 export interface Disk {
   /** Names in a directory, sorted; empty when there is no such directory. */
@@ -45,9 +57,18 @@ export interface Disk {
   /**
    * Makes a file of zeros with every block allocated. Content and name are durable when it resolves; until then
    * `path` does not exist. Works in small steps, so that a log writer beside it keeps its pace.
-   * Once `signal` is aborted it gives up with the code `ABORTED`.
+   * Once `signal` is aborted it gives up with the code `ABORTED`. When it would leave less than
+   * `keepFreeBytes` (0 by default) to others, it gives up with `ENOSPC` before it takes anything; and
+   * whenever it gives up, it gives back what it took.
    */
-  preallocate(path: string, sizeBytes: number, signal: AbortSignal): Promise<void>;
+  preallocate(
+    path: string,
+    sizeBytes: number,
+    signal: AbortSignal,
+    keepFreeBytes?: number,
+  ): Promise<void>;
+  /** Room on the file system of an existing directory. */
+  room(directory: string): Promise<DiskRoom>;
   /** Makes durable which names the directory has; what an earlier process created included (H8). */
   syncDirectory(directory: string): Promise<void>;
   /** Durable when it resolves. Removing what is not there is no error. */

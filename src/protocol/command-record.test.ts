@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { viewOf } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { QueueOffset } from '../base/units.ts';
+import { LogIndex, PhysicalOffset, QueueOffset } from '../base/units.ts';
 import {
   COMMAND_HEADER_SIZE_BYTES,
   type Command,
@@ -103,6 +103,25 @@ const aCommand: fc.Arbitrary<Command> = fc.oneof(
       topic: aName,
       queueId: aU32,
       queueOffset: anOffset,
+    },
+    PLAIN,
+  ),
+  fc.record(
+    {
+      kind: fc.constant('advanceLogStart' as const),
+      physicalOffset: fc.maxSafeNat().map(PhysicalOffset),
+      firstIndex: fc.maxSafeNat().map(LogIndex),
+      reason: aName,
+      storeTimestampMs: aTimeMs,
+      atMs: aTimeMs,
+    },
+    PLAIN,
+  ),
+  fc.record(
+    {
+      kind: fc.constant('topicRetentionPut' as const),
+      topic: aName,
+      minRetentionMs: aTimeMs,
     },
     PLAIN,
   ),

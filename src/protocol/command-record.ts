@@ -6,7 +6,7 @@ import { unreachable } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { QueueOffset } from '../base/units.ts';
+import { LogIndex, PhysicalOffset, QueueOffset } from '../base/units.ts';
 import { CodecError, messageCodec } from './schema.ts';
 
 /** `MQC1`. */
@@ -26,7 +26,9 @@ export type Command =
   | DeliverCommand
   | AcknowledgeCommand
   | ChangeInvisibleCommand
-  | OffsetSaveCommand;
+  | OffsetSaveCommand
+  | AdvanceLogStartCommand
+  | TopicRetentionPutCommand;
 
 export interface TopicPutCommand {
   readonly kind: 'topicPut';
@@ -102,6 +104,25 @@ export interface OffsetSaveCommand {
   readonly queueOffset: QueueOffset;
 }
 
+export interface AdvanceLogStartCommand {
+  readonly kind: 'advanceLogStart';
+  /** Of the header of the first entry that is kept. */
+  readonly physicalOffset: PhysicalOffset;
+  readonly firstIndex: LogIndex;
+  /** For people: `age` or `size`. */
+  readonly reason: string;
+  /** Of the first message that is kept; 0 when none is. */
+  readonly storeTimestampMs: number;
+  readonly atMs: number;
+}
+
+export interface TopicRetentionPutCommand {
+  readonly kind: 'topicRetentionPut';
+  readonly topic: string;
+  /** 0: no minimum. */
+  readonly minRetentionMs: number;
+}
+
 /** `mqraft.Command` as protobufjs reads and writes it: exactly one field is set. */
 interface WireCommand {
   topicPut?: Omit<TopicPutCommand, 'kind'>;
@@ -113,6 +134,8 @@ interface WireCommand {
     newDeliveryId: string;
   };
   offsetSave?: Omit<OffsetSaveCommand, 'kind'>;
+  advanceLogStart?: Omit<AdvanceLogStartCommand, 'kind'>;
+  topicRetentionPut?: Omit<TopicRetentionPutCommand, 'kind'>;
 }
 
 const codec = messageCodec<WireCommand>('mqraft.Command');
@@ -174,6 +197,10 @@ function wireOf(command: Command): WireCommand {
       return { changeInvisible: { ...command, newDeliveryId: command.newDeliveryId ?? '' } };
     case 'offsetSave':
       return { offsetSave: command };
+    case 'advanceLogStart':
+      return { advanceLogStart: command };
+    case 'topicRetentionPut':
+      return { topicRetentionPut: command };
     default:
       return unreachable(command);
   }
@@ -188,6 +215,8 @@ function commandOf(wire: WireCommand): Command {
   if (wire.acknowledge) return acknowledgeOf(wire.acknowledge);
   if (wire.changeInvisible) return changeInvisibleOf(wire.changeInvisible);
   if (wire.offsetSave) return offsetSaveOf(wire.offsetSave);
+  if (wire.advanceLogStart) return advanceLogStartOf(wire.advanceLogStart);
+  if (wire.topicRetentionPut) return topicRetentionPutOf(wire.topicRetentionPut);
   throw new CorruptionError('Command record: a kind this program does not know');
 }
 
@@ -267,6 +296,25 @@ function offsetSaveOf(wire: NonNullable<WireCommand['offsetSave']>): Command {
     topic: wire.topic,
     queueId: wire.queueId,
     queueOffset: QueueOffset(safe(wire.queueOffset)),
+  };
+}
+
+function advanceLogStartOf(wire: NonNullable<WireCommand['advanceLogStart']>): Command {
+  return {
+    kind: 'advanceLogStart',
+    physicalOffset: PhysicalOffset(safe(wire.physicalOffset)),
+    firstIndex: LogIndex(safe(wire.firstIndex)),
+    reason: wire.reason,
+    storeTimestampMs: safe(wire.storeTimestampMs),
+    atMs: safe(wire.atMs),
+  };
+}
+
+function topicRetentionPutOf(wire: NonNullable<WireCommand['topicRetentionPut']>): Command {
+  return {
+    kind: 'topicRetentionPut',
+    topic: wire.topic,
+    minRetentionMs: safe(wire.minRetentionMs),
   };
 }
 

@@ -7,26 +7,42 @@
  */
 import { viewOf, writeU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
-import { LogIndex, Term } from '../base/units.ts';
-import type { EntryDesc, EntryId } from '../raft/entry.ts';
+import { Term } from '../base/units.ts';
+import type { EntryId } from '../raft/entry.ts';
 import type { Message } from '../raft/messages.ts';
+import { membershipsIn } from './membership-codec.ts';
 import { type ReceivedEntry, readEntries } from './peer-entries.ts';
+import {
+  areCounts,
+  readEntryId,
+  readMessage,
+  type WireMessage,
+  wireMessage,
+} from './peer-messages.ts';
 import { CodecError, messageCodec } from './schema.ts';
 
 export type { ReceivedEntry } from './peer-entries.ts';
 
-export const PEER_PROTOCOL_VERSION = 1;
+export const PEER_PROTOCOL_VERSION = 2;
 
 /** Who a node is and what it assumes; both ends must agree on all but the node's own part. */
 export interface PeerIdentity {
   readonly protocolVersion: number;
   readonly clusterId: string;
   readonly groupId: string;
+  /** Decoded: fit to be a NodeId. */
   readonly nodeId: string;
   readonly storeUuid: string;
   readonly bootCount: number;
+  /** What this start of the store was called, then those before it; the oldest are forgotten. */
+  readonly bootIds: readonly string[];
+  /** Durable at the sender, as is `last`: what it said in an earlier life is not above them. */
+  readonly term: Term;
+  readonly last: EntryId;
   readonly segmentSizeBytes: number;
-  /** Sorted. */
+  /** The config entry that brought the membership in force; 0: the group's founding. */
+  readonly membershipIndex: number;
+  /** Of that membership, sorted. */
   readonly voters: readonly string[];
   readonly addresses: { readonly raft: string; readonly grpc: string; readonly http: string };
 }
@@ -58,11 +74,6 @@ interface WireFrame {
   readonly entries: Uint8Array;
 }
 
-interface WireEntryId {
-  readonly term: number;
-  readonly index: number;
-}
-
 interface WireIdentity {
   readonly protocolVersion: number;
   readonly clusterId: string;
@@ -70,49 +81,22 @@ interface WireIdentity {
   readonly nodeId: string;
   readonly storeUuid: string;
   readonly bootCount: number;
+  readonly bootIds: readonly string[];
+  readonly term: number;
+  readonly last: { readonly term: number; readonly index: number } | null;
   readonly segmentSizeBytes: number;
+  readonly membershipIndex: number;
   readonly voters: readonly string[];
   readonly raftAddress: string;
   readonly grpcAddress: string;
   readonly httpAddress: string;
 }
 
-interface WireVoteRequest {
-  readonly term: number;
-  readonly last: WireEntryId | null;
-}
-
-interface WireVoteReply {
-  readonly term: number;
-  readonly granted: boolean;
-}
-
-/** Exactly one member is present. */
-interface WireBody {
+/** Exactly one member is present, here or among the messages. */
+interface WireBody extends WireMessage {
   readonly hello?: { readonly from: WireIdentity | null; readonly toNodeId: string };
   readonly welcome?: WireIdentity;
   readonly refused?: { readonly code: string; readonly sentence: string };
-  readonly preVoteRequest?: WireVoteRequest;
-  readonly preVoteReply?: WireVoteReply;
-  readonly voteRequest?: WireVoteRequest;
-  readonly voteReply?: WireVoteReply;
-  readonly appendRequest?: {
-    readonly term: number;
-    readonly prev: WireEntryId | null;
-    readonly commitIndex: number;
-  };
-  readonly appendAccepted?: { readonly term: number; readonly matchIndex: number };
-  readonly appendRejected?: {
-    readonly term: number;
-    readonly rejected: WireEntryId | null;
-    readonly hint: WireEntryId | null;
-  };
-  readonly heartbeat?: { readonly term: number; readonly commitIndex: number };
-  readonly heartbeatReply?: {
-    readonly term: number;
-    readonly lastIndex: number;
-    readonly durableIndex: number;
-  };
 }
 
 const frameCodec = messageCodec<WireFrame>('mqraft.PeerFrame');
@@ -120,6 +104,9 @@ const bodyCodec = messageCodec<WireBody>('mqraft.PeerBody');
 const NO_BYTES = new Uint8Array(0);
 /** Of each text in an identity: refusals repeat them to the other side and to the log. */
 const TEXT_LENGTH_MAX = 256;
+/** Receivers keep it for ever, of each member. */
+const STORE_UUID_LENGTH_MAX = 36;
+const BOOT_ID_COUNT_MAX = 64;
 const VOTER_COUNT_MAX = 64;
 const SENTENCE_LENGTH_MAX = 4096;
 
@@ -169,7 +156,13 @@ function readFrame(frame: WireFrame, expectedSequence: number): DecodedFrame {
   if (typeof entries === 'string') return problem(entries);
   const lastTerm = entries.at(-1)?.desc.term ?? content.message.prev.term;
   if (lastTerm > content.message.term) return problem('an entry is of a later term than its frame');
-  const message = { ...content.message, entries: entries.map((entry) => entry.desc) };
+  const decoded = membershipsIn(entries);
+  if (decoded.kind === 'problem') return decoded;
+  const message = {
+    ...content.message,
+    entries: entries.map((entry) => entry.desc),
+    memberships: decoded.memberships,
+  };
   return { kind: 'frame', content: { kind: 'message', message }, entries };
 }
 
@@ -201,8 +194,7 @@ function bodyOf(content: PeerContent): WireBody {
     case 'refused':
       return { refused: { code: content.code, sentence: content.sentence } };
     case 'message':
-      // The schema's names are the kinds; descriptors of entries are not in the schema and stay here.
-      return { [content.message.kind]: content.message };
+      return wireMessage(content.message);
   }
 }
 
@@ -230,14 +222,25 @@ function readBody(body: WireBody): PeerContent | null {
     const { code, sentence } = body.refused;
     return { kind: 'refused', code, sentence: sentence.slice(0, SENTENCE_LENGTH_MAX) };
   }
-  const message = readVoting(body) ?? readReplication(body);
+  const message = readMessage(body);
   return message && { kind: 'message', message };
 }
 
 function readIdentity(wire: WireIdentity | null): PeerIdentity | null {
-  if (!wire || !areCounts(wire.bootCount, wire.segmentSizeBytes)) return null;
+  if (!wire || !areCounts(wire.bootCount, wire.segmentSizeBytes, wire.membershipIndex)) {
+    return null;
+  }
+  // Absent in earlier versions of the protocol, which must be understood to be refused in words.
+  const last = readEntryId(wire.last ?? { term: 0, index: 0 });
+  if (last === null || !areCounts(wire.term) || last.term > wire.term) return null;
+  if (wire.bootIds.length > Math.min(wire.bootCount, BOOT_ID_COUNT_MAX)) return null;
+  if (wire.protocolVersion === PEER_PROTOCOL_VERSION && wire.bootIds.length === 0) return null;
+  if (!wire.bootIds.every((id) => /^[0-9a-f]{16}$/.test(id))) return null;
   const { clusterId, groupId, nodeId, storeUuid, raftAddress, grpcAddress, httpAddress } = wire;
-  if (!areShort(clusterId, groupId, nodeId, storeUuid)) return null;
+  if (!areShort(clusterId, groupId, nodeId) || storeUuid.length > STORE_UUID_LENGTH_MAX)
+    return null;
+  // The rule of NodeId(), which asserts and is therefore not for what others send.
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(nodeId)) return null;
   if (wire.voters.length > VOTER_COUNT_MAX) return null;
   if (!areShort(raftAddress, grpcAddress, httpAddress, ...wire.voters)) return null;
   return {
@@ -247,71 +250,14 @@ function readIdentity(wire: WireIdentity | null): PeerIdentity | null {
     nodeId,
     storeUuid,
     bootCount: wire.bootCount,
+    bootIds: [...wire.bootIds],
+    term: Term(wire.term),
+    last,
     segmentSizeBytes: wire.segmentSizeBytes,
+    membershipIndex: wire.membershipIndex,
     voters: [...wire.voters],
     addresses: { raft: raftAddress, grpc: grpcAddress, http: httpAddress },
   };
-}
-
-function readVoting(body: WireBody): Message | null {
-  const request = body.preVoteRequest ?? body.voteRequest;
-  if (request) {
-    const last = readEntryId(request.last);
-    if (last === null || !areCounts(request.term)) return null;
-    const kind = body.preVoteRequest ? 'preVoteRequest' : 'voteRequest';
-    return { kind, term: Term(request.term), last };
-  }
-  const reply = body.preVoteReply ?? body.voteReply;
-  if (!reply || !areCounts(reply.term)) return null;
-  const kind = body.preVoteReply ? 'preVoteReply' : 'voteReply';
-  return { kind, term: Term(reply.term), granted: reply.granted };
-}
-
-function readReplication(body: WireBody): Message | null {
-  const { appendRequest, appendAccepted, appendRejected, heartbeat, heartbeatReply } = body;
-  if (appendRequest) {
-    const { term, commitIndex } = appendRequest;
-    const prev = readEntryId(appendRequest.prev);
-    if (prev === null || !areCounts(term, commitIndex)) return null;
-    const entries: readonly EntryDesc[] = [];
-    const commit = LogIndex(commitIndex);
-    return { kind: 'appendRequest', term: Term(term), prev, entries, commitIndex: commit };
-  }
-  if (appendAccepted) {
-    const { term, matchIndex } = appendAccepted;
-    if (!areCounts(term, matchIndex)) return null;
-    return { kind: 'appendAccepted', term: Term(term), matchIndex: LogIndex(matchIndex) };
-  }
-  if (appendRejected) {
-    const rejected = readEntryId(appendRejected.rejected);
-    const hint = readEntryId(appendRejected.hint);
-    if (rejected === null || hint === null || !areCounts(appendRejected.term)) return null;
-    return { kind: 'appendRejected', term: Term(appendRejected.term), rejected, hint };
-  }
-  if (heartbeat) {
-    const { term, commitIndex } = heartbeat;
-    if (!areCounts(term, commitIndex)) return null;
-    return { kind: 'heartbeat', term: Term(term), commitIndex: LogIndex(commitIndex) };
-  }
-  if (!heartbeatReply) return null;
-  const { term, lastIndex, durableIndex } = heartbeatReply;
-  if (!areCounts(term, lastIndex, durableIndex)) return null;
-  return {
-    kind: 'heartbeatReply',
-    term: Term(term),
-    lastIndex: LogIndex(lastIndex),
-    durableIndex: LogIndex(durableIndex),
-  };
-}
-
-function readEntryId(wire: WireEntryId | null): EntryId | null {
-  if (!wire || !areCounts(wire.term, wire.index)) return null;
-  return { term: Term(wire.term), index: LogIndex(wire.index) };
-}
-
-/** Beyond 2^53 a number has lost digits: such a frame is refused. */
-function areCounts(...values: readonly number[]): boolean {
-  return values.every((value) => Number.isSafeInteger(value) && value >= 0);
 }
 
 function areShort(...texts: readonly string[]): boolean {

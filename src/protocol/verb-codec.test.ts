@@ -10,6 +10,7 @@ import {
   type BrokerReply,
   type BrokerRequest,
   type BrokerResponse,
+  ROOM_LEVELS,
 } from './verbs.ts';
 
 const RUNS = { numRuns: 200 };
@@ -147,6 +148,17 @@ const status = fc.record(
         oldestPendingMs: small,
         syncMsP50: maybe(fc.constant(0.25)),
         syncMsP99: maybe(fc.constant(1.5)),
+        room: maybe(
+          fc.record(
+            {
+              level: fc.constantFrom(...ROOM_LEVELS),
+              totalBytes: big,
+              freeBytes: big,
+              reserveBytes: big,
+            },
+            plain,
+          ),
+        ),
       },
       plain,
     ),

@@ -20,6 +20,8 @@ import {
   type DeliveredMessage,
   type GroupDescription,
   type NodeReport,
+  ROOM_LEVELS,
+  type RoomReport,
   type TopicDescription,
 } from './verbs.ts';
 
@@ -121,7 +123,15 @@ interface WireNode {
     readonly oldestPendingMs: number;
     readonly syncMsP50?: number;
     readonly syncMsP99?: number;
+    readonly room: WireRoom | null;
   } | null;
+}
+
+interface WireRoom {
+  readonly level: string;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly reserveBytes: number;
 }
 
 interface WirePeer {
@@ -339,7 +349,17 @@ function nodeOf(wire: WireNode): NodeReport {
       oldestPendingMs: disk.oldestPendingMs,
       syncMsP50: optionalOf(disk, 'syncMsP50'),
       syncMsP99: optionalOf(disk, 'syncMsP99'),
+      room: disk.room === null ? null : roomOf(disk.room),
     },
+  };
+}
+
+function roomOf(wire: WireRoom): RoomReport {
+  return {
+    level: checkedWord(wire.level, ROOM_LEVELS, 'level'),
+    totalBytes: checkedInteger(wire.totalBytes, 'total_bytes'),
+    freeBytes: checkedInteger(wire.freeBytes, 'free_bytes'),
+    reserveBytes: checkedInteger(wire.reserveBytes, 'reserve_bytes'),
   };
 }
 

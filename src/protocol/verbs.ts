@@ -200,6 +200,21 @@ export interface DiskReport {
   /** null before the first sync. */
   readonly syncMsP50: number | null;
   readonly syncMsP99: number | null;
+  /** null when the node does not know. */
+  readonly room: RoomReport | null;
+}
+
+/** `low`: an operator should look. `full`: as a leader it refuses what makes the log grow. */
+export const ROOM_LEVELS = ['ok', 'low', 'full'] as const;
+export type RoomLevel = (typeof ROOM_LEVELS)[number];
+
+/** The file system that holds the log, as it was a moment ago. */
+export interface RoomReport {
+  readonly level: RoomLevel;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** With less than this free the level is `full`. */
+  readonly reserveBytes: number;
 }
 
 /** Every way a request can fail, by class; each endpoint maps them to its codes in one switch. */
@@ -224,6 +239,8 @@ export const BROKER_ERROR_CODES = [
   'forbidden',
   /** Refused before anything was appended; try later. */
   'busy',
+  /** Refused before anything was appended; an operator must make room. */
+  'diskFull',
   /** No leader, or no commit, until the deadline. The outcome of a write is unknown. */
   'timeout',
   'unsupported',

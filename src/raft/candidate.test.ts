@@ -4,16 +4,18 @@ import { Bench } from '../../test/raft-bench/bench.ts';
 import {
   aCore,
   effectsOf,
+  heartbeat,
   N1,
   N2,
   N3,
+  preVoteReply,
   receive,
   sent,
   thePersist,
   ticks,
   waiting,
 } from '../../test/raft-bench/builders.ts';
-import { LogIndex, NodeId, Term } from '../base/units.ts';
+import { NodeId, Term } from '../base/units.ts';
 import type { Effect } from './effects.ts';
 import type { RaftCore } from './raft-core.ts';
 
@@ -27,7 +29,7 @@ function untilRole(core: RaftCore, role: string): readonly Effect[] {
 
 function preVoteFrom(core: RaftCore, peer: NodeId, granted = true): readonly Effect[] {
   const term = Term(core.status().term + (granted ? 1 : 0));
-  return receive(core, peer, { kind: 'preVoteReply', term, granted });
+  return receive(core, peer, preVoteReply(term, granted));
 }
 
 function voteFrom(core: RaftCore, peer: NodeId, granted = true): readonly Effect[] {
@@ -105,7 +107,7 @@ test('a majority of refusals ends the attempt', () => {
 test('a refusal from a later term is believed', () => {
   const core = aCore();
   untilRole(core, 'preCandidate');
-  const refusal = { kind: 'preVoteReply', term: Term(9), granted: false } as const;
+  const refusal = preVoteReply(9, false);
   deepEqual(thePersist(receive(core, N2, refusal)).hardState, { term: 9, votedFor: null });
   equal(core.status().role, 'follower');
 });
@@ -113,8 +115,8 @@ test('a refusal from a later term is believed', () => {
 test('grants of another term do not count', () => {
   const core = aCore();
   untilRole(core, 'preCandidate');
-  receive(core, N2, { kind: 'preVoteReply', term: Term(1), granted: true });
-  receive(core, N2, { kind: 'preVoteReply', term: Term(7), granted: true });
+  receive(core, N2, preVoteReply(1, true));
+  receive(core, N2, preVoteReply(7, true));
   equal(core.status().role, 'preCandidate');
   equal(core.status().term, 1);
 });
@@ -129,7 +131,7 @@ test('a candidate that hears a leader of its term follows it', () => {
   const core = aCore();
   untilRole(core, 'preCandidate');
   preVoteFrom(core, N2);
-  receive(core, N3, { kind: 'heartbeat', term: Term(2), commitIndex: LogIndex(0) });
+  receive(core, N3, heartbeat(2, 0));
   equal(core.status().role, 'follower');
   equal(core.status().leader, N3);
 });

@@ -1,11 +1,13 @@
 /**
  * Numbers of log entries in typed arrays, 21 bytes per entry: a log of ten million entries must not
- * be ten million objects. Grows by chunks, so that nothing is ever copied.
+ * be ten million objects. Grows by chunks and is forgotten by chunks, so that nothing is ever copied.
+ *
+ * A row keeps its number for ever, also when rows before it are forgotten.
  *
  * Not here: terms (term-runs.ts) and what an index means (log-view.ts).
  */
 import { assert } from '../base/assert.ts';
-import type { PhysicalOffset } from '../base/units.ts';
+import { PhysicalOffset } from '../base/units.ts';
 import type { EntryDesc, EntryType } from './entry.ts';
 
 /** 21 KiB per chunk: small for a test's short log, and a thousand chunks for a million entries. */
@@ -28,17 +30,36 @@ export type EntryColumn = Pick<
 >;
 
 export class EntryColumns {
+  /** Chunk `i` holds the rows from `(#firstChunkNumber + i) * CHUNK_ENTRY_COUNT` on. */
   readonly #chunks: Chunk[] = [];
-  #count = 0;
+  #firstChunkNumber: number;
+  #firstRow: number;
+  #endRow: number;
 
-  get count(): number {
-    return this.#count;
+  constructor(firstRow: number) {
+    this.#firstChunkNumber = chunkNumberOf(firstRow);
+    this.#firstRow = firstRow;
+    this.#endRow = firstRow;
+  }
+
+  /** One past the last row; the first row when there are none. */
+  get endRow(): number {
+    return this.#endRow;
+  }
+
+  /** What is allocated: the memory of this object in units of CHUNK_ENTRY_COUNT. */
+  get chunkCount(): number {
+    return this.#chunks.length;
   }
 
   push(entry: EntryColumn): void {
-    const slot = this.#count % CHUNK_ENTRY_COUNT;
-    if (slot === 0) this.#chunks.push(emptyChunk());
-    const chunk = this.#chunkOf(this.#count);
+    const row = this.#endRow;
+    const slot = row % CHUNK_ENTRY_COUNT;
+    if (chunkNumberOf(row) === this.#firstChunkNumber + this.#chunks.length) {
+      this.#chunks.push(emptyChunk());
+    }
+    this.#endRow += 1;
+    const chunk = this.#chunkOf(row);
     chunk.physicalOffset[slot] = entry.physicalOffset;
     chunk.sizeBytes[slot] = entry.sizeBytes;
     chunk.payloadSizeBytes[slot] = entry.payloadSizeBytes;
@@ -46,16 +67,27 @@ export class EntryColumns {
     chunk.type[slot] = ENTRY_TYPES.indexOf(entry.type);
     assert(chunk.sizeBytes[slot] === entry.sizeBytes, 'an entry size is a u32', () => entry);
     assert(chunk.payloadCrc[slot] === entry.payloadCrc, 'a payload CRC is a u32', () => entry);
-    this.#count += 1;
   }
 
-  shrinkTo(count: number): void {
-    assert(count <= this.#count, 'a cut does not grow the log', () => ({ count }));
-    this.#count = count;
-    this.#chunks.length = Math.ceil(count / CHUNK_ENTRY_COUNT);
+  /** Drops the rows from `endRow` on. */
+  shrinkTo(endRow: number): void {
+    assert(endRow >= this.#firstRow, 'a cut keeps what is forgotten', () => ({ endRow }));
+    assert(endRow <= this.#endRow, 'a cut does not grow the log', () => ({ endRow }));
+    this.#endRow = endRow;
+    this.#chunks.length = Math.ceil(endRow / CHUNK_ENTRY_COUNT) - this.#firstChunkNumber;
   }
 
-  /** Requires `row < count`, as do the others. */
+  /** Releases whole chunks before `firstRow`: at most one chunk of forgotten rows stays. */
+  forgetBefore(firstRow: number): void {
+    assert(firstRow >= this.#firstRow, 'what is forgotten stays so', () => ({ firstRow }));
+    assert(firstRow <= this.#endRow, 'only rows are forgotten', () => ({ firstRow }));
+    const chunkNumber = chunkNumberOf(firstRow);
+    this.#chunks.splice(0, chunkNumber - this.#firstChunkNumber);
+    this.#firstChunkNumber = chunkNumber;
+    this.#firstRow = firstRow;
+  }
+
+  /** Requires a row between the first and the end, as do the others. */
   at(row: number): EntryColumn {
     const chunk = this.#chunkOf(row);
     const slot = row % CHUNK_ENTRY_COUNT; // below the length of every array
@@ -77,17 +109,26 @@ export class EntryColumns {
   }
 
   /** One past the last byte of the entry. */
-  endOffsetAt(row: number): number {
+  endOffsetAt(row: number): PhysicalOffset {
     const slot = row % CHUNK_ENTRY_COUNT;
     const chunk = this.#chunkOf(row);
-    return chunk.physicalOffset[slot]! + chunk.sizeBytes[slot]!;
+    return PhysicalOffset(chunk.physicalOffset[slot]! + chunk.sizeBytes[slot]!);
   }
 
   #chunkOf(row: number): Chunk {
-    const chunk = this.#chunks[Math.floor(row / CHUNK_ENTRY_COUNT)];
-    assert(chunk !== undefined, 'a row is inside the columns', () => ({ row, count: this.#count }));
+    const chunk = this.#chunks[chunkNumberOf(row) - this.#firstChunkNumber];
+    const isInside = row >= this.#firstRow && row < this.#endRow;
+    assert(isInside && chunk !== undefined, 'a row is inside the columns', () => ({
+      row,
+      firstRow: this.#firstRow,
+      endRow: this.#endRow,
+    }));
     return chunk;
   }
+}
+
+function chunkNumberOf(row: number): number {
+  return Math.floor(row / CHUNK_ENTRY_COUNT);
 }
 
 function emptyChunk(): Chunk {

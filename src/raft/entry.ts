@@ -7,7 +7,8 @@
  */
 import { assert } from '../base/assert.ts';
 import { KIB } from '../base/sizes.ts';
-import { advance, type LogIndex, type PhysicalOffset, type Term } from '../base/units.ts';
+import { advance, LogIndex, PhysicalOffset, Term } from '../base/units.ts';
+import type { LoggedMembership, Membership } from './membership.ts';
 
 /** Identifies an entry and, by the Log Matching property, all before it (Raft 5.3). */
 export interface EntryId {
@@ -33,9 +34,30 @@ export interface EntryDesc {
   readonly payloadCrc: number;
 }
 
+/**
+ * Stands for all entries up to `last`: they were committed and are summed up in a snapshot of derived
+ * state. The log goes on at `endOffset` as if they were there.
+ */
+export interface SnapshotDesc {
+  readonly last: EntryId;
+  /** One past the last byte of the last entry. */
+  readonly endOffset: PhysicalOffset;
+  /** The newest membership at or below `last`. */
+  readonly membership: LoggedMembership;
+}
+
 export const ENTRY_HEADER_SIZE_BYTES = 64;
 export const SEGMENT_HEADER_SIZE_BYTES = 4 * KIB;
 const ENTRY_ALIGNMENT_BYTES = 8;
+
+/** Where a log begins from which nothing was ever removed. */
+export function logOrigin(membership: Membership): SnapshotDesc {
+  return {
+    last: { term: Term(0), index: LogIndex(0) },
+    endOffset: PhysicalOffset(0),
+    membership: { index: LogIndex(0), membership },
+  };
+}
 
 export function entrySizeBytes(payloadSizeBytes: number): number {
   const unpadded = ENTRY_HEADER_SIZE_BYTES + payloadSizeBytes;

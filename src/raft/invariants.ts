@@ -6,10 +6,11 @@
  * The letters group them: N for any node, L for a leader.
  */
 import { assert } from '../base/assert.ts';
-import type { LogIndex, NodeId, Term } from '../base/units.ts';
-import type { CoreState, LeaderState } from './core-state.ts';
+import { advance, type LogIndex, type NodeId, type Term } from '../base/units.ts';
+import type { CoreState } from './core-state.ts';
 import type { Effect } from './effects.ts';
 import type { Message } from './messages.ts';
+import type { LeaderState } from './role-state.ts';
 
 /** What a step may only move forward. */
 export interface Before {
@@ -55,6 +56,7 @@ function assertIndices(state: CoreState, before: Before): void {
   const { durableIndex } = state.durability;
   assert(commitIndex >= before.commitIndex, 'commit never decreases (N2)', () => before);
   assert(appliedIndex <= applyingIndex, 'applied is at most applying (N2)');
+  assert(log.baseIndex <= commitIndex, 'only what is committed leaves the log (N2)');
   assert(applyingIndex <= commitIndex, 'applying is at most committed (N2)');
   assert(applyingIndex <= durableIndex, 'applying is at most durable (N2)');
   assert(commitIndex <= log.lastIndex, 'committed is at most last (N2)');
@@ -62,10 +64,12 @@ function assertIndices(state: CoreState, before: Before): void {
   assert(log.lastTerm <= state.term, 'no entry is newer than our term (N4)');
 }
 
-/** L1, L5, and a leader only appends (I2). */
+/** L1, L5, L7, and a leader only appends (I2). */
 function assertLeader(state: CoreState, leader: LeaderState, before: Before): void {
   const { log, config } = state;
   assert(state.leader === config.self, 'a leader follows nobody');
+  assert(!state.isDiskStalled || !state.rules.stalledLeaderStepsDown(), 'a leader can write (H11)');
+  assertOneChange(state);
   assert(leader.openSizeBytes >= 0, 'the window of open entries is not negative');
   if (before.leaderLastIndex !== null) {
     assert(log.lastIndex >= before.leaderLastIndex, 'a leader never cuts its log (I2)');
@@ -81,10 +85,24 @@ function assertLeader(state: CoreState, leader: LeaderState, before: Before): vo
   }
 }
 
+/**
+ * L7, for changes of our own making. Inherited ones may be many: we may be far behind in what is
+ * committed, and learn it only with the commit of our no-op.
+ */
+function assertOneChange({ memberships, commitIndex, log, term }: CoreState): void {
+  const open = memberships
+    .between(advance(commitIndex, 1), log.lastIndex)
+    .filter(({ index }) => log.termAt(index) === term);
+  assert(open.length <= 1, 'one change of membership at a time (L7)', () => ({ open }));
+}
+
 /** N5, N7. */
 function assertMessage(state: CoreState, message: Message, acceptableIndex: LogIndex): void {
   const isPreVote = message.kind === 'preVoteRequest' || message.kind === 'preVoteReply';
   if (!isPreVote) assert(message.term === state.term, 'we speak in our term (N7)', () => message);
+  if (message.kind === 'voteRequest') {
+    assert(state.mayLead, 'only a voter campaigns (N9)', () => message);
+  }
   if (message.kind === 'appendAccepted') {
     assert(message.matchIndex <= acceptableIndex, 'we acknowledge what is durable (N5)');
   }

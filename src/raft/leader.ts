@@ -5,40 +5,49 @@
  *   committed (Raft 5.4.2, 8).
  * - An entry is committed when it is of our term and durable on a majority, ourselves counted by our
  *   own disk like everybody else (L2, L3).
- * - A leader that has not heard a majority for an election timeout stops leading (CheckQuorum).
+ * - A leader that has not heard a majority for an election timeout stops leading (CheckQuorum), and
+ *   so does one that is heard but whose entries no majority takes over (L8).
  */
 import { assert } from '../base/assert.ts';
-import { advance, type LogIndex, type NodeId } from '../base/units.ts';
-import type { CoreState, LeaderState } from './core-state.ts';
+import { advance, LogIndex, type NodeId } from '../base/units.ts';
+import type { CoreState } from './core-state.ts';
 import type { Proposal } from './effects.ts';
-import { ENTRY_HEADER_SIZE_BYTES, entrySizeBytes } from './entry.ts';
+import { continueHandover, tickHandover } from './handover.ts';
+import { appendEntry, hasRoomFor } from './leader-log.ts';
+import { confirmReads, startRead } from './leader-reads.ts';
 import type { AppendAccepted, AppendRejected, HeartbeatReply } from './messages.ts';
-import { Progress } from './progress.ts';
-import { majorityIndex, majorityOf } from './quorum.ts';
-import { sendAppends, sendHeartbeat } from './replication.ts';
+import { peersOf } from './peers.ts';
+import type { Progress } from './progress.ts';
+import { agreedIndex, holdsMajority } from './quorum.ts';
+import { ReadRounds } from './read-rounds.ts';
+import { settleMembership } from './reconfigure.ts';
+import { sendAppends, sendHeartbeats, sendToAll } from './replication.ts';
 import { becomeFollower } from './role-change.ts';
+import type { LeaderState } from './role-state.ts';
 
 export function becomeLeader(state: CoreState): void {
-  const { self } = state.config;
   assert(state.role.kind === 'candidate', 'only a candidate becomes leader (Raft 5.2)');
-  assert(state.votedFor === self && state.isHardStateDurable, 'our own vote is durable');
+  assert(state.votedFor === state.self && state.isHardStateDurable, 'our own vote is durable');
 
   const { log, nowTicks } = state;
   const leader: LeaderState = {
     kind: 'leader',
-    peers: new Map(state.others.map((peer) => [peer, progressOf(state, nowTicks)])),
+    peers: peersOf(state),
+    reads: new ReadRounds(state.rules),
     heartbeatElapsedTicks: 0,
     openSizeBytes: 0,
+    durableSeen: state.durability.durableIndex,
+    durableMovedAtTicks: nowTicks,
+    handover: null,
+    wellSinceTicks: nowTicks,
   };
-  for (
-    let index = advance(state.applyingIndex, 1);
-    index <= log.lastIndex;
-    index = advance(index, 1)
-  ) {
+  const firstOpen = advance(state.applyingIndex, 1);
+  for (let index = firstOpen; index <= log.lastIndex; index = advance(index, 1)) {
     leader.openSizeBytes += log.proposedSizeBytesOf(index);
   }
   state.role = leader;
-  state.leader = self;
+  state.leader = state.self;
+  state.hasKnownLeader = true;
   state.drawElectionTimeout();
   state.tags.begin(state.term, state.commitIndex);
   appendEntry(state, leader, { type: 'noop', payloadSizeBytes: 0, payloadCrc: 0 });
@@ -46,32 +55,29 @@ export function becomeLeader(state: CoreState): void {
 }
 
 export function onLeaderTick(state: CoreState, leader: LeaderState): void {
-  if (!hearsMajority(state, leader)) {
+  if (!hearsMajority(state, leader) || isStuck(state, leader)) {
     becomeFollower(state, state.term, null);
     return;
   }
+  tickHandover(state, leader);
+  confirmReads(state, leader);
   leader.heartbeatElapsedTicks += 1;
-  if (leader.heartbeatElapsedTicks < state.config.heartbeatTicks) return;
-  leader.heartbeatElapsedTicks = 0;
-  for (const [peer, progress] of leader.peers) sendHeartbeat(state, peer, progress);
+  if (leader.heartbeatElapsedTicks >= state.config.heartbeatTicks) sendHeartbeats(state, leader);
 }
 
 export function onPropose(state: CoreState, proposals: readonly Proposal[]): void {
   const { role, outbox } = state;
   for (const proposal of proposals) {
     const { tag } = proposal;
-    if (role.kind !== 'leader') {
-      outbox.notify({ kind: 'proposeResult', tag, result: 'rejected', why: 'notLeader' });
-    } else if (!hasRoomFor(state, role, proposal)) {
-      const why = 'uncommittedBytesFull';
+    const why = refusalOf(state, proposal);
+    if (why !== null) {
       outbox.notify({ kind: 'proposeResult', tag, result: 'rejected', why });
-    } else {
-      const isProposable = proposal.type === 'data' || proposal.type === 'config';
-      assert(isProposable, 'no-ops and fillers are the business of the core', () => proposal);
-      const index = appendEntry(state, role, proposal);
-      state.tags.add(index, tag);
-      outbox.notify({ kind: 'proposeResult', tag, result: 'accepted', index, term: state.term });
+      continue;
     }
+    assert(role.kind === 'leader', 'only a leader accepts');
+    const index = appendEntry(state, role, proposal);
+    state.tags.add(index, tag);
+    outbox.notify({ kind: 'proposeResult', tag, result: 'accepted', index, term: state.term });
   }
   if (role.kind === 'leader') sendToAll(state, role);
 }
@@ -85,20 +91,26 @@ export function onAppendAccepted(
   const { matchIndex } = reply;
   assert(matchIndex <= state.log.lastIndex, 'a peer accepts what we sent', () => ({ matchIndex }));
   const progress = heardFrom(state, leader, from);
-  if (!progress.onAccepted(matchIndex, state.nowTicks)) return;
+  const firstIndex = advance(state.log.baseIndex, 1);
+  if (!progress?.onAccepted(matchIndex, state.nowTicks, firstIndex)) return;
   advanceCommit(state, leader);
+  // Committing our own removal ends our leadership.
+  if (state.role !== leader) return;
   sendAppends(state, from, progress);
+  continueHandover(state, leader);
 }
 
 export function onAppendRejected(
   state: CoreState,
   leader: LeaderState,
   from: NodeId,
-  reply: AppendRejected,
+  { rejected, hint }: AppendRejected,
 ): void {
+  const { log } = state;
+  // Below our base there is nothing to compare: only a snapshot can help, and the hint says so.
+  const mayMatchAt = hint.index < log.baseIndex ? hint.index : log.hintFor(hint).index;
   const progress = heardFrom(state, leader, from);
-  const { index: mayMatchAt } = state.log.hintFor(reply.hint);
-  if (progress.onRejected(reply.rejected.index, mayMatchAt)) sendAppends(state, from, progress);
+  if (progress?.onRejected(rejected.index, mayMatchAt)) sendAppends(state, from, progress);
 }
 
 export function onHeartbeatReply(
@@ -108,6 +120,7 @@ export function onHeartbeatReply(
   reply: HeartbeatReply,
 ): void {
   const progress = heardFrom(state, leader, from);
+  if (progress === null) return;
   const { matchIndex } = progress;
   const verdict = progress.onReport(reply, state.nowTicks);
   if (verdict === 'lostLog') {
@@ -115,84 +128,66 @@ export function onHeartbeatReply(
     const details = { peer: from, matchIndex, lastIndex, durableIndex };
     state.outbox.notify({ kind: 'alarm', id: 'followerLostLog', details });
   }
+  progress.onRound(reply.round);
+  confirmReads(state, leader);
   sendAppends(state, from, progress);
-}
-
-export function onPeerUnreachable(leader: LeaderState, peer: NodeId): void {
-  leader.peers.get(peer)?.onUnreachable();
+  continueHandover(state, leader);
 }
 
 /** Called whenever a copy became durable, here or at a peer. */
 export function advanceCommit(state: CoreState, leader: LeaderState): void {
-  const reached = [state.countableIndex];
-  for (const progress of leader.peers.values()) reached.push(progress.matchIndex);
-  const index = majorityIndex(reached);
+  const index = agreedIndex(state.decidingSets, (voter) => reachedBy(state, leader, voter));
   if (index <= state.commitIndex) return;
   // An entry of an older term may be on a majority and still be overwritten (Raft figure 8).
   const { term } = state.log.idAt(index);
-  if (state.rules.mayCommitByCounting(term, state.term)) state.commitTo(index);
+  if (!state.rules.mayCommitByCounting(term, state.term)) return;
+  state.commitTo(index);
+  for (const tag of leader.reads.takeEarly()) startRead(state, leader, tag);
+  settleMembership(state, leader);
 }
 
-/** Places an entry at the end of the log, after a filler when the segment has no room for it. */
-function appendEntry(
+function refusalOf(
   state: CoreState,
-  leader: LeaderState,
-  content: Pick<Proposal, 'type' | 'payloadSizeBytes' | 'payloadCrc'>,
-): LogIndex {
-  const { log, term } = state;
-  const { fillerSizeBytes, physicalOffset, sizeBytes } = log.place(content.payloadSizeBytes);
-  if (fillerSizeBytes > 0) {
-    assert(fillerSizeBytes >= ENTRY_HEADER_SIZE_BYTES, 'a filler has a header');
-    state.append({
-      index: advance(log.lastIndex, 1),
-      term,
-      type: 'filler',
-      physicalOffset: log.nextOffset,
-      sizeBytes: fillerSizeBytes,
-      payloadSizeBytes: 0,
-      payloadCrc: 0,
-    });
-  }
-  const index = advance(log.lastIndex, 1);
-  const { type, payloadSizeBytes, payloadCrc } = content;
-  state.append({ index, term, type, physicalOffset, sizeBytes, payloadSizeBytes, payloadCrc });
-  leader.openSizeBytes += sizeBytes;
-  return index;
+  proposal: Proposal,
+): 'notLeader' | 'uncommittedBytesFull' | 'transferring' | null {
+  const { role } = state;
+  if (role.kind !== 'leader') return 'notLeader';
+  if (role.handover !== null) return 'transferring';
+  return hasRoomFor(state, role, proposal.payloadSizeBytes) ? null : 'uncommittedBytesFull';
 }
 
-/** Before the append, never after: what is in the log can only be waited for. */
-function hasRoomFor(state: CoreState, leader: LeaderState, proposal: Proposal): boolean {
-  const sizeBytes = entrySizeBytes(proposal.payloadSizeBytes);
-  return leader.openSizeBytes + sizeBytes <= state.config.uncommittedSizeBytesMax;
+function reachedBy(state: CoreState, leader: LeaderState, voter: NodeId): LogIndex {
+  if (voter === state.self) return state.countableIndex;
+  return leader.peers.get(voter)?.matchIndex ?? LogIndex(0);
 }
 
-function sendToAll(state: CoreState, leader: LeaderState): void {
-  for (const [peer, progress] of leader.peers) sendAppends(state, peer, progress);
-}
-
-/** Ourselves included. */
 function hearsMajority(state: CoreState, leader: LeaderState): boolean {
-  let activeCount = 1;
-  for (const { heardAtTicks } of leader.peers.values()) {
-    if (state.nowTicks - heardAtTicks <= state.config.electionTimeoutTicksMin) activeCount += 1;
+  return holdsMajority(state.decidingSets, (voter) => {
+    return voter === state.self || leader.peers.get(voter)?.isSilent(state.nowTicks) === false;
+  });
+}
+
+/**
+ * Heartbeats are answered, and for long no majority has taken over what we appended: the way for large
+ * messages is cut, or disks hang, ours counted like the others (L8, H27).
+ */
+function isStuck(state: CoreState, leader: LeaderState): boolean {
+  const { nowTicks, log, durability } = state;
+  const { progressTimeoutTicks } = state.config;
+  if (durability.durableIndex === log.lastIndex || durability.durableIndex !== leader.durableSeen) {
+    leader.durableSeen = durability.durableIndex;
+    leader.durableMovedAtTicks = nowTicks;
   }
-  return activeCount >= majorityOf(state.config.voters.length);
+  for (const progress of leader.peers.values()) progress.onTick(log.lastIndex, nowTicks);
+  return !holdsMajority(state.decidingSets, (voter) => {
+    if (voter === state.self) return nowTicks - leader.durableMovedAtTicks < progressTimeoutTicks;
+    return leader.peers.get(voter)?.isMoving(nowTicks, progressTimeoutTicks) === true;
+  });
 }
 
-function heardFrom(state: CoreState, leader: LeaderState, peer: NodeId): Progress {
-  const progress = leader.peers.get(peer);
-  assert(progress !== undefined, 'a leader tracks every peer', () => ({ peer }));
-  progress.onHeard(state.nowTicks);
+/** @returns null for a node that is not a member: what it says counts for nothing. */
+function heardFrom(state: CoreState, leader: LeaderState, peer: NodeId): Progress | null {
+  const progress = leader.peers.get(peer) ?? null;
+  progress?.onHeard(state.nowTicks);
   return progress;
-}
-
-function progressOf(state: CoreState, nowTicks: number): Progress {
-  const { config, log } = state;
-  const limits = {
-    inflightCountMax: config.inflightCountMax,
-    inflightSizeBytesMax: config.inflightSizeBytesMax,
-    patienceTicks: config.heartbeatTicks,
-    lostLogTicks: config.electionTimeoutTicksMax,
-  };
-  return new Progress(limits, advance(log.lastIndex, 1), nowTicks);
 }

@@ -18,6 +18,18 @@ export const INFLIGHT_SIZE_BYTES_MAX = 16 * MIB;
 export const INFLIGHT_COUNT_MAX = 256;
 /** Memory for entries without an outcome. Above, proposals are refused before they are appended. */
 export const UNCOMMITTED_SIZE_BYTES_MAX = 64 * MIB;
+/** Leader with open entries and no commit for 3 s: its disk or its quorum's is stuck (L8, H11). */
+export const PROGRESS_TIMEOUT_TICKS = 60;
+/** 3 s after a start: time for the members of a group that lost power together to come back. */
+export const EXTENT_POLL_TICKS = 60;
+/** A node that lags less catches up in some milliseconds, during which nobody can write. */
+export const HANDOVER_LAG_BYTES_MAX = 1 * MIB;
+/** 30 s of calm before leadership moves to a preferred node: a move costs a gap in the writes. */
+export const PREFERENCE_TICKS = 600;
+/** A snapshot that was handed over is given 10 s to be installed before the peer is probed again. */
+export const SNAPSHOT_PATIENCE_TICKS = 200;
+/** Reads without an answer yet; more are refused. One round confirms all of them. */
+export const READS_WAITING_MAX = 4096;
 /** Strangers are remembered to raise one alarm each; beyond this many they are dropped in silence. */
 export const STRANGERS_REMEMBERED_MAX = 64;
 
@@ -25,3 +37,4 @@ assert(ELECTION_TIMEOUT_TICKS_MIN > 3 * HEARTBEAT_TICKS, 'a leader survives thre
 assert(ELECTION_TIMEOUT_TICKS_MAX > ELECTION_TIMEOUT_TICKS_MIN, 'election timeouts differ');
 assert(APPEND_SIZE_BYTES_MAX <= INFLIGHT_SIZE_BYTES_MAX, 'a full message fits in the window');
 assert(APPEND_SIZE_BYTES_MAX <= UNCOMMITTED_SIZE_BYTES_MAX, 'a full entry can be proposed');
+assert(PROGRESS_TIMEOUT_TICKS > ELECTION_TIMEOUT_TICKS_MIN, 'a leader is given time to commit');

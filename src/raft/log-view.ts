@@ -1,15 +1,18 @@
 /**
- * The log as this replica holds it in memory: every entry it has appended, durable or not.
+ * The log as this replica holds it in memory: every entry it has appended, durable or not, above the
+ * base. The base is the last entry of what a snapshot stands for: of it we know the term and where it
+ * ends, of those before it nothing but that they were committed.
  *
- * Invariants (N4):
- * - Indices are contiguous from 1, terms do not decrease.
+ * Invariants (N4, H16):
+ * - Indices are contiguous from `baseIndex + 1`, terms do not decrease, from the base on.
  * - Each entry starts where its predecessor ends, after the segment header at the start of a
- *   segment, and lies in one segment.
+ *   segment, and lies in one segment. The first one starts where the base ends.
+ * - An entry that is gone and an entry that never was are never the same answer.
  *
  * Not here: what is durable (durability.ts), committed (core-state.ts) or justified to cut (rules.ts).
  */
 import { assert } from '../base/assert.ts';
-import { advance, LogIndex, PhysicalOffset, type Term } from '../base/units.ts';
+import { advance, LogIndex, type PhysicalOffset, type Term } from '../base/units.ts';
 import type { TermLookup } from './core-types.ts';
 import {
   ENTRY_HEADER_SIZE_BYTES,
@@ -17,6 +20,7 @@ import {
   type EntryId,
   type Placement,
   placeEntry,
+  type SnapshotDesc,
   skipSegmentHeader,
 } from './entry.ts';
 import { EntryColumns } from './entry-columns.ts';
@@ -24,18 +28,36 @@ import { TermRuns } from './term-runs.ts';
 
 export class LogView {
   readonly #segmentSizeBytes: number;
-  readonly #columns = new EntryColumns();
-  readonly #terms = new TermRuns();
+  #columns: EntryColumns;
+  #terms: TermRuns;
+  #baseIndex: LogIndex;
+  #baseEndOffset: PhysicalOffset;
 
-  constructor(segmentSizeBytes: number, entries: readonly EntryDesc[]) {
+  constructor(segmentSizeBytes: number, base: SnapshotDesc, entries: readonly EntryDesc[]) {
     this.#segmentSizeBytes = segmentSizeBytes;
+    this.#baseIndex = base.last.index;
+    this.#baseEndOffset = base.endOffset;
+    this.#columns = new EntryColumns(rowOf(this.firstIndex));
+    this.#terms = new TermRuns(base.last);
     for (const entry of entries) this.append(entry);
   }
 
-  get lastIndex(): LogIndex {
-    return this.#columns.count as LogIndex; // a count of entries from 1 on
+  /** Where the log stands on: the entries up to here are gone. 0: nothing was ever removed. */
+  get baseIndex(): LogIndex {
+    return this.#baseIndex;
   }
 
+  /** Of the first entry, there or to come. */
+  get firstIndex(): LogIndex {
+    return advance(this.#baseIndex, 1);
+  }
+
+  /** The base for an empty log. */
+  get lastIndex(): LogIndex {
+    return this.#columns.endRow as LogIndex; // the row of the entry to come is one below its index
+  }
+
+  /** The term of the base for an empty log. */
   get lastTerm(): Term {
     return this.#terms.lastTerm;
   }
@@ -44,7 +66,7 @@ export class LogView {
     return { term: this.lastTerm, index: this.lastIndex };
   }
 
-  /** One past the last byte of the last entry; 0 for an empty log. */
+  /** One past the last byte of the last entry; of the base for an empty log. */
   get endOffset(): PhysicalOffset {
     return this.endOffsetOf(this.lastIndex);
   }
@@ -77,38 +99,62 @@ export class LogView {
 
   /** Drops `index` and all after it. */
   truncateFrom(index: LogIndex): void {
-    assert(index >= 1 && index <= this.lastIndex, 'a cut is inside the log', () => ({ index }));
+    const isInside = index > this.#baseIndex && index <= this.lastIndex;
+    assert(isInside, 'a cut is inside the log', () => ({ index, baseIndex: this.#baseIndex }));
     this.#terms.truncateFrom(index);
-    this.#columns.shrinkTo(index - 1);
+    this.#columns.shrinkTo(rowOf(index));
+  }
+
+  /** Forgets the entries up to `through`, which becomes the base; nothing if they are gone already. */
+  compactTo(through: LogIndex): void {
+    if (through <= this.#baseIndex) return;
+    const endOffset = this.endOffsetOf(through);
+    this.#columns.forgetBefore(rowOf(advance(through, 1)));
+    this.#terms.forgetBefore(through);
+    this.#baseIndex = through;
+    this.#baseEndOffset = endOffset;
+  }
+
+  /** Replaces the whole log, what lies above the new base as well. */
+  resetTo(base: SnapshotDesc): void {
+    this.#baseIndex = base.last.index;
+    this.#baseEndOffset = base.endOffset;
+    this.#columns = new EntryColumns(rowOf(this.firstIndex));
+    this.#terms = new TermRuns(base.last);
   }
 
   termAt(index: LogIndex): TermLookup {
+    if (index < this.#baseIndex) return 'compacted';
     return index <= this.lastIndex ? this.#terms.termOf(index) : 'absent';
   }
 
-  /** Requires an index of the log, or 0 for the place before it. */
+  /** Requires an index of the log, or the base. */
   idAt(index: LogIndex): EntryId {
-    assert(index <= this.lastIndex, 'the index is in the log', () => ({ index }));
+    this.#assertKnown(index);
     return { term: this.#terms.termOf(index), index };
   }
 
   entryAt(index: LogIndex): EntryDesc | null {
-    if (index < 1 || index > this.lastIndex) return null;
-    return { index, term: this.#terms.termOf(index), ...this.#columns.at(index - 1) };
+    if (index <= this.#baseIndex || index > this.lastIndex) return null;
+    return { index, term: this.#terms.termOf(index), ...this.#columns.at(rowOf(index)) };
   }
 
-  /** One past the last byte of the entry; 0 for the place before the log. */
+  /** One past the last byte of the entry. Requires an index of the log, or the base. */
   endOffsetOf(index: LogIndex): PhysicalOffset {
-    return index === 0 ? PhysicalOffset(0) : PhysicalOffset(this.#columns.endOffsetAt(index - 1));
+    this.#assertKnown(index);
+    if (index === this.#baseIndex) return this.#baseEndOffset;
+    return this.#columns.endOffsetAt(rowOf(index));
   }
 
   /** What the entry counts in a window of entries without an outcome: a filler is never proposed. */
   proposedSizeBytesOf(index: LogIndex): number {
-    return this.#columns.isFillerAt(index - 1) ? 0 : this.#columns.sizeBytesAt(index - 1);
+    const row = rowOf(index);
+    return this.#columns.isFillerAt(row) ? 0 : this.#columns.sizeBytesAt(row);
   }
 
   /** Entries from `from` on: at least one if there is one, else as many as the limit allows. */
   entriesFrom(from: LogIndex, sizeBytesMax: number): readonly EntryDesc[] {
+    assert(from > this.#baseIndex, 'what is gone cannot be sent', () => ({ from }));
     const entries: EntryDesc[] = [];
     let sizeBytes = 0;
     for (let index = from; index <= this.lastIndex; index = advance(index, 1)) {
@@ -120,11 +166,29 @@ export class LogView {
     return entries;
   }
 
-  /** Where two logs may agree at most, given that the other has `term` at `index` (Raft 5.3). */
+  /**
+   * Where two logs may agree at most, given that the other has `term` at `index` (Raft 5.3). Never
+   * below the base: we do not know what lies there. For a follower that is exact, since its base is
+   * committed and so in every leader's log. For a leader the base means "there, or further down": if
+   * the peer then has no entry equal to the base, only a snapshot helps.
+   */
   hintFor(other: EntryId): EntryId {
     const bound = LogIndex(Math.min(other.index, this.lastIndex));
     return this.idAt(this.#terms.lastIndexAtMost(other.term, bound));
   }
+
+  #assertKnown(index: LogIndex): void {
+    assert(index >= this.#baseIndex && index <= this.lastIndex, 'the index is in the log', () => ({
+      index,
+      baseIndex: this.#baseIndex,
+      lastIndex: this.lastIndex,
+    }));
+  }
+}
+
+/** Rows are numbered from 0, entries from 1. */
+function rowOf(index: LogIndex): number {
+  return index - 1;
 }
 
 /** What an entry costs on the wire: a filler travels as its header, the rest being zeros. */

@@ -1,6 +1,7 @@
 /** What replicas say to each other. The type is the protocol page; the codec is in protocol/. */
 import type { LogIndex, NodeId, Term } from '../base/units.ts';
-import type { EntryDesc, EntryId } from './entry.ts';
+import type { EntryDesc, EntryId, SnapshotDesc } from './entry.ts';
+import type { LoggedMembership } from './membership.ts';
 
 export type Message =
   | PreVoteRequest
@@ -10,8 +11,10 @@ export type Message =
   | AppendRequest
   | AppendAccepted
   | AppendRejected
+  | InstallSnapshot
   | Heartbeat
-  | HeartbeatReply;
+  | HeartbeatReply
+  | CampaignNow;
 
 /** Would you vote for me in `term`? Changes nothing durable at the receiver (Raft thesis 9.6). */
 export interface PreVoteRequest {
@@ -26,12 +29,18 @@ export interface PreVoteReply {
   /** Granted: the requested term, echoed. Refused: the receiver's own term. */
   readonly term: Term;
   readonly granted: boolean;
+  /** End of the receiver's log: what a candidate compares itself with after a restart of all. */
+  readonly last: EntryId;
+  /** The receiver cut bytes of unknown fate from its log when it started (log-extent poll). */
+  readonly hasTornTail: boolean;
 }
 
 export interface VoteRequest {
   readonly kind: 'voteRequest';
   readonly term: Term;
   readonly last: EntryId;
+  /** The leader itself asked for this campaign: that it is alive is no reason to refuse. */
+  readonly isTransfer: boolean;
 }
 
 /** Leaves a node only after (term, vote) is durable there. */
@@ -47,6 +56,8 @@ export interface AppendRequest {
   readonly term: Term;
   readonly prev: EntryId;
   readonly entries: readonly EntryDesc[];
+  /** What the config entries among `entries` say. On the wire this is their payload. */
+  readonly memberships: readonly LoggedMembership[];
   readonly commitIndex: LogIndex;
 }
 
@@ -66,9 +77,21 @@ export interface AppendRejected {
   readonly hint: EntryId;
 }
 
+/**
+ * Replaces a log that ends before the leader's begins. Reaches the core when the files of the
+ * snapshot are verified and staged; until the persist is done nothing of them counts (H18).
+ */
+export interface InstallSnapshot {
+  readonly kind: 'installSnapshot';
+  readonly term: Term;
+  readonly snapshot: SnapshotDesc;
+}
+
 export interface Heartbeat {
   readonly kind: 'heartbeat';
   readonly term: Term;
+  /** Number of a question to all, unique in the term: an answer to it is younger than it (H24). */
+  readonly round: number;
   /** min(leader's commit, match of the receiver): the receiver surely holds it. */
   readonly commitIndex: LogIndex;
 }
@@ -76,9 +99,19 @@ export interface Heartbeat {
 export interface HeartbeatReply {
   readonly kind: 'heartbeatReply';
   readonly term: Term;
+  /** Of the heartbeat that is answered; 0 in an answer to anything else. */
+  readonly round: number;
   /** The sender's last and durable index: lets the leader see loss and lag. */
   readonly lastIndex: LogIndex;
   readonly durableIndex: LogIndex;
+  /** The sender's disk does not finish its writes: it must not be made leader. */
+  readonly isDiskStalled: boolean;
+}
+
+/** The leader hands over: campaign at once, without asking first (Raft thesis 3.10). */
+export interface CampaignNow {
+  readonly kind: 'campaignNow';
+  readonly term: Term;
 }
 
 /** A message with its receiver. */

@@ -5,12 +5,14 @@
  * Not here: whether a promise is already kept, and the order of the effects (core-state.ts).
  */
 import { assert } from '../base/assert.ts';
-import type { LogIndex, NodeId } from '../base/units.ts';
+import { advance, type LogIndex, type NodeId } from '../base/units.ts';
 import type { Effect, HardState } from './effects.ts';
-import type { EntryDesc } from './entry.ts';
+import type { EntryDesc, SnapshotDesc } from './entry.ts';
+import type { LoggedMembership } from './membership.ts';
 import type { Envelope, Message } from './messages.ts';
 
-export type Notice = Extract<Effect, { kind: 'proposeResult' | 'alarm' }>;
+/** Effects that depend on nothing and that nothing depends on. */
+export type Notice = Exclude<Effect, { kind: 'persist' | 'send' | 'apply' | 'role' }>;
 
 /** A message that says something about our disk, and may leave only once that is true. */
 export interface DurablePromise extends Envelope {
@@ -24,7 +26,9 @@ export interface StepOutput {
   readonly sends: Envelope[];
   readonly promises: DurablePromise[];
   readonly entries: EntryDesc[];
+  readonly memberships: LoggedMembership[];
   hardState: HardState | null;
+  snapshot: SnapshotDesc | null;
   truncateFrom: LogIndex | null;
 }
 
@@ -54,8 +58,16 @@ export class Outbox {
     this.#output.truncateFrom = truncateFrom;
   }
 
-  writeEntry(entry: EntryDesc): void {
+  /** @param keptThrough what of the old log may still be counted on until the write is done */
+  writeSnapshot(snapshot: SnapshotDesc, keptThrough: LogIndex): void {
+    assert(this.#output.entries.length === 0, 'a snapshot comes before the entries after it');
+    this.#output.snapshot = snapshot;
+    this.#output.truncateFrom = advance(keptThrough, 1);
+  }
+
+  writeEntry(entry: EntryDesc, membership: LoggedMembership | null): void {
     this.#output.entries.push(entry);
+    if (membership !== null) this.#output.memberships.push(membership);
   }
 
   /** @returns what was collected since the last call. */
@@ -76,7 +88,9 @@ function emptyOutput(): StepOutput {
     sends: [],
     promises: [],
     entries: [],
+    memberships: [],
     hardState: null,
+    snapshot: null,
     truncateFrom: null,
   };
 }

@@ -8,6 +8,7 @@ import {
   anAppend,
   effectsOf,
   entriesOf,
+  heartbeat,
   N1,
   N2,
   N3,
@@ -32,7 +33,7 @@ const [S1, S2, S3, S4, S5] = ['n1', 'n2', 'n3', 'n4', 'n5'].map(NodeId) as [
 // term to the larger value."
 test('a larger term is taken over from any message of a leadership', () => {
   const core = aCore({ term: 2 });
-  receive(core, N2, { kind: 'heartbeat', term: Term(7), commitIndex: LogIndex(0) });
+  receive(core, N2, heartbeat(7, 0));
   equal(core.status().term, 7);
 });
 
@@ -49,7 +50,7 @@ test('a server starts as a follower, and stays one while it hears a leader', () 
   const core = aCore();
   equal(core.status().role, 'follower');
   for (let i = 0; i < 20; i++) {
-    receive(core, N2, { kind: 'heartbeat', term: Term(1), commitIndex: LogIndex(0) });
+    receive(core, N2, heartbeat(1, 0));
     ticks(core, 15);
   }
   equal(core.status().role, 'follower');

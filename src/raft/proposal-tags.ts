@@ -33,17 +33,26 @@ export class ProposalTags {
     this.#open.push({ index, tag });
   }
 
-  /** @returns the tags whose place is taken by another term, now that the log is committed so far. */
+  /** A snapshot tells what was committed, but not by whom: these outcomes stay unknown. */
+  forgetThrough(index: LogIndex): void {
+    this.#commitIndex = index;
+    this.#open = this.#open.filter((open) => open.index > index);
+  }
+
+  /**
+   * Terms do not fall along a log: behind a committed entry of a later term none of ours can follow,
+   * so those that would lie there are settled as well.
+   *
+   * @returns the tags that can never be committed, now that the log is committed so far
+   */
   onCommit(commitIndex: LogIndex, termOf: (index: LogIndex) => Term): readonly number[] {
     this.#commitIndex = commitIndex;
-    let settledCount = 0;
-    const overwritten: number[] = [];
-    for (const { index, tag } of this.#open) {
-      if (index > commitIndex) break;
-      settledCount += 1;
-      if (termOf(index) !== this.#term) overwritten.push(tag);
-    }
-    this.#open.splice(0, settledCount);
-    return overwritten;
+    if (this.#open.length === 0) return [];
+    const isPast = termOf(commitIndex) > this.#term;
+    const settled = this.#open.filter(({ index }) => isPast || index <= commitIndex);
+    this.#open.splice(0, settled.length);
+    return settled
+      .filter(({ index }) => index > commitIndex || termOf(index) !== this.#term)
+      .map(({ tag }) => tag);
   }
 }

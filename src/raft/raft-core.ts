@@ -14,20 +14,26 @@
  */
 import { assert, unreachable } from '../base/assert.ts';
 import type { RandomSource } from '../base/prng.ts';
-import { advance, type LogIndex, type NodeId } from '../base/units.ts';
-import { onElectionTick, onHardStateDurable, onPreVoteReply, onVoteReply } from './candidate.ts';
+import { advance, type LogIndex, type NodeId, type Term } from '../base/units.ts';
+import {
+  onCampaignNow,
+  onElectionTick,
+  onHardStateDurable,
+  onPreVoteReply,
+  onVoteReply,
+} from './candidate.ts';
 import { CoreState } from './core-state.ts';
 import type {
   CoreConfig,
   CoreStart,
   CoreStatus,
-  PeerProgress,
   ProposalPlacement,
   TermLookup,
 } from './core-types.ts';
 import type { Effect, Input } from './effects.ts';
 import type { EntryDesc } from './entry.ts';
-import { onAppendRequest, onHeartbeat, reportLog } from './follower.ts';
+import { onAppendRequest, onHeartbeat, onInstallSnapshot, reportLog } from './follower.ts';
+import { onTransfer } from './handover.ts';
 import { assertAfterStep, rememberBefore } from './invariants.ts';
 import {
   advanceCommit,
@@ -35,18 +41,14 @@ import {
   onAppendRejected,
   onHeartbeatReply,
   onLeaderTick,
-  onPeerUnreachable,
   onPropose,
 } from './leader.ts';
+import { onRead } from './leader-reads.ts';
 import { STRANGERS_REMEMBERED_MAX } from './limits.ts';
-import type {
-  AppendAccepted,
-  AppendRejected,
-  AppendRequest,
-  Heartbeat,
-  HeartbeatReply,
-  Message,
-} from './messages.ts';
+import { isMember } from './membership.ts';
+import type { Message } from './messages.ts';
+import { peerStatuses } from './peers.ts';
+import { onChangeMembership } from './reconfigure.ts';
 import { becomeFollower } from './role-change.ts';
 import { type SafetyRules, standardRules } from './rules.ts';
 import { onPreVoteRequest, onVoteRequest } from './vote.ts';
@@ -62,12 +64,10 @@ export type {
 } from './core-types.ts';
 
 /** Messages of a leadership: those of an older term are void, those of a newer one end ours. */
-type LeadershipMessage =
-  | AppendRequest
-  | AppendAccepted
-  | AppendRejected
-  | Heartbeat
-  | HeartbeatReply;
+type LeadershipMessage = Exclude<
+  Message,
+  { kind: 'preVoteRequest' | 'preVoteReply' | 'voteRequest' | 'voteReply' }
+>;
 
 export class RaftCore {
   readonly #state: CoreState;
@@ -111,22 +111,45 @@ export class RaftCore {
     return { index, term, fillerSizeBytes, physicalOffset };
   }
 
+  // Parts of the status that are asked for in every turn: the whole of it is made anew for each call.
+
+  get term(): Term {
+    return this.#state.term;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#state.commitIndex;
+  }
+
+  get leader(): NodeId | null {
+    return this.#state.leader;
+  }
+
+  get transferTo(): NodeId | null {
+    const { role } = this.#state;
+    return role.kind === 'leader' ? (role.handover?.to ?? null) : null;
+  }
+
   status(): CoreStatus {
-    const { config, role, term, votedFor, leader, log, durability } = this.#state;
-    const { commitIndex, appliedIndex } = this.#state;
+    const state = this.#state;
+    const { role, log } = state;
     return {
-      self: config.self,
+      self: state.self,
       role: role.kind,
-      term,
-      votedFor,
-      leader,
+      term: state.term,
+      votedFor: state.votedFor,
+      leader: state.leader,
+      baseIndex: log.baseIndex,
       lastIndex: log.lastIndex,
       lastTerm: log.lastTerm,
-      durableIndex: durability.durableIndex,
-      commitIndex,
-      appliedIndex,
+      durableIndex: state.durability.durableIndex,
+      commitIndex: state.commitIndex,
+      appliedIndex: state.appliedIndex,
       endOffset: log.endOffset,
-      peers: this.#peers(),
+      membership: state.membership,
+      transferTo: this.transferTo,
+      isDiskStalled: state.isDiskStalled,
+      peers: peerStatuses(state),
     };
   }
 
@@ -157,10 +180,52 @@ export class RaftCore {
         state.onApplied(input.index);
         return;
       case 'peerUnreachable':
-        if (state.role.kind === 'leader') onPeerUnreachable(state.role, input.peer);
+      case 'snapshotSent':
+      case 'snapshotFailed':
+        this.#onDelivery(input);
+        return;
+      case 'resumed':
+        state.electionElapsedTicks = 0;
+        return;
+      case 'diskHealth':
+        this.#onDiskHealth(input.isStalled);
+        return;
+      case 'read':
+        onRead(state, input.tag);
+        return;
+      case 'transfer':
+        onTransfer(state, input.tag, input.to);
+        return;
+      case 'changeMembership':
+        onChangeMembership(state, input);
+        return;
+      case 'compacted':
+        state.compactTo(input.through);
         return;
       default:
         unreachable(input);
+    }
+  }
+
+  /** What became of something that was on its way to a peer. */
+  #onDelivery(
+    input: Extract<Input, { kind: 'peerUnreachable' | 'snapshotSent' | 'snapshotFailed' }>,
+  ): void {
+    const { role, nowTicks } = this.#state;
+    const progress = role.kind === 'leader' ? role.peers.get(input.peer) : undefined;
+    if (input.kind === 'peerUnreachable') progress?.onUnreachable();
+    else if (input.kind === 'snapshotFailed') progress?.onSnapshotFailed();
+    else progress?.onSnapshotSent(input.index, nowTicks);
+  }
+
+  /** Whoever cannot write must not lead: its heartbeats alone would keep others away (H11). */
+  #onDiskHealth(isStalled: boolean): void {
+    const state = this.#state;
+    state.isDiskStalled = isStalled;
+    // A candidate as well: it must not win on the strength of the very write that was stuck.
+    const isAmbitious = isStalled && state.role.kind !== 'follower';
+    if (isAmbitious && state.rules.stalledLeaderStepsDown()) {
+      becomeFollower(state, state.term, null);
     }
   }
 
@@ -173,17 +238,17 @@ export class RaftCore {
 
   #onPersisted(token: number): void {
     const state = this.#state;
-    state.durability.complete(token);
+    state.onPersisted(token);
     onHardStateDurable(state);
     if (state.role.kind === 'leader') advanceCommit(state, state.role);
   }
 
   #onReceive(from: NodeId, message: Message): void {
     const state = this.#state;
-    if (!state.others.includes(from)) {
-      this.#onStranger(from, message);
-      return;
-    }
+    const { membership } = state.membership;
+    // The last words of whoever was removed are expected.
+    const isKnown = isMember(membership, from) || membership.removed.includes(from);
+    if (!isKnown) this.#onStranger(from, message);
     switch (message.kind) {
       case 'preVoteRequest':
         onPreVoteRequest(state, from, message);
@@ -200,8 +265,10 @@ export class RaftCore {
       case 'appendRequest':
       case 'appendAccepted':
       case 'appendRejected':
+      case 'installSnapshot':
       case 'heartbeat':
       case 'heartbeatReply':
+      case 'campaignNow':
         this.#onLeadershipMessage(from, message);
         return;
       default:
@@ -211,11 +278,11 @@ export class RaftCore {
 
   #onLeadershipMessage(from: NodeId, message: LeadershipMessage): void {
     const state = this.#state;
-    const isFromLeader = message.kind === 'appendRequest' || message.kind === 'heartbeat';
+    const isFromLeader = isLeaderSpeaking(message);
     if (message.term < state.term) {
       // Pre-vote keeps us from campaigning against a leader that hears only others: without this
       // answer we would stay outside of its group, and it would never learn why (etcd raft Step).
-      if (isFromLeader) reportLog(state, from);
+      if (isFromLeader) reportLog(state, from, 0);
       return;
     }
     if (message.term > state.term) becomeFollower(state, message.term, isFromLeader ? from : null);
@@ -224,8 +291,14 @@ export class RaftCore {
       case 'appendRequest':
         onAppendRequest(state, from, message);
         return;
+      case 'installSnapshot':
+        onInstallSnapshot(state, from, message);
+        return;
       case 'heartbeat':
         onHeartbeat(state, from, message);
+        return;
+      case 'campaignNow':
+        onCampaignNow(state);
         return;
       case 'appendAccepted':
         if (role.kind === 'leader') onAppendAccepted(state, role, from, message);
@@ -241,9 +314,9 @@ export class RaftCore {
     }
   }
 
-  /** One alarm per stranger; the message has no effect. */
+  /** One alarm per stranger. It is answered: it may be ahead of us in the memberships (Raft 6). */
   #onStranger(from: NodeId, message: Message): void {
-    assert(from !== this.#state.config.self, 'nobody writes letters to himself', () => message);
+    assert(from !== this.#state.self, 'nobody writes letters to himself', () => message);
     if (this.#strangers.has(from) || this.#strangers.size >= STRANGERS_REMEMBERED_MAX) return;
     this.#strangers.add(from);
     const details = { from, message: message.kind };
@@ -254,26 +327,22 @@ export class RaftCore {
     const { role, term, leader } = this.#state;
     return { kind: 'role', role: role.kind, term, leader };
   }
+}
 
-  #peers(): readonly PeerProgress[] {
-    const { role, log } = this.#state;
-    if (role.kind !== 'leader') return [];
-    return [...role.peers].map(([nodeId, progress]) => ({
-      nodeId,
-      matchIndex: progress.matchIndex,
-      nextIndex: progress.nextIndex,
-      state: progress.state,
-      lagBytes: log.endOffset - log.endOffsetOf(progress.matchIndex),
-    }));
-  }
+function isLeaderSpeaking({ kind }: Message): boolean {
+  return (
+    kind === 'appendRequest' ||
+    kind === 'installSnapshot' ||
+    kind === 'heartbeat' ||
+    kind === 'campaignNow'
+  );
 }
 
 function assertConfig(config: CoreConfig): void {
   const { electionTimeoutTicksMin: min, electionTimeoutTicksMax: max } = config;
-  assert(config.voters.includes(config.self), 'a replica is in its group', () => config);
-  assert(new Set(config.voters).size === config.voters.length, 'voters differ', () => config);
   assert(config.heartbeatTicks >= 1, 'a heartbeat takes a tick', () => config);
   assert(min > config.heartbeatTicks, 'a heartbeat is faster than an election', () => config);
   assert(max > min, 'election timeouts differ', () => config);
+  assert(config.progressTimeoutTicks > min, 'a leader is given time to commit', () => config);
   assert(config.inflightCountMax >= 1, 'a peer may be sent something', () => config);
 }

@@ -1,9 +1,10 @@
 /**
  * The term of every log entry, exactly, in a few numbers: terms never decrease along the log, so it
- * is enough to keep where each one starts.
+ * is enough to keep where each one starts. There are as many runs as there were elections.
  */
 import { assert } from '../base/assert.ts';
-import { LogIndex, Term } from '../base/units.ts';
+import { LogIndex, type Term } from '../base/units.ts';
+import type { EntryId } from './entry.ts';
 
 interface TermRun {
   readonly start: LogIndex;
@@ -11,11 +12,20 @@ interface TermRun {
 }
 
 export class TermRuns {
-  /** Ascending in both fields. The first run is the place before the log. */
-  readonly #runs: TermRun[] = [{ start: LogIndex(0), term: Term(0) }];
+  /** Ascending in both fields. The first run starts at the base, which is known but not an entry. */
+  readonly #runs: TermRun[];
+
+  constructor(base: EntryId) {
+    this.#runs = [{ start: base.index, term: base.term }];
+  }
 
   get lastTerm(): Term {
     return this.#last().term;
+  }
+
+  /** The memory of this object, in runs; 1 for an empty log. */
+  get runCount(): number {
+    return this.#runs.length;
   }
 
   append(index: LogIndex, term: Term): void {
@@ -26,26 +36,36 @@ export class TermRuns {
 
   /** Forgets entries from `index` on. */
   truncateFrom(index: LogIndex): void {
-    assert(index > 0, 'the place before the log stays', () => ({ index }));
+    assert(index > this.#first().start, 'the base stays', () => ({ index }));
     while (this.#last().start >= index) this.#runs.pop();
   }
 
-  /** Requires an index that is in the log. */
+  /** Makes an index that is in the log the base. */
+  forgetBefore(base: LogIndex): void {
+    assert(base >= this.#first().start, 'the base goes forward', () => ({ base }));
+    const at = this.#runWhere((run) => run.start <= base);
+    const { term } = this.#runs[at]!; // #runWhere gives a position
+    this.#runs.splice(0, at + 1, { start: base, term });
+  }
+
+  /** Requires the base or an index that is in the log. */
   termOf(index: LogIndex): Term {
     const last = this.#last();
     if (index >= last.start) return last.term;
     return this.#runs[this.#runWhere((run) => run.start <= index)]!.term; // run 0 qualifies
   }
 
-  /** Largest index at or below `bound` whose term is at most `term`; 0 when there is none. */
+  /** Largest index at or below `bound` whose term is at most `term`; the base when there is none. */
   lastIndexAtMost(term: Term, bound: LogIndex): LogIndex {
+    const first = this.#first();
+    if (first.term > term || first.start > bound) return first.start;
     const at = this.#runWhere((run) => run.term <= term && run.start <= bound);
     const next = this.#runs[at + 1];
     if (next === undefined) return bound;
     return LogIndex(Math.min(bound, next.start - 1));
   }
 
-  /** Position of the last run for which `holds`, which must be true up to there and false after. */
+  /** Position of the last run for which `holds`: true for the first, and after a false never true. */
   #runWhere(holds: (run: TermRun) => boolean): number {
     let low = 0;
     let high = this.#runs.length - 1;
@@ -58,7 +78,11 @@ export class TermRuns {
     return low;
   }
 
+  #first(): TermRun {
+    return this.#runs[0]!; // never empty, as below
+  }
+
   #last(): TermRun {
-    return this.#runs[this.#runs.length - 1]!; // never empty: truncateFrom keeps run 0
+    return this.#runs[this.#runs.length - 1]!; // never empty: the run of the base stays
   }
 }

@@ -3,29 +3,32 @@ import { test } from 'node:test';
 import {
   aCore,
   anId,
+  heartbeat,
   N1,
   N2,
   N3,
+  preVoteReply,
   receive,
   sent,
   thePersist,
   ticks,
+  voteRequest,
   waiting,
 } from '../../test/raft-bench/builders.ts';
-import { LogIndex, type NodeId, Term } from '../base/units.ts';
+import { type NodeId, Term } from '../base/units.ts';
 import type { Message } from './messages.ts';
 import { standardRules } from './rules.ts';
 
 const LOG = [1, 1, 2, 3, 3, 3, 3]; // ends at 3/7
 
 function aVoteRequest(term: number, last = anId(3, 7)): Message {
-  return { kind: 'voteRequest', term: Term(term), last };
+  return voteRequest(term, last);
 }
 function aPreVoteRequest(term: number, last = anId(3, 7)): Message {
   return { kind: 'preVoteRequest', term: Term(term), last };
 }
 function aHeartbeat(term: number): Message {
-  return { kind: 'heartbeat', term: Term(term), commitIndex: LogIndex(0) };
+  return heartbeat(term, 0);
 }
 
 // Raft 5.2, 5.4.1: the voter is in term 3 and its log ends at 3/7.
@@ -137,7 +140,7 @@ for (const [what, leader, term, lastTerm, lastIndex, want] of preVotes) {
     const core = aCore({ log: LOG, votedFor: N1 });
     if (leader !== null) receive(core, leader, aHeartbeat(3));
     const effects = receive(core, N2, aPreVoteRequest(term, anId(lastTerm, lastIndex)));
-    const message = { kind: 'preVoteReply', term: want ? term : 3, granted: want };
+    const message = preVoteReply(want ? term : 3, want, anId(3, 7));
     deepEqual(effects, [{ kind: 'send', to: N2, message }], 'nothing is written');
     equal(core.status().term, 3);
     equal(core.status().votedFor, N1);

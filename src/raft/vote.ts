@@ -3,6 +3,9 @@
  *
  * A pre-vote changes nothing here and may be answered at once. A vote is a promise to a whole term:
  * the reply waits until the vote is on disk.
+ *
+ * Whether we are a voter is not asked: we may be behind the membership that made us one, and without
+ * our vote it might never get a leader (thesis 4.2.2). The candidate knows whose votes count.
  */
 import { LogIndex, type NodeId } from '../base/units.ts';
 import type { CoreState } from './core-state.ts';
@@ -11,17 +14,32 @@ import { becomeFollower } from './role-change.ts';
 
 export function onPreVoteRequest(state: CoreState, from: NodeId, request: PreVoteRequest): void {
   const granted =
-    request.term > state.term && state.isUpToDate(request.last) && mayDisturb(state, from);
+    request.term > state.term &&
+    state.isUpToDate(request.last) &&
+    mayDisturb(state, from) &&
+    !state.isDiskStalled;
   const term = granted ? request.term : state.term;
-  state.outbox.send(from, { kind: 'preVoteReply', term, granted });
+  const { hasTornTail } = state;
+  state.outbox.send(from, {
+    kind: 'preVoteReply',
+    term,
+    granted,
+    last: state.log.last,
+    hasTornTail,
+  });
 }
 
 export function onVoteRequest(state: CoreState, from: NodeId, request: VoteRequest): void {
   // Not even the term is taken over: a removed or isolated node must not unseat a live leader.
-  if (!mayDisturb(state, from)) return;
-  if (request.term > state.term) becomeFollower(state, request.term, null);
+  if (!request.isTransfer && !mayDisturb(state, from)) return;
+  // The promise could not be written, and a candidate should not wait for it (H11).
+  if (state.isDiskStalled) return;
+  const isUpToDate = state.isUpToDate(request.last);
+  // The term first, the log second: a stuck pair is the price of the other order (dledger #325).
+  const isAdopted = isUpToDate || state.rules.adoptsTermOfStaleCandidate();
+  if (request.term > state.term && isAdopted) becomeFollower(state, request.term, null);
 
-  const granted = isVoteFree(state, from, request) && state.isUpToDate(request.last);
+  const granted = isVoteFree(state, from, request) && isUpToDate;
   if (granted) {
     becomeFollower(state, state.term, state.leader);
     state.vote(from);
@@ -38,7 +56,7 @@ function mayDisturb(state: CoreState, candidate: NodeId): boolean {
 }
 
 function isVoteFree(state: CoreState, candidate: NodeId, request: VoteRequest): boolean {
-  if (request.term < state.term) return false;
+  if (request.term !== state.term) return false;
   if (state.votedFor !== null) return state.votedFor === candidate;
   return state.leader === null || state.leader === candidate;
 }

@@ -1,20 +1,26 @@
 /** Starts a replica from an open log and open derived state. */
-import { assert } from '../base/assert.ts';
 import { FatalError } from '../base/errors.ts';
 import { LogIndex } from '../base/units.ts';
+import { describeMembership } from '../protocol/membership-codec.ts';
+import type { SnapshotDesc } from '../raft/entry.ts';
 import {
   APPEND_SIZE_BYTES_MAX,
   ELECTION_TIMEOUT_TICKS_MAX,
   ELECTION_TIMEOUT_TICKS_MIN,
+  EXTENT_POLL_TICKS,
+  HANDOVER_LAG_BYTES_MAX,
   HEARTBEAT_TICKS,
   INFLIGHT_COUNT_MAX,
   INFLIGHT_SIZE_BYTES_MAX,
+  PREFERENCE_TICKS,
+  PROGRESS_TIMEOUT_TICKS,
   UNCOMMITTED_SIZE_BYTES_MAX,
 } from '../raft/limits.ts';
 import { RaftCore } from '../raft/raft-core.ts';
 import { ApplyLoop } from './apply-loop.ts';
+import { foundationOf } from './membership-in-force.ts';
 import { ReplicaDriver } from './replica-driver.ts';
-import type { ReplicaOptions, RunningReplica } from './replica-options.ts';
+import type { RaftTiming, ReplicaOptions, RunningReplica } from './replica-options.ts';
 
 export type {
   GroupMember,
@@ -25,40 +31,40 @@ export type {
   RunningReplica,
 } from './replica-options.ts';
 
+const DEFAULT_TIMING: RaftTiming = {
+  heartbeatTicks: HEARTBEAT_TICKS,
+  electionTimeoutTicksMin: ELECTION_TIMEOUT_TICKS_MIN,
+  electionTimeoutTicksMax: ELECTION_TIMEOUT_TICKS_MAX,
+  progressTimeoutTicks: PROGRESS_TIMEOUT_TICKS,
+  extentPollTicks: EXTENT_POLL_TICKS,
+  preferenceTicks: PREFERENCE_TICKS,
+};
+
 /**
  * Applies what is proven committed, then joins the group: when it resolves, derived state is as
  * recent as the own log can prove, and the peers have been told.
  */
 export async function startReplica(options: ReplicaOptions): Promise<RunningReplica> {
   const { log, state, identity, members } = options;
-  const voters = members.map((member) => member.nodeId);
-  assert(voters.includes(identity.nodeId), 'a replica is a member of its group');
-  assert(new Set(voters).size === voters.length, 'members have different names');
-
-  const commitIndex = provenCommitIndex(options);
+  const base = foundationOf(members);
+  const commitIndex = provenCommitIndex(options, base);
   await replay(options, commitIndex);
-  const timing = options.timing ?? {
-    heartbeatTicks: HEARTBEAT_TICKS,
-    electionTimeoutTicksMin: ELECTION_TIMEOUT_TICKS_MIN,
-    electionTimeoutTicksMax: ELECTION_TIMEOUT_TICKS_MAX,
-  };
+  const { hardState, entries, memberships, hasTornTail } = log.recovered;
+  const { appliedIndex } = state;
+  const timing = { ...DEFAULT_TIMING, ...options.timing };
   const core = new RaftCore(
     {
       self: identity.nodeId,
-      voters,
       segmentSizeBytes: log.identity.segmentSizeBytes,
       ...timing,
       appendSizeBytesMax: APPEND_SIZE_BYTES_MAX,
       inflightSizeBytesMax: INFLIGHT_SIZE_BYTES_MAX,
       inflightCountMax: INFLIGHT_COUNT_MAX,
       uncommittedSizeBytesMax: UNCOMMITTED_SIZE_BYTES_MAX,
+      handoverLagBytesMax: HANDOVER_LAG_BYTES_MAX,
+      describeMembership,
     },
-    {
-      hardState: log.recovered.hardState,
-      entries: log.recovered.entries,
-      commitIndex,
-      appliedIndex: state.appliedIndex,
-    },
+    { hardState, base, entries, memberships, commitIndex, appliedIndex, hasTornTail },
     options.random,
   );
   const driver = new ReplicaDriver(options, core, timing.electionTimeoutTicksMin);
@@ -87,10 +93,10 @@ function replay(options: ReplicaOptions, target: LogIndex): Promise<void> {
 }
 
 /** What was applied once was committed, whatever the headers prove. */
-function provenCommitIndex({ log, state }: ReplicaOptions): LogIndex {
+function provenCommitIndex({ log, state }: ReplicaOptions, base: SnapshotDesc): LogIndex {
   const { provenCommitIndex, entries } = log.recovered;
   const proven = LogIndex(Math.max(provenCommitIndex, state.appliedIndex));
-  const lastIndex = entries.at(-1)?.index ?? 0;
+  const lastIndex = entries.at(-1)?.index ?? base.last.index;
   if (proven > lastIndex) {
     throw new FatalError(
       'logDamaged',

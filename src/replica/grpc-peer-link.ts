@@ -20,8 +20,9 @@ import {
   STREAM_HEALTHY_MS,
 } from './limits.ts';
 import type { PeerCounts } from './peer-counts.ts';
+import type { ManagedLink } from './peer-links.ts';
 import { OutboundSession } from './peer-session.ts';
-import type { PeerEvent } from './peer-transport.ts';
+import type { PeerEvent, PeerRefusal } from './peer-transport.ts';
 
 export interface GrpcPeerLinkOptions {
   readonly roster: PeerRoster;
@@ -32,6 +33,7 @@ export interface GrpcPeerLinkOptions {
   readonly random: RandomSource;
   readonly counts: PeerCounts;
   readonly onEvent: (event: PeerEvent) => void;
+  readonly onWelcomed: () => void;
   readonly onUnreachable: () => void;
   readonly onFatal: (error: unknown) => void;
 }
@@ -46,12 +48,13 @@ interface Attempt {
   refused: boolean;
 }
 
-export class GrpcPeerLink {
+export class GrpcPeerLink implements ManagedLink {
   readonly #options: GrpcPeerLinkOptions;
   #attempt: Attempt | null = null;
   #retryTimer: Timer | null = null;
   #failureCount = 0;
   #overflowing = false;
+  #refusal: PeerRefusal | null = null;
   #closed = false;
 
   constructor(options: GrpcPeerLinkOptions) {
@@ -60,6 +63,14 @@ export class GrpcPeerLink {
 
   get connected(): boolean {
     return this.#attempt?.session.welcomed === true;
+  }
+
+  get bootId(): string | null {
+    return this.#attempt?.session.bootId ?? null;
+  }
+
+  get refusal(): PeerRefusal | null {
+    return this.#refusal;
   }
 
   open(): void {
@@ -90,11 +101,15 @@ export class GrpcPeerLink {
     this.#connect();
   }
 
-  close(): void {
+  reset(why: string): void {
+    this.#attempt?.session.end(why);
+  }
+
+  close(why: string): void {
     this.#closed = true;
     this.#retryTimer?.cancel();
     this.#retryTimer = null;
-    this.#attempt?.session.end('this node closes');
+    this.#attempt?.session.end(why);
   }
 
   #overflow(): void {
@@ -106,7 +121,7 @@ export class GrpcPeerLink {
 
   #connect(): void {
     this.#retryTimer = null;
-    const { address, roster, peer, clock, counts, onEvent, onFatal } = this.#options;
+    const { address, roster, peer, clock, counts, onWelcomed, onEvent, onFatal } = this.#options;
     counts.streamsOpened++;
     const client = new Client(address, credentials.createInsecure(), PEER_CHANNEL_OPTIONS);
     const method = peerMethod();
@@ -129,7 +144,9 @@ export class GrpcPeerLink {
       onWelcome: () => {
         attempt.handshakeTimer.cancel();
         attempt.welcomedAtMs = clock.monotonicMs();
+        this.#refusal = null;
         onEvent({ kind: 'peerUp', peer, direction: 'outbound' });
+        onWelcomed();
       },
       onRefused: (refusal) => {
         attempt.refused = true;
@@ -138,6 +155,7 @@ export class GrpcPeerLink {
       },
       onRefusedByPeer: (code, sentence) => {
         attempt.refused = true;
+        this.#refusal = { code, sentence };
         onEvent({ kind: 'refusedByPeer', peer, code, sentence });
       },
       onCorrupt: (problem) => {

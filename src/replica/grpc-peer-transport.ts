@@ -8,11 +8,13 @@ import { assert } from '../base/assert.ts';
 import type { RandomSource } from '../base/prng.ts';
 import type { NodeId } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
+import type { LoggedMembership } from '../raft/membership.ts';
 import type { Message } from '../raft/messages.ts';
 import { GrpcPeerLink } from './grpc-peer-link.ts';
 import { type PeerServiceDefinition, peerServiceDefinition } from './grpc-peer-method.ts';
-import { createRoster, type LocalRosterOptions, type PeerRoster } from './handshake.ts';
+import type { LocalRosterOptions, PeerRoster } from './handshake.ts';
 import { HANDSHAKE_MS_MAX } from './limits.ts';
+import { PeerBook } from './peer-book.ts';
 import { newPeerCounts } from './peer-counts.ts';
 import { InboundSession } from './peer-session.ts';
 import type {
@@ -49,34 +51,25 @@ export function createGrpcPeerTransport(options: GrpcPeerTransportOptions): Grpc
 
 class GrpcPeers implements GrpcPeerTransport {
   readonly #options: GrpcPeerTransportOptions;
-  readonly #roster: PeerRoster;
-  readonly #links = new Map<NodeId, GrpcPeerLink>();
+  readonly #book: PeerBook<GrpcPeerLink>;
   readonly #counts = newPeerCounts();
-  /** All streams of others that are open, and the admitted one of each peer. */
+  /** All streams of others that are open. */
   readonly #sessions = new Set<InboundSession>();
-  readonly #admitted = new Map<NodeId, InboundSession>();
   #receiver: PeerReceiver | null = null;
   #closed = false;
 
   constructor(options: GrpcPeerTransportOptions) {
     this.#options = options;
-    this.#roster = createRoster(options);
     const { clock, random, onEvent } = options;
-    for (const { nodeId: peer, raftAddress: address } of options.members) {
-      if (peer === options.log.identity.nodeId) continue;
-      const link = new GrpcPeerLink({
-        roster: this.#roster,
-        peer,
-        address,
-        clock,
-        random,
+    const onFatal = (error: unknown) => this.#fail(error);
+    const createLink = (peer: NodeId, address: string, roster: PeerRoster) =>
+      new GrpcPeerLink({
+        ...{ roster, peer, address, clock, random, onEvent, onFatal },
         counts: this.#counts,
-        onEvent,
+        onWelcomed: () => this.#book.onWelcomed(peer),
         onUnreachable: () => this.#receiver?.onUnreachable(peer),
-        onFatal: (error) => this.#fail(error),
       });
-      this.#links.set(peer, link);
-    }
+    this.#book = new PeerBook({ ...options, createLink, onFatal });
   }
 
   get counters(): PeerCounters {
@@ -87,19 +80,23 @@ class GrpcPeers implements GrpcPeerTransport {
     assert(this.#receiver === null, 'a transport starts once');
     if (this.#closed) return;
     this.#receiver = receiver;
-    for (const link of this.#links.values()) link.open();
+    this.#book.start();
   }
 
   send(to: NodeId, message: Message, entryBytes: readonly Uint8Array[]): void {
     if (this.#closed) return;
-    const link = this.#links.get(to);
-    assert(link !== undefined, 'messages go to members', () => ({ to }));
-    link.send(message, entryBytes);
+    const link = this.#book.link(to);
+    // The answer to a stranger that has hung up, or to a member whose address is no address.
+    if (link === null) this.#counts.messagesDropped++;
+    else link.send(message, entryBytes);
+  }
+
+  setMembership(current: LoggedMembership): void {
+    this.#book.setMembership(current);
   }
 
   linkOf(peer: NodeId): PeerLink {
-    const connected = this.#links.get(peer)?.connected === true || this.#admitted.has(peer);
-    return { connected, addresses: this.#roster.addressesOf(peer) };
+    return this.#book.linkOf(peer);
   }
 
   peerService() {
@@ -114,7 +111,7 @@ class GrpcPeers implements GrpcPeerTransport {
   /** Ending a stream is immediate; the server that carries the others' streams is not ours. */
   close(): Promise<void> {
     this.#closed = true;
-    for (const link of this.#links.values()) link.close();
+    this.#book.close();
     for (const session of this.#sessions) session.end('this node closes');
     return Promise.resolve();
   }
@@ -138,7 +135,7 @@ class GrpcPeers implements GrpcPeerTransport {
         this.#onInboundEnd(session, why);
       },
     };
-    const session = new InboundSession(this.#roster, stream, {
+    const session = new InboundSession(this.#book.roster, stream, {
       onAdmitted: (peer) => {
         handshakeTimer.cancel();
         this.#onAdmitted(peer, session);
@@ -172,17 +169,15 @@ class GrpcPeers implements GrpcPeerTransport {
   }
 
   #onAdmitted(peer: NodeId, session: InboundSession): void {
-    this.#admitted.get(peer)?.end('a newer stream of the peer took its place');
-    this.#admitted.set(peer, session);
+    if (!this.#book.onAdmitted(peer, session)) return;
     this.#options.onEvent({ kind: 'peerUp', peer, direction: 'inbound' });
-    this.#links.get(peer)?.hurry();
+    this.#book.link(peer)?.hurry();
   }
 
   #onInboundEnd(session: InboundSession, why: string): void {
     this.#sessions.delete(session);
     const { peer } = session;
-    if (peer === null || this.#admitted.get(peer) !== session) return;
-    this.#admitted.delete(peer);
+    if (!this.#book.onEnded(session) || peer === null) return;
     this.#options.onEvent({ kind: 'peerDown', peer, direction: 'inbound', why });
   }
 

@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts';
 import { GIB, KIB, MIB } from '../base/sizes.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../raft/entry.ts';
+import { MEMBER_COUNT_MAX } from '../raft/membership.ts';
 
 /** Proposals that wait for a place in the log; above it the caller hears `busy`. */
 export const QUEUED_SIZE_BYTES_MAX = 64 * MIB;
@@ -18,6 +19,9 @@ export const LOG_WRITES_PENDING_MAX = 1;
 /** After leadership is lost: how long an appended proposal may wait for its outcome. */
 export const OUTCOME_WAIT_MS = 10_000;
 
+/** Callers that wait for a read barrier; all of one turn share one question to the peers. */
+export const READ_BARRIERS_MAX = 65_536;
+
 /** Applying yields to the event loop after this much, whichever comes first. */
 export const APPLY_TURN_SIZE_BYTES_MAX = 8 * MIB;
 export const APPLY_TURN_MS_MAX = 10;
@@ -33,7 +37,7 @@ export const UNFLUSHED_MS_MAX = 100;
 /** Messages to one peer that wait for entries to be read from disk; the core's window is smaller. */
 export const READING_COUNT_MAX = 512;
 
-/** Oldest unfinished log write: from here on a leader keeps silent, so that others elect (H11). */
+/** Oldest unfinished log write: from here on a leader steps down, so that others elect (H11). */
 export const DISK_STALLED_MS = 3_000;
 /** And from here on the process gives up. */
 export const DISK_FAILED_MS = 20_000;
@@ -51,6 +55,20 @@ export const RECONNECT_MS_MAX = 1_000;
 export const REFUSED_PAUSE_MS = 5_000;
 /** A stream that lived this long was healthy: its loss starts the pauses from the beginning. */
 export const STREAM_HEALTHY_MS = 1_000;
+/**
+ * Streams to and from a node that is a member no more live on for so long: it must still hear, and
+ * acknowledge, the entry that says so.
+ */
+export const FAREWELL_MS = 10_000;
+/**
+ * So long a majority of the members refuses this node, then it ends: a peer asks again every 5 s, so
+ * all have been asked several times, and an operator has seen it in the log and in the status.
+ */
+export const REFUSED_BY_GROUP_MS = 30_000;
+/** Before stores are proposed for the membership again, after something else was in the way. */
+export const PIN_RETRY_TICKS = 20;
+/** Nodes outside the membership that may talk to us at a time: a newer membership has no more. */
+export const STRANGERS_MAX = MEMBER_COUNT_MAX;
 export const KEEPALIVE_INTERVAL_MS = 1_000;
 export const KEEPALIVE_TIMEOUT_MS = 2_000;
 /** HTTP/2 window per stream: bytes under way on links with some latency. */

@@ -13,6 +13,8 @@ export interface PackerOptions {
   readonly core: RaftCore;
   readonly proposals: Proposals;
   readonly mayServe: () => boolean;
+  /** Leadership is being handed over: what is queued waits for the end of that. */
+  readonly isTransferring: () => boolean;
   /** Whether the log takes another write now. */
   readonly logIsFree: () => boolean;
   /** Steps the core; its answer comes to `onResult` before this returns. */
@@ -31,8 +33,8 @@ export class Packer {
   }
 
   pack(): void {
-    const { proposals, mayServe, logIsFree } = this.#options;
-    while (proposals.queuedCount > 0 && mayServe() && logIsFree()) {
+    const { proposals, mayServe, logIsFree, isTransferring } = this.#options;
+    while (proposals.queuedCount > 0 && mayServe() && logIsFree() && !isTransferring()) {
       if (!this.#propose(proposals.takeBatch())) return;
     }
   }

@@ -2,40 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LogIndex, NodeId, Term } from '../base/units.ts';
 import { encodePeerFrame, type PeerIdentity } from '../protocol/peer-codec.ts';
+import { foundingMembership } from '../raft/membership.ts';
 import type { Message } from '../raft/messages.ts';
 import { PeerRoster } from './handshake.ts';
+import { identityOf, MemoryPeerMemory, remembered } from './handshake-fixture.ts';
 import { InboundSession, OutboundSession } from './peer-session.ts';
-import type { PeerPins } from './peer-transport.ts';
 
 const n1 = NodeId('n1');
 const n2 = NodeId('n2');
-const members = [n1, n2, NodeId('n3')];
-const heartbeat: Message = { kind: 'heartbeat', term: Term(2), commitIndex: LogIndex(0) };
-
-class Pins implements PeerPins {
-  readonly peerStores = new Map<NodeId, string>();
-  readonly pinned: string[] = [];
-  async pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void> {
-    await Promise.resolve();
-    this.pinned.push(`${nodeId}=${storeUuid}`);
-    this.peerStores.set(nodeId, storeUuid);
-  }
-}
-
-function identityOf(nodeId: string, changes: Partial<PeerIdentity> = {}): PeerIdentity {
-  return {
-    protocolVersion: 1,
-    clusterId: 'c',
-    groupId: 'g',
-    nodeId,
-    storeUuid: `store-${nodeId}`,
-    bootCount: 5,
-    segmentSizeBytes: 65_536,
-    voters: ['n1', 'n2', 'n3'],
-    addresses: { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: `${nodeId}:9910` },
-    ...changes,
-  };
-}
+const heartbeat: Message = {
+  kind: 'heartbeat',
+  term: Term(2),
+  round: 1,
+  commitIndex: LogIndex(0),
+};
 
 interface PairOptions {
   readonly caller?: PeerRoster;
@@ -82,8 +62,20 @@ function openPair(options: PairOptions = {}) {
   return { outbound, inbound, trace };
 }
 
-function rosterOf(self: PeerIdentity, pins: PeerPins = new Pins()): PeerRoster {
-  return new PeerRoster({ self, members, pins });
+/** Its membership is what the identity says. */
+function rosterOf(self: PeerIdentity, memory = new MemoryPeerMemory()): PeerRoster {
+  const { membershipIndex, voters, term, last, ...fixed } = self;
+  const members = voters.map((id) => ({ nodeId: NodeId(id), raftAddress: `${id}:10912` }));
+  const membership = {
+    index: LogIndex(membershipIndex),
+    membership: foundingMembership(members),
+  };
+  return new PeerRoster({
+    ...{ self: fixed, membership, memory },
+    claim: () => ({ term, last }),
+    founders: voters.map(NodeId),
+    onEvent: () => {},
+  });
 }
 
 /** Handshakes wait for nothing but promises here. */
@@ -92,20 +84,20 @@ async function settle(): Promise<void> {
 }
 
 test('a member is welcomed, its store pinned on both sides, its addresses learned', async () => {
-  const callerPins = new Pins();
-  const calledPins = new Pins();
-  const caller = rosterOf(identityOf('n1'), callerPins);
-  const called = rosterOf(identityOf('n2'), calledPins);
+  const callerMemory = new MemoryPeerMemory();
+  const calledMemory = new MemoryPeerMemory();
+  const caller = rosterOf(identityOf('n1'), callerMemory);
+  const called = rosterOf(identityOf('n2'), calledMemory);
   const { outbound, inbound, trace } = openPair({ caller, called });
   outbound.open();
   assert.equal(outbound.welcomed, false);
   await settle();
   assert.deepEqual(trace, ['admitted n1', 'welcome']);
   assert.equal(outbound.welcomed, true);
-  assert.deepEqual(callerPins.pinned, ['n2=store-n2']);
-  assert.deepEqual(calledPins.pinned, ['n1=store-n1']);
-  assert.equal(called.addressesOf(n1)?.grpc, 'n1:8081');
-  assert.equal(caller.addressesOf(n2)?.raft, 'n2:10912');
+  assert.deepEqual(callerMemory.written, ['n2=store-n2/1']);
+  assert.deepEqual(calledMemory.written, ['n1=store-n1/1']);
+  assert.equal(called.addressesOf(n1)?.grpc, 'n1:2');
+  assert.equal(caller.addressesOf(n2)?.raft, 'n2:1');
 
   inbound.receive(outbound.encode(heartbeat, []));
   assert.equal(trace.at(-1), 'n1: heartbeat');
@@ -148,19 +140,19 @@ for (const { name, code, caller, called } of refusals) {
 }
 
 test('a peer with another store than the pinned one is refused by the called side', async () => {
-  const pins = new Pins();
-  pins.peerStores.set(n1, 'store-of-before-the-wipe');
-  const { outbound, trace } = openPair({ called: rosterOf(identityOf('n2'), pins) });
+  const memory = new MemoryPeerMemory();
+  memory.peers.set(n1, remembered({ storeUuid: 'store-of-before-the-wipe' }));
+  const { outbound, trace } = openPair({ called: rosterOf(identityOf('n2'), memory) });
   outbound.open();
   await settle();
   assert.ok(trace.includes('called refuses: otherStore'), trace.join());
-  assert.deepEqual(pins.pinned, []);
+  assert.deepEqual(memory.written, []);
 });
 
 test('a peer with another store than the pinned one is refused by the calling side', async () => {
-  const pins = new Pins();
-  pins.peerStores.set(n2, 'store-of-before-the-wipe');
-  const { outbound, trace } = openPair({ caller: rosterOf(identityOf('n1'), pins) });
+  const memory = new MemoryPeerMemory();
+  memory.peers.set(n2, remembered({ storeUuid: 'store-of-before-the-wipe' }));
+  const { outbound, trace } = openPair({ caller: rosterOf(identityOf('n1'), memory) });
   outbound.open();
   await settle();
   assert.deepEqual(trace, ['admitted n1', 'caller refuses: otherStore', 'caller ends']);
@@ -168,8 +160,8 @@ test('a peer with another store than the pinned one is refused by the calling si
 });
 
 test('of two stores that come at once under one name, exactly one is pinned', async () => {
-  const pins = new Pins();
-  const called = rosterOf(identityOf('n2'), pins);
+  const memory = new MemoryPeerMemory();
+  const called = rosterOf(identityOf('n2'), memory);
   const first = openPair({ called });
   const second = openPair({
     called,
@@ -178,7 +170,7 @@ test('of two stores that come at once under one name, exactly one is pinned', as
   first.outbound.open();
   second.outbound.open();
   await settle();
-  assert.deepEqual(pins.pinned, ['n1=store-n1']);
+  assert.deepEqual(memory.written, ['n1=store-n1/1']);
   assert.equal(first.outbound.welcomed, true);
   assert.ok(second.trace.includes('called refuses: otherStore'), second.trace.join());
 });
@@ -235,9 +227,9 @@ test('a second hello ends the stream', async () => {
 });
 
 test('a disk that cannot remember the store is reported as fatal, not as a refusal', async () => {
-  const pins = new Pins();
-  pins.pinPeerStore = () => Promise.reject(new Error('EIO'));
-  const { outbound, trace } = openPair({ called: rosterOf(identityOf('n2'), pins) });
+  const memory = new MemoryPeerMemory();
+  memory.writeLater = () => Promise.reject(new Error('EIO'));
+  const { outbound, trace } = openPair({ called: rosterOf(identityOf('n2'), memory) });
   outbound.open();
   await settle();
   assert.deepEqual(trace, ['called fatal: Error: EIO']);

@@ -111,6 +111,7 @@ export class OutboundSession {
   readonly #events: OutboundEvents;
   readonly #lane: FrameLane;
   #state: 'new' | 'greeting' | 'judging' | 'welcomed' = 'new';
+  #bootId: string | null = null;
 
   constructor(roster: PeerRoster, peer: NodeId, stream: SessionStream, events: OutboundEvents) {
     this.#roster = roster;
@@ -121,6 +122,11 @@ export class OutboundSession {
 
   get welcomed(): boolean {
     return this.#state === 'welcomed' && !this.#lane.ended;
+  }
+
+  /** Which start of the peer has welcomed us. */
+  get bootId(): string | null {
+    return this.welcomed ? this.#bootId : null;
   }
 
   /** Says Hello. */
@@ -151,6 +157,7 @@ export class OutboundSession {
       return;
     }
     this.#state = 'judging';
+    this.#bootId = content.from.bootIds[0] ?? null;
     this.#lane.settle(this.#roster.recognise(this.#peer, content.from), (verdict) => {
       if (typeof verdict !== 'string') return this.#lane.refuse(verdict);
       this.#state = 'welcomed';
@@ -169,6 +176,7 @@ export class InboundSession {
   readonly #lane: FrameLane;
   #judging = false;
   #peer: NodeId | null = null;
+  #bootId: string | null = null;
 
   constructor(roster: PeerRoster, stream: SessionStream, events: InboundEvents) {
     this.#roster = roster;
@@ -179,6 +187,11 @@ export class InboundSession {
   /** null before the caller was admitted. */
   get peer(): NodeId | null {
     return this.#peer;
+  }
+
+  /** Which start of the peer calls. */
+  get bootId(): string | null {
+    return this.#bootId;
   }
 
   receive(bytes: Uint8Array): void {
@@ -194,6 +207,7 @@ export class InboundSession {
       return;
     }
     this.#judging = true;
+    this.#bootId = content.hello.from.bootIds[0] ?? null;
     this.#lane.settle(this.#roster.admit(content.hello), (verdict) => this.#answer(verdict));
   }
 

@@ -1,12 +1,15 @@
 /**
  * Turns the core's persist effects into log writes. Descriptors become bytes here: of a received
- * entry the very bytes that came, of an own entry a new header around the payload.
+ * entry the very bytes that came, of an own entry a new header around the payload. The payload of a
+ * config entry is its membership.
  *
  * Invariant: writes are handed over in the order of the effects, and `onDurable` comes in that order.
  */
 import { assert } from '../base/assert.ts';
+import { crc32 } from '../base/crc32.ts';
 import type { LogIndex } from '../base/units.ts';
 import { encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
+import { encodeMembership } from '../protocol/membership-codec.ts';
 import type { ReceivedEntry } from '../protocol/peer-codec.ts';
 import type { PersistEffect } from '../raft/effects.ts';
 import type { EntryDesc } from '../raft/entry.ts';
@@ -40,6 +43,7 @@ export class PersistRunner {
 
   /** @param leaderCommit the commit index that own entries carry as evidence for recovery */
   write(effect: PersistEffect, bytes: TurnBytes, leaderCommit: LogIndex): void {
+    assert(effect.snapshot === null, 'nothing removes log prefixes, so no snapshot replaces a log');
     this.#pendingCount++;
     this.#log.persist({
       hardState: effect.hardState,
@@ -66,7 +70,7 @@ export class PersistRunner {
         desc,
         bytes: encodeEntry(
           { ...desc, leaderCommit, prevHeaderCrc: prevHeaderCrc ?? this.#log.lastHeaderCrc },
-          payloadOf(desc, bytes),
+          payloadOf(desc, effect, bytes),
         ),
       };
       prevHeaderCrc = headerCrcOf(stored.bytes);
@@ -82,8 +86,22 @@ function receivedAt(received: readonly ReceivedEntry[], desc: EntryDesc): Receiv
   return found !== undefined && found.desc.term === desc.term ? found : null;
 }
 
-function payloadOf(desc: EntryDesc, bytes: TurnBytes): Uint8Array {
+function payloadOf(desc: EntryDesc, effect: PersistEffect, bytes: TurnBytes): Uint8Array {
+  if (desc.type === 'config') return configPayload(desc, effect);
   const payload = desc.type === 'data' ? bytes.proposed : NO_PAYLOAD;
   assert(payload.length === desc.payloadSizeBytes, 'the payload of this turn is the one placed');
+  return payload;
+}
+
+/** One membership has one encoding: here it comes out as the core was told that it would. */
+function configPayload(desc: EntryDesc, { memberships }: PersistEffect): Uint8Array {
+  const logged = memberships.find(({ index }) => index === desc.index);
+  assert(logged !== undefined, 'a config entry comes with its membership', () => desc);
+  const payload = encodeMembership(logged.membership);
+  assert(
+    payload.length === desc.payloadSizeBytes && crc32(payload) === desc.payloadCrc,
+    'a membership is encoded as it was described',
+    () => desc,
+  );
   return payload;
 }

@@ -1,56 +1,44 @@
 /**
- * A running replica: executes the core's effects on log and peers, packs proposals into entries, and
- * applies what is committed.
+ * A running replica, as the broker and operators see it: proposals, reads, handing over, changes of
+ * membership, and what it says about itself. The work is done in turns (turn-loop.ts).
  *
  * Invariants:
- * - One turn at a time: input, step, effects. What happens during a turn waits for its end.
- * - Persist effects reach the log in order; what waits for a persist is sent when it is durable.
  * - Nothing is proposed before a no-op of the own term is applied here: only then are the counters
  *   of derived state exact, from which the broker assigns queue offsets (design section 4).
+ * - Every request is answered once, at the latest when the replica closes.
  *
- * Sources: Raft thesis 10.2.1 (the leader writes and sends in parallel); hazards H11, H14, H26, H29.
+ * Sources: hazards H11, H26, H29.
  */
-import { unreachable } from '../base/assert.ts';
 import { CorruptionError, FatalError } from '../base/errors.ts';
-import type { NodeId, Term } from '../base/units.ts';
+import type { LogIndex, NodeId, Term } from '../base/units.ts';
 import type { Timer } from '../io/clock.ts';
-import { chainCrcOf } from '../protocol/entry-codec.ts';
-import type { ReceivedEntry } from '../protocol/peer-codec.ts';
-import type { Effect, Input, PersistEffect } from '../raft/effects.ts';
 import { payloadSizeBytesMax } from '../raft/entry.ts';
-import type { Envelope, Message } from '../raft/messages.ts';
+import type { LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { RaftCore } from '../raft/raft-core.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
-import { ApplyLoop } from './apply-loop.ts';
 import { DiskWatchdog } from './disk-watchdog.ts';
-import { EntrySender } from './entry-sender.ts';
+import { GroupStanding } from './group-standing.ts';
 import { LeadershipGate } from './leadership-gate.ts';
-import { LOG_WRITES_PENDING_MAX, OUTCOME_WAIT_MS, TICK_MS } from './limits.ts';
-import { Packer } from './packer.ts';
-import { NO_TURN_BYTES, PersistRunner, type TurnBytes } from './persist-runner.ts';
+import { OUTCOME_WAIT_MS, TICK_MS } from './limits.ts';
+import { Operations } from './operations.ts';
 import { Proposals } from './proposals.ts';
+import { ReadBarriers } from './read-barriers.ts';
 import type {
+  ChangeOutcome,
   Leadership,
   NodeAddresses,
   ProposeOutcome,
+  ReadOutcome,
   RecordsProposal,
   ReplicaStatus,
+  TransferOutcome,
 } from './replica.ts';
 import type { ReplicaMetrics, ReplicaOptions, RunningReplica } from './replica-options.ts';
 import { replicaStatus } from './replica-status.ts';
+import { StorePins } from './store-pins.ts';
 import { Ticker } from './ticker.ts';
-
-/** Something that happened, waiting for its step. */
-interface TurnInput {
-  readonly input: Input;
-  /** Entries that came with a message. */
-  readonly received: readonly ReceivedEntry[];
-  /** Messages that waited for this moment; they leave before the step. */
-  readonly due: readonly Envelope[];
-}
-
-const NONE: readonly never[] = [];
+import { TurnLoop } from './turn-loop.ts';
 
 export class ReplicaDriver implements RunningReplica {
   readonly log: CommitLog;
@@ -59,96 +47,96 @@ export class ReplicaDriver implements RunningReplica {
   readonly #core: RaftCore;
   readonly #gate = new LeadershipGate();
   readonly #proposals: Proposals;
-  readonly #packer: Packer;
-  readonly #persistRunner: PersistRunner;
-  readonly #sender: EntrySender;
-  readonly #applyLoop: ApplyLoop;
+  readonly #reads: ReadBarriers;
+  readonly #operations: Operations;
+  readonly #turns: TurnLoop;
   readonly #ticker: Ticker;
   readonly #watchdog: DiskWatchdog;
+  readonly #standing: GroupStanding;
+  readonly #pins: StorePins;
   readonly #appliedListeners: ((
     entry: CommittedEntry,
     results: readonly RecordResult[],
   ) => void)[] = [];
   readonly #roleListeners: ((status: ReplicaStatus) => void)[] = [];
   readonly #timers = new Set<Timer>();
-  #inbox: TurnInput[] = [];
-  #inTurn = false;
-  /** The next turn may pack: proposals waited for something that has happened. */
-  #packDue = false;
   #packScheduled = false;
   #halted = false;
   #closing: Promise<void> | null = null;
   #refusedCount = 0;
 
   constructor(options: ReplicaOptions, core: RaftCore, electionTimeoutTicksMin: number) {
-    const { log, state, transport, clock, tickMs = TICK_MS } = options;
+    const { log, state, clock, tickMs = TICK_MS } = options;
     this.log = log;
     this.state = state;
     this.#options = options;
     this.#core = core;
     this.#proposals = new Proposals(payloadSizeBytesMax(log.identity.segmentSizeBytes));
-    this.#persistRunner = new PersistRunner(log, (effect) => this.#onDurable(effect));
-    this.#packer = new Packer({
+    this.#reads = new ReadBarriers({
+      later: (run) => this.#setTimer(0, run),
+      ask: (tag) => this.#turns.feed({ kind: 'read', tag }),
+      appliedIndex: () => state.appliedIndex,
+    });
+    this.#operations = new Operations((input) => this.#turns.feed(input));
+    this.#turns = new TurnLoop({
+      replica: options,
       core,
       proposals: this.#proposals,
       mayServe: () => this.#gate.leadership !== null,
-      logIsFree: () => this.#persistRunner.pendingCount < LOG_WRITES_PENDING_MAX,
-      propose: (proposal, proposed) =>
-        this.#step({ kind: 'propose', proposals: [proposal] }, { received: NONE, proposed }),
-    });
-    const onFatal = (error: unknown) => this.#fail(error);
-    this.#sender = new EntrySender({
-      log,
-      transport,
-      currentTerm: () => core.status().term,
-      onUnreachable: (peer) => this.#enqueue({ kind: 'peerUnreachable', peer }),
-      onFatal,
-    });
-    this.#applyLoop = new ApplyLoop({
-      log,
-      state,
-      clock,
-      onEntry: (entry, results) => this.#onEntryApplied(entry, results),
-      onReady: () => this.#turn(),
-      onFatal,
+      events: {
+        onRole: ({ role, term }) => this.#onRole(role === 'leader', term),
+        onMembership: (current) => this.#onMembership(current),
+        onEntryApplied: (entry, results) => this.#onEntryApplied(entry, results),
+        onApplied: () => this.#reads.onApplied(),
+        onReadResult: (result) => this.#reads.onResult(result),
+        onTransferResult: (result) => this.#operations.onTransferResult(result),
+        onChangeResult: (result) => this.#operations.onChangeResult(result),
+        onFatal: (error) => this.#fail(error),
+      },
     });
     this.#watchdog = new DiskWatchdog(log.diskStats, options.onEvent);
+    const linkOf = (peer: NodeId) => options.transport.linkOf(peer);
+    const { nodeId: self, storeUuid } = log.identity;
+    this.#standing = new GroupStanding({
+      ...{ self, linkOf },
+      nowMs: () => clock.monotonicMs(),
+      onRefused: (refusedBy) => options.onEvent({ kind: 'refusedByGroup', refusedBy }),
+    });
+    this.#pins = new StorePins({
+      ...{ self, storeUuid, linkOf },
+      change: (steps, index) => this.#operations.change(steps, index),
+      onRefused: (problems) => options.onEvent({ kind: 'storesNotPinned', problems }),
+    });
     this.#ticker = new Ticker({
       clock,
       tickMs,
       gapMsMax: (electionTimeoutTicksMin * tickMs) / 2,
       onTick: () => this.#onTick(),
+      onResume: () => this.#turns.feed({ kind: 'resumed' }),
     });
   }
 
   /** Joins the group. */
   start(): void {
-    this.#options.transport.start({
-      onMessage: (from, message, received) =>
-        this.#enqueue({ kind: 'receive', from, message }, { received }),
-      onUnreachable: (peer) => this.#enqueue({ kind: 'peerUnreachable', peer }),
-    });
+    this.#turns.listen();
     this.#ticker.start();
   }
 
   status(): ReplicaStatus {
-    const { identity, transport } = this.#options;
-    return replicaStatus(this.#core.status(), this.log.identity, {
-      peers: this.#options.members
-        .map((member) => member.nodeId)
-        .filter((nodeId) => nodeId !== identity.nodeId),
-      linkOf: (peer) => transport.linkOf(peer),
-    });
+    const { transport } = this.#options;
+    return replicaStatus(this.#core.status(), this.log.identity, (peer) => transport.linkOf(peer));
   }
 
   metrics(): ReplicaMetrics {
+    const { packer } = this.#turns;
     return {
-      entriesProposed: this.#packer.entryCount,
-      recordsProposed: this.#packer.recordCount,
-      bytesProposed: this.#packer.payloadSizeBytes,
+      entriesProposed: packer.entryCount,
+      recordsProposed: packer.recordCount,
+      bytesProposed: packer.payloadSizeBytes,
       proposalsRefused: this.#refusedCount,
       proposalsQueued: this.#proposals.queuedCount,
       entriesOpen: this.#proposals.openCount,
+      readsWaiting: this.#reads.waitingCount,
       leadershipsGained: this.#gate.gainedCount,
       pausesSeen: this.#ticker.pauseCount,
       tickDelayMsMax: this.#ticker.delayMsMax,
@@ -162,7 +150,7 @@ export class ReplicaDriver implements RunningReplica {
   }
 
   leader(): NodeId | null {
-    return this.#core.status().leader;
+    return this.#core.leader;
   }
 
   addressesOf(nodeId: NodeId): NodeAddresses | null {
@@ -188,6 +176,21 @@ export class ReplicaDriver implements RunningReplica {
     });
   }
 
+  readBarrier(): Promise<ReadOutcome> {
+    return this.#reads.wait();
+  }
+
+  transferLeadership(to: NodeId): Promise<TransferOutcome> {
+    return this.#operations.transfer(to);
+  }
+
+  changeMembership(
+    steps: readonly MembershipStep[],
+    ifMembershipIndex: LogIndex,
+  ): Promise<ChangeOutcome> {
+    return this.#operations.change(steps, ifMembershipIndex);
+  }
+
   onLeadership(listener: (leadership: Leadership | null) => void): void {
     this.#gate.onChange(listener);
   }
@@ -211,15 +214,16 @@ export class ReplicaDriver implements RunningReplica {
     this.#proposals.rejectQueued();
     this.#proposals.giveUp(this.#proposals.openTags());
     await this.#options.transport.close();
-    await this.#sender.close();
-    await this.#applyLoop.close();
+    await this.#turns.close();
     await this.state.close();
     await this.log.close();
   }
 
   #halt(): void {
     this.#halted = true;
-    this.#inbox = [];
+    this.#turns.halt();
+    this.#reads.close();
+    this.#operations.close();
     this.#ticker.stop();
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
@@ -236,123 +240,20 @@ export class ReplicaDriver implements RunningReplica {
     this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 
-  #enqueue(input: Input, more: Partial<TurnInput> = {}): void {
-    if (this.#halted) return;
-    this.#inbox.push({ input, received: NONE, due: NONE, ...more });
-    this.#turn();
-  }
-
-  /** Works until nothing is left to do at once. Sends and writes come before applying. */
-  #turn(): void {
-    if (this.#inTurn || this.#halted) return;
-    this.#inTurn = true;
-    try {
-      this.#drain();
-      // A slice that is large enough says that there is no more work in this turn.
-      while (this.#applyLoop.hasWork && this.#applyLoop.runSlice()) {
-        const index = this.state.appliedIndex;
-        this.#inbox.push({ input: { kind: 'applied', index }, received: NONE, due: NONE });
-        this.#packDue = true;
-        this.#drain();
-      }
-    } catch (error) {
-      // Bug, damaged log or dead disk: the owner of the process decides, we stand still.
-      this.#fail(error);
-    } finally {
-      this.#inTurn = false;
-    }
-  }
-
-  #drain(): void {
-    while (!this.#halted) {
-      const next = this.#inbox.shift();
-      if (next !== undefined) {
-        this.#take(next);
-      } else if (this.#packDue) {
-        this.#packDue = false;
-        this.#packer.pack();
-      } else {
-        return;
-      }
-    }
-  }
-
-  #take({ input, received, due }: TurnInput): void {
-    for (const { to, message } of due) this.#send(to, message);
-    if (input.kind === 'receive' && !this.#continuesOurLog(input.from, input.message, received)) {
-      return;
-    }
-    this.#step(input, { ...NO_TURN_BYTES, received });
-  }
-
-  #step(input: Input, bytes: TurnBytes): void {
-    const effects = this.#core.step(input);
-    // Writes first: then the bytes of what is sent in the same turn are in the cache.
-    for (const effect of effects) {
-      if (effect.kind !== 'persist') continue;
-      this.#persistRunner.write(effect, bytes, this.#core.status().commitIndex);
-    }
-    for (const effect of effects) this.#run(effect);
-  }
-
-  #run(effect: Effect): void {
-    switch (effect.kind) {
-      case 'persist':
-        return;
-      case 'send':
-        this.#send(effect.to, effect.message);
-        return;
-      case 'apply':
-        this.#applyLoop.extendTo(effect.to);
-        this.log.noteCommitIndex(effect.to);
-        return;
-      case 'proposeResult':
-        this.#packer.onResult(effect);
-        return;
-      case 'role':
-        this.#onRole(effect.role === 'leader', effect.term);
-        return;
-      case 'alarm': {
-        const { id, details } = effect;
-        this.#options.onEvent({ kind: 'alarm', id, details });
-        return;
-      }
-      default:
-        unreachable(effect);
-    }
-  }
-
-  #send(to: NodeId, message: Message): void {
-    const leading = message.kind === 'heartbeat' || message.kind === 'appendRequest';
-    if (leading && this.#watchdog.stalled) return;
-    this.#sender.send(to, message);
-  }
-
-  #onDurable(effect: PersistEffect): void {
-    this.#packDue = true;
-    this.#enqueue({ kind: 'persisted', token: effect.token }, { due: effect.after });
-  }
-
   #onTick(): void {
     try {
-      this.#watchdog.check();
+      const isChanged = this.#watchdog.check();
+      const isStalled = this.#watchdog.stalled;
+      if (isChanged) this.#turns.feed({ kind: 'diskHealth', isStalled });
+      this.#standing.check(this.#core.status().membership.membership);
     } catch (error) {
       this.#fail(error);
       return;
     }
-    this.#enqueue({ kind: 'tick' });
-  }
-
-  /** Equal (index, term) with another chain: one of the two copies is not what it seems (H5). */
-  #continuesOurLog(from: NodeId, message: Message, entries: readonly ReceivedEntry[]): boolean {
-    const first = entries[0];
-    if (message.kind !== 'appendRequest' || first === undefined) return true;
-    const { prev } = message;
-    if (prev.index > 0 && this.#core.entryAt(prev.index)?.term !== prev.term) return true;
-    const headerCrc = this.log.headerCrcAt(prev.index);
-    if (headerCrc === null || chainCrcOf(first.bytes, headerCrc) === first.chainCrc) return true;
-    this.#options.onEvent({ kind: 'chainBroken', from, index: first.desc.index });
-    return false;
+    this.#turns.feed({ kind: 'tick' });
+    if (this.leadership() !== null) this.#pins.onTick(this.#core.status());
+    // A transfer may end in silence; what waited for its end is looked at here at the latest.
+    if (this.#proposals.queuedCount > 0) this.#turns.pack();
   }
 
   #onRole(isLeader: boolean, term: Term): void {
@@ -364,6 +265,11 @@ export class ReplicaDriver implements RunningReplica {
     this.#gate.onRole(isLeader, term);
     const status = this.status();
     for (const listener of this.#roleListeners) listener(status);
+  }
+
+  #onMembership(current: LoggedMembership): void {
+    this.#options.transport.setMembership(current);
+    this.#options.onEvent({ kind: 'membershipChanged', current });
   }
 
   /** Open outcomes may still become known here, as a follower; but nobody waits for ever. */
@@ -384,8 +290,7 @@ export class ReplicaDriver implements RunningReplica {
     this.#packScheduled = true;
     this.#setTimer(0, () => {
       this.#packScheduled = false;
-      this.#packDue = true;
-      this.#turn();
+      this.#turns.pack();
     });
   }
 

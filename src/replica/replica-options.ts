@@ -1,12 +1,13 @@
 /** What a replica is started from, and what it offers beyond the contract in replica.ts. */
 import type { RandomSource } from '../base/prng.ts';
-import type { NodeId } from '../base/units.ts';
+import type { LogIndex, NodeId } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AlarmId } from '../raft/effects.ts';
+import type { ChangeProblem, LoggedMembership } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { DerivedState } from '../store/derived/derived-state.ts';
 import type { PeerCounters, PeerTransport } from './peer-transport.ts';
-import type { NodeAddresses, Replica } from './replica.ts';
+import type { NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
 
 export interface ReplicaOptions {
   readonly identity: {
@@ -14,7 +15,10 @@ export interface ReplicaOptions {
     readonly groupId: string;
     readonly nodeId: NodeId;
   };
-  /** The whole group, this node included; the same on every node. */
+  /**
+   * The group as it was founded, the same on every node for ever: what the log stands on until a
+   * config entry says otherwise. A node that joins later is not among them.
+   */
   readonly members: readonly GroupMember[];
   /** Where this node is reached; told to the peers. */
   readonly addresses: NodeAddresses;
@@ -27,7 +31,7 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly tickMs?: number;
-  readonly timing?: RaftTiming;
+  readonly timing?: Partial<RaftTiming>;
   /** The replica stands still from here on; the owner ends the process. At most once. */
   readonly onFatal: (error: Error) => void;
   readonly onEvent: (event: ReplicaEvent) => void;
@@ -44,6 +48,9 @@ export interface RaftTiming {
   readonly heartbeatTicks: number;
   readonly electionTimeoutTicksMin: number;
   readonly electionTimeoutTicksMax: number;
+  readonly progressTimeoutTicks: number;
+  readonly extentPollTicks: number;
+  readonly preferenceTicks: number;
 }
 
 /** What an operator should read in the log; nothing here needs an answer. */
@@ -51,7 +58,15 @@ export type ReplicaEvent =
   | { readonly kind: 'alarm'; readonly id: AlarmId; readonly details: object }
   /** The log does not continue where a leader says it does: a damaged or foreign copy. */
   | { readonly kind: 'chainBroken'; readonly from: NodeId; readonly index: number }
-  /** A log write has been unfinished for too long; as a leader we keep silent now (H11). */
+  /** In force here from now on, committed or not. */
+  | { readonly kind: 'membershipChanged'; readonly current: LoggedMembership }
+  /** A peer wants to replace our log by a snapshot, which this version cannot take. */
+  | { readonly kind: 'snapshotIgnored'; readonly from: NodeId; readonly index: LogIndex }
+  /** Most members refuse this node; when it lasts, the replica gives up. */
+  | { readonly kind: 'refusedByGroup'; readonly refusedBy: readonly PeerRefusalStatus[] }
+  /** The stores of the members cannot be brought into the membership, for reasons that stay. */
+  | { readonly kind: 'storesNotPinned'; readonly problems: readonly ChangeProblem[] }
+  /** A log write has been unfinished for too long; as a leader we step down (H11). */
   | { readonly kind: 'diskStalled'; readonly pendingMs: number }
   | { readonly kind: 'diskRecovered' };
 
@@ -63,6 +78,7 @@ export interface ReplicaMetrics {
   readonly proposalsRefused: number;
   readonly proposalsQueued: number;
   readonly entriesOpen: number;
+  readonly readsWaiting: number;
   readonly leadershipsGained: number;
   readonly pausesSeen: number;
   readonly tickDelayMsMax: number;

@@ -2,19 +2,17 @@
 import type { NodeId } from '../base/units.ts';
 import type { CoreStatus } from '../raft/core-types.ts';
 import type { StoreIdentity } from '../store/commit-log.ts';
+import { refusalsBy } from './group-standing.ts';
 import type { PeerLink } from './peer-transport.ts';
 import type { PeerStatus, ReplicaStatus } from './replica.ts';
-
-export interface PeersView {
-  readonly peers: readonly NodeId[];
-  linkOf(peer: NodeId): PeerLink;
-}
 
 export function replicaStatus(
   core: CoreStatus,
   identity: StoreIdentity,
-  view: PeersView,
+  linkOf: (peer: NodeId) => PeerLink,
 ): ReplicaStatus {
+  const { membership } = core;
+  const peers = membership.membership.members.filter(({ nodeId }) => nodeId !== core.self);
   return {
     nodeId: identity.nodeId,
     clusterId: identity.clusterId,
@@ -27,12 +25,17 @@ export function replicaStatus(
     durableIndex: core.durableIndex,
     commitIndex: core.commitIndex,
     appliedIndex: core.appliedIndex,
-    peers: view.peers.map((nodeId) => peerStatus(nodeId, core, view)),
+    membership,
+    isMembershipCommitted: membership.index <= core.commitIndex,
+    transferTo: core.transferTo,
+    isDiskStalled: core.isDiskStalled,
+    refusedBy: refusalsBy(membership.membership, core.self, linkOf),
+    peers: peers.map(({ nodeId }) => peerStatus(nodeId, core, linkOf(nodeId))),
   };
 }
 
-function peerStatus(nodeId: NodeId, core: CoreStatus, view: PeersView): PeerStatus {
-  const { connected, addresses } = view.linkOf(nodeId);
+function peerStatus(nodeId: NodeId, core: CoreStatus, link: PeerLink): PeerStatus {
+  const { connected, addresses } = link;
   const progress = core.peers.find((peer) => peer.nodeId === nodeId);
   return {
     nodeId,

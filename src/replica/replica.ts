@@ -3,7 +3,8 @@
  * The broker proposes records and reads derived state; it never sees the core.
  */
 import type { LogIndex, NodeId, Term } from '../base/units.ts';
-import type { Role } from '../raft/effects.ts';
+import type { Role, TransferRefusal } from '../raft/effects.ts';
+import type { ChangeProblem, LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
 
@@ -33,6 +34,29 @@ export type ProposeOutcome =
   | { readonly kind: 'rejected'; readonly why: 'notLeader' | 'busy' | 'tooLarge' }
   | { readonly kind: 'unknown' };
 
+/**
+ * `ok`: this node led after the call, and what is applied here includes everything that was
+ * acknowledged before it. `rejected`: ask whoever leads now, or later.
+ */
+export type ReadOutcome =
+  | { readonly kind: 'ok'; readonly index: LogIndex }
+  | { readonly kind: 'rejected'; readonly why: 'notLeader' | 'busy' };
+
+/**
+ * `handedOver`: our term is over. `aborted`: the target did not take over in time, and this node
+ * leads on. `unknown`: this node stops and will not learn it.
+ */
+export type TransferOutcome =
+  | { readonly kind: 'handedOver' }
+  | { readonly kind: 'aborted' }
+  | { readonly kind: 'refused'; readonly why: TransferRefusal }
+  | { readonly kind: 'unknown' };
+
+/** `accepted`: in the log of the leader and in force there; it holds when it is committed. */
+export type ChangeOutcome =
+  | { readonly kind: 'accepted'; readonly index: LogIndex; readonly term: Term }
+  | { readonly kind: 'refused'; readonly problems: readonly ChangeProblem[] };
+
 /** Addresses a node tells its peers in the handshake. */
 export interface NodeAddresses {
   /** Peers, forwarding and administration. */
@@ -53,7 +77,21 @@ export interface PeerStatus {
   readonly lagBytes: number | null;
 }
 
+/** A member's last word to us, when it was no. */
+export interface PeerRefusalStatus {
+  readonly nodeId: NodeId;
+  readonly code: string;
+  readonly sentence: string;
+}
+
 export interface ReplicaStatus {
+  /** In force here, and whether it is known to be committed. */
+  readonly membership: LoggedMembership;
+  readonly isMembershipCommitted: boolean;
+  /** Leader only: whom it is handing over to. */
+  readonly transferTo: NodeId | null;
+  /** A log write has been unfinished for too long (H11). */
+  readonly isDiskStalled: boolean;
   readonly nodeId: NodeId;
   readonly clusterId: string;
   readonly groupId: string;
@@ -66,6 +104,8 @@ export interface ReplicaStatus {
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly peers: readonly PeerStatus[];
+  /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
+  readonly refusedBy: readonly PeerRefusalStatus[];
 }
 
 /** Leadership that may serve: a no-op of this term is committed and applied here. */
@@ -92,6 +132,24 @@ export interface Replica {
    *   in the log before all later ones, or, with the end of the leadership, so are none of them.
    */
   propose(proposal: RecordsProposal, onQueued?: () => void): Promise<ProposeOutcome>;
+
+  /**
+   * Resolves when a majority has confirmed, after the call, that this node still leads, and all that
+   * was acknowledged before the call is applied here; never rejects.
+   */
+  readBarrier(): Promise<ReadOutcome>;
+
+  /** Leader only. While it is under way proposals wait. Never rejects. */
+  transferLeadership(to: NodeId): Promise<TransferOutcome>;
+
+  /**
+   * Leader only. Compare and set: refused unless the membership in force is the one at
+   * `ifMembershipIndex`. Never rejects.
+   */
+  changeMembership(
+    steps: readonly MembershipStep[],
+    ifMembershipIndex: LogIndex,
+  ): Promise<ChangeOutcome>;
 
   /** Runs in the turn in which leadership is gained (after the no-op is applied) or lost. */
   onLeadership(listener: (leadership: Leadership | null) => void): void;

@@ -11,6 +11,8 @@ export interface TickerOptions {
   /** A gap longer than this is a pause, not a delay: half the shortest election timeout. */
   readonly gapMsMax: number;
   readonly onTick: () => void;
+  /** The process did not run for a while; the sockets have been polled since. */
+  readonly onResume: () => void;
 }
 
 export class Ticker {
@@ -39,13 +41,16 @@ export class Ticker {
   }
 
   #fire(): void {
-    const { clock, tickMs, gapMsMax, onTick } = this.#options;
+    const { clock, tickMs, gapMsMax, onTick, onResume } = this.#options;
     const delayMs = clock.monotonicMs() - this.#dueAtMs;
     this.delayMsMax = Math.max(this.delayMsMax, delayMs);
     if (delayMs + tickMs > gapMsMax) {
       this.pauseCount++;
       // One turn of the loop polls the sockets; the next interval begins after it.
-      this.#timer = clock.setTimer(0, () => this.start());
+      this.#timer = clock.setTimer(0, () => {
+        onResume();
+        if (!this.#stopped) this.start();
+      });
       return;
     }
     onTick();

@@ -38,9 +38,12 @@ test('a new log is empty, has an identity of its own, and keeps it', async () =>
   assert.deepEqual(log.recovered, {
     hardState: { term: 0, votedFor: null },
     entries: [],
+    memberships: [],
     provenCommitIndex: 0,
     bootCount: 1,
+    bootIds: log.recovered.bootIds,
     tornBytes: 0,
+    hasTornTail: false,
   });
   assert.equal(log.lastHeaderCrc, 0);
   assert.equal(log.headerCrcAt(LogIndex(0)), 0);

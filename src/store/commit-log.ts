@@ -12,9 +12,11 @@
  *
  * Not here: which entries to write (raft/), what they mean (derived/).
  */
-import type { LogIndex, NodeId, PhysicalOffset } from '../base/units.ts';
+import type { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { HardState } from '../raft/effects.ts';
-import type { EntryDesc } from '../raft/entry.ts';
+import type { EntryDesc, EntryId } from '../raft/entry.ts';
+import type { LoggedMembership } from '../raft/membership.ts';
+import type { RememberedPeer } from './remembered-peer.ts';
 
 /** Who owns a directory; minted once, checked in every handshake (H21, H22). */
 export interface StoreIdentity {
@@ -47,12 +49,24 @@ export interface RecoveredLog {
   readonly hardState: HardState;
   /** All entries, in order, from index 1. */
   readonly entries: readonly EntryDesc[];
+  /** What the config entries among them say. */
+  readonly memberships: readonly LoggedMembership[];
   /** Highest index that some valid header or the superblock proves committed. */
   readonly provenCommitIndex: LogIndex;
   /** How many times this directory has been opened, this time included. */
   readonly bootCount: number;
+  /** What each start was called, this one first; the oldest are forgotten. */
+  readonly bootIds: readonly string[];
   /** Bytes of torn tail that were cut and copied to quarantine/; 0 when none. */
   readonly tornBytes: number;
+  /** Such bytes were cut: entries of unknown fate (log-extent poll). */
+  readonly hasTornTail: boolean;
+}
+
+/** Never lower than what was promised to others: it may be told to them. */
+export interface DurableClaim {
+  readonly term: Term;
+  readonly last: EntryId;
 }
 
 export interface CommitLog {
@@ -82,10 +96,17 @@ export interface CommitLog {
   /** Raw bytes of a record inside a payload; from the cache where possible. */
   readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array>;
 
-  /** The store each peer had when it was first met (H21, H22), as pinned below. */
-  readonly peerStores: ReadonlyMap<NodeId, string>;
+  /** What no crash takes any more: a term of the hard state, and the last entry under it. */
+  readonly durable: DurableClaim;
+
+  /** What is remembered of the members (H21 to H23), as handed over below. */
+  readonly peers: ReadonlyMap<NodeId, RememberedPeer>;
   /** Durable when it resolves; rejects only when the disk has failed. */
-  pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void>;
+  rememberPeer(nodeId: NodeId, peer: RememberedPeer): Promise<void>;
+  /** Rides on the next write of the superblock, at the latest on that of an orderly close. */
+  notePeer(nodeId: NodeId, peer: RememberedPeer): void;
+  /** Rides likewise. For a node that was removed for good: there is not room for everybody. */
+  forgetPeer(nodeId: NodeId): void;
 
   /** Worth remembering, not worth an fsync of its own: rides on the next superblock write. */
   noteCommitIndex(index: LogIndex): void;
@@ -100,6 +121,8 @@ export interface DiskStats {
   readonly writtenBytes: number;
   /** Age of the oldest unfinished write, 0 when idle (H11). */
   oldestPendingMs(): number;
+  /** It is unfinished for lack of room, not of a disk that answers: it ends when room returns (H10). */
+  waitsForRoom(): boolean;
   /** Sync durations in ms at a quantile in [0, 1]; null before the first sync. */
   syncMsAt(quantile: number): number | null;
   /** Cumulative counts for a Prometheus histogram: [upper bound in seconds, count at or below]. */

@@ -1,5 +1,6 @@
 /** Observed sync times in fixed buckets, so that observing costs an increment and no memory grows. */
 import { assert } from '../base/assert.ts';
+import type { DiskStats } from './commit-log.ts';
 
 const MICROS_PER_MS = 1000;
 const MICROS_PER_SECOND = 1e6;
@@ -57,4 +58,30 @@ export class DiskTimes {
       return [bound / MICROS_PER_SECOND, seen] as const;
     });
   }
+}
+
+/** What the log says of its disk: the times, and what only the log knows. */
+export function diskStatsOf(
+  times: DiskTimes,
+  log: {
+    readonly writtenBytes: () => number;
+    readonly oldestPendingMs: () => number;
+    readonly waitsForRoom: () => boolean;
+  },
+): DiskStats {
+  return {
+    get syncCount() {
+      return times.count;
+    },
+    get writtenBytes() {
+      return log.writtenBytes();
+    },
+    oldestPendingMs: log.oldestPendingMs,
+    waitsForRoom: log.waitsForRoom,
+    syncMsAt: (quantile) => times.atQuantile(quantile),
+    syncSecondsBuckets: () => times.buckets(),
+    get syncSecondsSum() {
+      return times.sumSeconds;
+    },
+  };
 }

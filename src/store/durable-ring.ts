@@ -1,6 +1,7 @@
 /**
  * The durable ring: node-local notes of how far the log is known to be durable here, the better part
- * of recovery's watermark W (raft.md 5.5 calls it durable.ring). docs/format/commit-log.md.
+ * of recovery's watermark W, and which entry stood there (raft.md 5.5 calls it durable.ring).
+ * docs/format/commit-log.md.
  *
  * A note is written after the fdatasync it speaks of, without a sync of its own, so the newest notes
  * may be lost, but none is premature. A cut is different: it makes earlier notes untrue, so a note
@@ -13,7 +14,9 @@
 import { tryReadU64, viewOf, writeU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { KIB } from '../base/sizes.ts';
-import { LogIndex, PhysicalOffset } from '../base/units.ts';
+import { LogIndex, PhysicalOffset, Term } from '../base/units.ts';
+import { CHAIN_SEED } from '../protocol/entry-codec.ts';
+import type { EntryTable } from './entry-table.ts';
 
 /** `MQDR` */
 export const DURABLE_NOTE_MAGIC = 0x4d514452;
@@ -24,7 +27,9 @@ const SLOT_AT = MAGIC_AT + 4; // u32: own slot, against misdirected writes
 const SEQUENCE_AT = SLOT_AT + 4;
 const INDEX_AT = SEQUENCE_AT + 8;
 const END_AT = INDEX_AT + 8;
-const CRC_AT = END_AT + 8;
+const TERM_AT = END_AT + 8;
+const HEADER_CRC_AT = TERM_AT + 8;
+const CRC_AT = HEADER_CRC_AT + 4;
 export const DURABLE_NOTE_SIZE_BYTES = 64; // the rest is zeros; no note straddles a sector
 export const DURABLE_NOTE_COUNT = DURABLE_RING_SIZE_BYTES / DURABLE_NOTE_SIZE_BYTES;
 
@@ -35,6 +40,8 @@ export const DURABLE_NOTE_LAYOUT = [
   { name: 'sequence', at: SEQUENCE_AT, sizeBytes: 8 },
   { name: 'index', at: INDEX_AT, sizeBytes: 8 },
   { name: 'end', at: END_AT, sizeBytes: 8 },
+  { name: 'term', at: TERM_AT, sizeBytes: 8 },
+  { name: 'headerCrc', at: HEADER_CRC_AT, sizeBytes: 4 },
   { name: 'crc', at: CRC_AT, sizeBytes: 4 },
 ] as const;
 
@@ -43,6 +50,27 @@ export interface DurableNote {
   /** Last durable entry, and one past its last byte. */
   readonly index: LogIndex;
   readonly end: PhysicalOffset;
+  readonly term: Term;
+  /** Of that entry; it identifies the entry and, by the chain, all before it (adr/0006). */
+  readonly headerCrc: number;
+}
+
+/** What a store is made with: nothing is durable yet. */
+export const FIRST_NOTE: DurableNote = {
+  sequence: 0,
+  index: LogIndex(0),
+  end: PhysicalOffset(0),
+  term: Term(0),
+  headerCrc: CHAIN_SEED,
+};
+
+/** For a log of which everything is durable. */
+export function noteOf(
+  sequence: number,
+  table: Pick<EntryTable, 'lastIndex' | 'end' | 'termOf' | 'headerCrcOf'>,
+): DurableNote {
+  const { lastIndex: index, end } = table;
+  return { sequence, index, end, term: table.termOf(index), headerCrc: table.headerCrcOf(index) };
 }
 
 /** Where the note belongs in the file. */
@@ -58,6 +86,8 @@ export function encodeNote(note: DurableNote): Uint8Array {
   writeU64(view, SEQUENCE_AT, note.sequence);
   writeU64(view, INDEX_AT, note.index);
   writeU64(view, END_AT, note.end);
+  writeU64(view, TERM_AT, note.term);
+  view.setUint32(HEADER_CRC_AT, note.headerCrc);
   view.setUint32(CRC_AT, crc32(bytes.subarray(0, CRC_AT)));
   return bytes;
 }
@@ -90,6 +120,13 @@ function decodeNote(bytes: Uint8Array, slot: number): DurableNote | null {
   const sequence = tryReadU64(view, SEQUENCE_AT);
   const index = tryReadU64(view, INDEX_AT);
   const end = tryReadU64(view, END_AT);
-  if (sequence === null || index === null || end === null) return null;
-  return { sequence, index: LogIndex(index), end: PhysicalOffset(end) };
+  const term = tryReadU64(view, TERM_AT);
+  if (sequence === null || index === null || end === null || term === null) return null;
+  return {
+    sequence,
+    index: LogIndex(index),
+    end: PhysicalOffset(end),
+    term: Term(term),
+    headerCrc: view.getUint32(HEADER_CRC_AT),
+  };
 }

@@ -1,23 +1,34 @@
 /** Reads entries and records back from their segments and checks entries on the way. */
 import { CorruptionError } from '../base/errors.ts';
 import { advance, type LogIndex, type PhysicalOffset } from '../base/units.ts';
-import type { Disk } from '../io/disk.ts';
-import { verifyEntry } from '../protocol/entry-codec.ts';
+import { type Disk, DiskError } from '../io/disk.ts';
+import { decodeEntryHeader, verifyEntry } from '../protocol/entry-codec.ts';
 import type { StoredEntry, StoreIdentity } from './commit-log.ts';
 import type { EntryTable } from './entry-table.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
+import type { StoreRules } from './store-rules.ts';
+
+export interface EntryReaderParts {
+  readonly disk: Disk;
+  readonly paths: LogPaths;
+  readonly identity: StoreIdentity;
+  readonly table: EntryTable;
+  readonly rules: StoreRules;
+}
 
 export class EntryReader {
   readonly #disk: Disk;
   readonly #paths: LogPaths;
   readonly #segmentSizeBytes: number;
   readonly #table: EntryTable;
+  readonly #rules: StoreRules;
 
-  constructor(disk: Disk, paths: LogPaths, identity: StoreIdentity, table: EntryTable) {
-    this.#disk = disk;
-    this.#paths = paths;
-    this.#segmentSizeBytes = identity.segmentSizeBytes;
-    this.#table = table;
+  constructor(parts: EntryReaderParts) {
+    this.#disk = parts.disk;
+    this.#paths = parts.paths;
+    this.#segmentSizeBytes = parts.identity.segmentSizeBytes;
+    this.#table = parts.table;
+    this.#rules = parts.rules;
   }
 
   /** The last of the entries from `from` to `to` that fit in the bound; at least `from`. */
@@ -53,11 +64,22 @@ export class EntryReader {
   async readBytes(offset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
     const segment = segmentStartOf(offset, this.#segmentSizeBytes);
     const path = this.#paths.segment(segment);
-    const bytes = await this.#disk.read(path, offset - segment, sizeBytes);
+    const bytes = await this.#read(path, offset - segment, sizeBytes);
     if (bytes.length === sizeBytes) return bytes;
     throw new CorruptionError(
       `Cannot read ${path} at byte ${offset - segment}: it holds ${bytes.length} of ${sizeBytes} bytes`,
     );
+  }
+
+  /** A sector that cannot be read is as good as rotten: the bytes are elsewhere (like a damaged one). */
+  async #read(path: string, position: number, sizeBytes: number): Promise<Uint8Array> {
+    try {
+      return await this.#disk.read(path, position, sizeBytes);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      const sentence = `Cannot read ${path} at byte ${position}: ${error.message}`;
+      throw new CorruptionError(sentence, { cause: error });
+    }
   }
 
   #lastInSegment(from: LogIndex, to: LogIndex): LogIndex {
@@ -95,7 +117,11 @@ export class EntryReader {
   }
 
   #check(bytes: Uint8Array, index: LogIndex, headerCrc: number): StoredEntry {
-    const result = verifyEntry(bytes);
+    const verified = verifyEntry(bytes);
+    const isForgiven = verified.kind !== 'entry' && this.#rules.forgives(verified.kind);
+    const decoded = isForgiven ? decodeEntryHeader(bytes) : null;
+    const result =
+      decoded?.kind === 'header' ? { kind: 'entry' as const, header: decoded.header } : verified;
     if (result.kind === 'entry' && result.header.headerCrc === headerCrc) {
       return { desc: result.header.desc, bytes };
     }

@@ -29,3 +29,25 @@ export const PREPARE_RETRY_MS = 1000;
 
 /** Segments kept open for writing: the current one, its neighbours, and one spare. */
 export const OPEN_WRITER_SEGMENTS_MAX = 4;
+
+/** Starts whose ids are kept: a peer that was away for more of them cannot tell whose they are. */
+export const BOOT_IDS_KEPT_MAX = 16;
+
+/** Runs of good entries behind damage that are told apart: more is a disk to replace, not to repair. */
+export const REGION_COUNT_MAX = 1024;
+
+/** In such a run every so many bytes a place is remembered from which an entry is looked for. */
+export const MARK_STEP_SIZE_BYTES = 4 * MIB;
+
+/** Places that the disk cannot read (EIO): so few are rot, more are a broken disk. */
+export const UNREADABLE_PLACES_MAX = 2;
+/** What a disk gives back or does not, as one. */
+export const UNREADABLE_STEP_SIZE_BYTES = 4 * KIB;
+
+/** One answer to a replica that repairs itself; a larger entry is sent all the same, alone. */
+export const REPAIR_READ_SIZE_BYTES_MAX = MIB;
+/** Entries looked at for one such answer. */
+export const REPAIR_READ_ENTRIES_MAX = 4096;
+
+/** A name further away than this from the others is no segment of this log. */
+export const MISSING_SEGMENTS_MAX = 65_536;

@@ -9,6 +9,7 @@ import { CHAIN_SEED, encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts
 import { type EntryDesc, type EntryType, placeEntry, skipSegmentHeader } from '../raft/entry.ts';
 import type { CommitLog, LogWrite, StoredEntry } from './commit-log.ts';
 import { openCommitLog } from './open-commit-log.ts';
+import { NO_PROMISE, type RememberedPeer } from './remembered-peer.ts';
 
 export const TEST_DIRECTORY = '/store';
 export const TEST_IDENTITY = {
@@ -77,11 +78,14 @@ export class EntryChain {
   }
 }
 
+let bootIdCount = 0;
+
 export interface OpenTestLogOptions {
   readonly directory?: string;
   readonly identity?: typeof TEST_IDENTITY;
   readonly clock?: Clock;
   readonly tailCacheSizeBytes?: number;
+  readonly mayAskPeers?: boolean;
   readonly onFatal?: (error: FatalError) => void;
 }
 
@@ -92,6 +96,7 @@ export function openTestLog(disk: Disk, options: OpenTestLogOptions = {}): Promi
     identity: TEST_IDENTITY,
     clock: new ManualClock(),
     mintUuid: () => `uuid-${++uuidCount}`,
+    mintBootId: () => (++bootIdCount).toString(16).padStart(16, '0'),
     onFatal: (error) => {
       throw error;
     },
@@ -149,4 +154,10 @@ export function payloadOf(sizeBytes: number, seed: number): Uint8Array {
   const payload = new Uint8Array(sizeBytes);
   for (let at = 0; at < sizeBytes; at++) payload[at] = (at * 31 + seed * 101 + 1) % 256;
   return payload;
+}
+
+/** A member that was met once. */
+export function peerOf(storeUuid: string): RememberedPeer {
+  const bootId = '00000000000000aa';
+  return { storeUuid, bootCount: 1, bootId, refusedBootId: null, promise: NO_PROMISE };
 }

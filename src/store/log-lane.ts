@@ -39,6 +39,11 @@ export class LogLane {
     });
   }
 
+  /** A write waits for its segment. */
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
   /** After a failure: what is held back will never be written. */
   stop(): void {
     this.#isStopped = true;

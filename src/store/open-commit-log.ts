@@ -7,6 +7,9 @@
  * what makes it a store. Whoever has segments but no valid superblock has forgotten its vote and must
  * not come back under its old name (H7, H22).
  *
+ * Entries that were durable here and are not good any more are no reason to open a shorter log (H4): a
+ * repairer puts them back from the other replicas, and the log is opened anew (repair/).
+ *
  * When this resolves, everything recovered is on the disk itself: bytes that may only have been in the page
  * cache, after a kill or a failed sync, have been written and synced again (H2).
  */
@@ -16,23 +19,21 @@ import type { Clock } from '../io/clock.ts';
 import { type DirectoryLock, type Disk, DiskError } from '../io/disk.ts';
 import type { CommitLog, RecoveredLog } from './commit-log.ts';
 import { DiskTimes } from './disk-times.ts';
-import {
-  type DurableNote,
-  encodeNote,
-  encodeRing,
-  newestNote,
-  notePosition,
-} from './durable-ring.ts';
-import { TAIL_CACHE_SIZE_BYTES_DEFAULT } from './limits.ts';
+import { type DurableNote, newestNote, noteOf } from './durable-ring.ts';
+import { BOOT_IDS_KEPT_MAX, TAIL_CACHE_SIZE_BYTES_DEFAULT } from './limits.ts';
 import { LogLane } from './log-lane.ts';
 import { LogPaths } from './log-paths.ts';
-import { decideRecovery, rewriteStart } from './recovery.ts';
+import type { RecoveryVerdict } from './recovery.ts';
+import { LogNeedsRepair } from './repair/log-needs-repair.ts';
+import { LogRepairer, type RepairerParts } from './repair/log-repairer.ts';
 import { type ScanFindings, scanLog } from './scan.ts';
+import { UnreadablePlaces } from './segment-reader.ts';
 import { SegmentSet } from './segment-set.ts';
 import { SegmentedCommitLog } from './segmented-commit-log.ts';
 import { StartupWriter } from './startup-writer.ts';
 import { checkLogIdentity, type LogIdentity, openStore, readOrEmpty } from './store-directory.ts';
-import { encodeSuperblock, SLOT_COUNT, SLOT_SIZE_BYTES, type Superblock } from './superblock.ts';
+import { type StoreRules, standardStoreRules } from './store-rules.ts';
+import type { Superblock } from './superblock.ts';
 import { SuperblockWriter } from './superblock-writer.ts';
 
 export interface OpenLogOptions {
@@ -40,26 +41,56 @@ export interface OpenLogOptions {
   /** Minted into a new directory; an existing one must have the same. */
   readonly identity: LogIdentity;
   readonly mintUuid: () => string;
+  /** Sixteen random hex digits, other ones at each start (remembered-peer.ts). */
+  readonly mintBootId: () => string;
   readonly clock: Clock;
   readonly tailCacheSizeBytes?: number;
+  /**
+   * Whoever opens the log can fetch what is missing of it from other replicas. Without this a log that
+   * lacks something cannot be opened, and an end that is torn or rotten counts as torn.
+   */
+  readonly mayAskPeers?: boolean;
+  /** For the simulator: production leaves it out. */
+  readonly rules?: StoreRules;
   /** At most once; nothing is durable afterwards. The owner ends the process. */
   readonly onFatal: (error: FatalError) => void;
 }
 
-/** @throws FatalError with a sentence for the operator. */
+/**
+ * @throws FatalError with a sentence for the operator; LogNeedsRepair, which is one, when peers may be asked
+ * and have to be.
+ */
 export async function openCommitLog(disk: Disk, options: OpenLogOptions): Promise<CommitLog> {
   checkLogIdentity(options.identity);
   const paths = new LogPaths(options.directory);
-  try {
+  return withReasons(async () => {
     await disk.makeDirectory(paths.data);
     await disk.makeDirectory(paths.quarantine);
     const lock = await disk.lock(options.directory);
-    try {
-      return await openLocked(disk, options, paths, lock);
-    } catch (error) {
-      await lock.release();
-      throw error;
-    }
+    return openOwned({ disk, options, paths, lock }, 0);
+  });
+}
+
+interface Owned {
+  readonly disk: Disk;
+  readonly options: OpenLogOptions;
+  readonly paths: LogPaths;
+  readonly lock: DirectoryLock;
+}
+
+async function openOwned(owned: Owned, tornBytes: number): Promise<CommitLog> {
+  try {
+    return await openLocked(owned, tornBytes);
+  } catch (error) {
+    // With a repairer the directory stays ours.
+    if (!(error instanceof LogNeedsRepair)) await owned.lock.release();
+    throw error;
+  }
+}
+
+async function withReasons<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     if (error instanceof DiskError) {
       throw new FatalError('diskFailed', error.message, { cause: error });
@@ -71,47 +102,54 @@ export async function openCommitLog(disk: Disk, options: OpenLogOptions): Promis
   }
 }
 
-async function openLocked(
-  disk: Disk,
-  options: OpenLogOptions,
-  paths: LogPaths,
-  lock: DirectoryLock,
-): Promise<CommitLog> {
-  const { superblock, segments } = await openStore(disk, paths, options);
+async function openLocked(owned: Owned, tornBytesBefore: number): Promise<CommitLog> {
+  const { disk, options, paths, lock } = owned;
+  const { superblock, segments, shortages } = await openStore(disk, paths, options);
   const { identity } = superblock;
   const note = newestNote(await readOrEmpty(disk, paths.durableRing));
   const cleanEnd = superblock.cleanEnd?.physicalOffset ?? null;
-  const findings = await scanLog({ disk, paths, identity, segments, cleanEnd });
-  const verdict = decideRecovery(findings, { superblock, note });
-  if (verdict.kind === 'refuse') {
-    throw new FatalError(
-      'logDamaged',
-      `Cannot open the log in ${options.directory}: ${verdict.problem}. ` +
-        'Repair comes in a later release; restore this node or let it rejoin empty',
-    );
-  }
+  const rules = options.rules ?? standardStoreRules;
+  const { forgives } = rules;
+  const unreadable = new UnreadablePlaces();
+  const scan = { disk, paths, identity, segments, shortages, unreadable, cleanEnd, forgives };
+  const findings = await scanLog(scan);
+  const { mayAskPeers = false } = options;
+  const verdict = rules.decideRecovery(findings, { superblock, note, mayAskPeers });
   const times = new DiskTimes();
   const startup = new StartupWriter(disk, paths, identity.segmentSizeBytes, (durationMs) =>
     times.observe(durationMs),
   );
   try {
-    const booted = bootedAfter(superblock);
+    if (verdict.kind !== 'intact' && verdict.kind !== 'cut') {
+      // A note that this start acts on may still be in the page cache only. If a power cut took it, the
+      // next start would know less, and take the damage for a torn tail.
+      if (note !== null) await startup.writeNote(note);
+      throw damageOf(owned, { superblock, note, findings, verdict }, tornBytesBefore);
+    }
+    const booted = bootedAfter(superblock, options.mintBootId());
+    for (const [segment, sizeBytes] of shortages) await startup.complete(segment, sizeBytes);
     if (verdict.kind === 'cut') {
-      await startup.quarantineAndZero(verdict.ranges, booted.bootCount);
+      await startup.quarantineAndZero(verdict.ranges, `boot-${booted.bootCount}`);
     }
     for (const header of findings.damagedHeaders) await startup.replaceHeader(header);
     const end = findings.table.end;
-    const rewriteFrom = rewriteStart(end, { superblock, note });
+    const rewriteFrom = rules.rewriteStart(end, { superblock, note });
     if (rewriteFrom !== null) await startup.rewrite(rewriteFrom, end);
-    const durable = { sequence: (note?.sequence ?? 0) + 1, index: findings.table.lastIndex, end };
-    await writeBoot(disk, paths, startup, booted, durable);
+    const durable = noteOf((note?.sequence ?? 0) + 1, findings.table);
+    // The note first: it may say less than the clean end, but it must not be missing after it.
+    await startup.writeNote(durable);
+    await startup.writeSuperblock(booted);
 
+    const tornBytes = tornBytesBefore + (verdict.kind === 'cut' ? verdict.tornBytes : 0);
     const recovered: RecoveredLog = {
       hardState: booted.hardState,
       entries: findings.entries,
+      memberships: findings.memberships,
       provenCommitIndex: provenCommitOf(findings, superblock),
       bootCount: booted.bootCount,
-      tornBytes: verdict.kind === 'cut' ? verdict.tornBytes : 0,
+      bootIds: booted.bootIds,
+      tornBytes,
+      hasTornTail: tornBytes > 0,
     };
     const readyCount = segments.length;
     return build({
@@ -133,38 +171,33 @@ async function openLocked(
   }
 }
 
+type Damage = Pick<RepairerParts, 'superblock' | 'note' | 'findings'> & {
+  readonly verdict: Exclude<RecoveryVerdict, { readonly kind: 'intact' | 'cut' }>;
+};
+
+function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
+  const { disk, options, paths, lock } = owned;
+  const { superblock, note, findings, verdict } = damage;
+  const what = `Cannot open the log in ${options.directory}: ${verdict.problem}`;
+  const isFinal = verdict.kind === 'refuse';
+  if (isFinal || options.mayAskPeers !== true) {
+    const way = isFinal ? 'or let it rejoin empty' : 'or start it where it reaches its peers';
+    return new FatalError('logDamaged', `${what}. Restore this node ${way}`);
+  }
+  const reopen = (tornBytesNow: number) => withReasons(() => openOwned(owned, tornBytesNow));
+  const parts = { disk, paths, lock, superblock, note, findings, verdict, tornBytes, reopen };
+  return new LogNeedsRepair(what, new LogRepairer(parts));
+}
+
 /** The superblock of a store that is in use: what it says of an orderly end holds no longer. */
-function bootedAfter(superblock: Superblock): Superblock {
+function bootedAfter(superblock: Superblock, bootId: string): Superblock {
   return {
     ...superblock,
     bootCount: superblock.bootCount + 1,
+    bootIds: [bootId, ...superblock.bootIds].slice(0, BOOT_IDS_KEPT_MAX),
     cleanEnd: null,
     sequence: superblock.sequence + 1,
   };
-}
-
-/** The note first: it may say less than the clean end, but it must not be missing after it. */
-async function writeBoot(
-  disk: Disk,
-  paths: LogPaths,
-  startup: StartupWriter,
-  booted: Superblock,
-  durable: DurableNote,
-): Promise<void> {
-  if ((await disk.sizeOf(paths.durableRing)) === null) {
-    await disk.writeFile(paths.durableRing, encodeRing(durable));
-  }
-  const ring = startup.writer.open(paths.durableRing);
-  await startup.perform([
-    { file: ring, position: notePosition(durable), bytes: encodeNote(durable) },
-  ]);
-  startup.writer.closeFile(ring);
-  const file = startup.writer.open(paths.superblock);
-  const bytes = encodeSuperblock(booted);
-  for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    await startup.perform([{ file, position: slot * SLOT_SIZE_BYTES, bytes }]);
-  }
-  startup.writer.closeFile(file);
 }
 
 function provenCommitOf(findings: ScanFindings, superblock: Superblock): LogIndex {
@@ -217,6 +250,7 @@ function build(parts: BuildParts): CommitLog {
     ringFile: writer.open(paths.durableRing),
     note: parts.durable,
     tailCacheSizeBytes: options.tailCacheSizeBytes ?? TAIL_CACHE_SIZE_BYTES_DEFAULT,
+    rules: options.rules ?? standardStoreRules,
     times: parts.times,
     onFatal,
   });

@@ -99,6 +99,7 @@ async function checkRecovered(story: Story, disk: MemoryDisk, label: string): Pr
   const survivor = disk.powerCutKeeping({ sector: () => false, name: () => false });
   const again = await steps.until(openTestLog(survivor, { identity }));
   assert.equal(again.recovered.tornBytes, 0, label);
+  assert.equal(again.recovered.hasTornTail, false, label);
   assert.deepEqual(
     again.recovered.entries,
     next.entries.map(({ desc }) => desc),
@@ -230,8 +231,8 @@ test('a refusal names file, place, entries, what was expected and found, and the
     refusal.message,
     `Cannot open the log in ${TEST_DIRECTORY}: ${FIRST_SEGMENT} at byte ${physicalOffset} ` +
       `(physical offset ${physicalOffset}): expected entry 2, found the entry with a damaged body ` +
-      '(badPayloadCrc); this concerns entries 2 to 5, although entry 5 was noted as durable. ' +
-      'Repair comes in a later release; restore this node or let it rejoin empty',
+      '(badPayloadCrc); this concerns entry 2, although entry 5 was noted as durable. ' +
+      'Restore this node or start it where it reaches its peers',
   );
 });
 
@@ -270,7 +271,7 @@ test('missing, short and misplaced segments are refused', async () => {
   const story = await settled('closed');
   const missing = story.disk.powerCutKeeping(everything);
   missing.vanish(FIRST_SEGMENT);
-  assert.match((await assertRefused(story, missing, 'missing')).message, /is missing/);
+  assert.match((await assertRefused(story, missing, 'missing')).message, /entries 1 to 3/);
 
   const swapped = story.disk.powerCutKeeping(everything);
   swapped.rot(SECOND_SEGMENT, 0, story.disk.contentOf(FIRST_SEGMENT));
@@ -304,6 +305,7 @@ test('what is cut is kept in quarantine', async () => {
   const torn2 = disk.contentOf(FIRST_SEGMENT).slice(physicalOffset, physicalOffset + sizeBytes);
   const log = await story.steps.until(openTestLog(disk, { identity }));
   assert.ok(log.recovered.tornBytes > 0);
+  assert.ok(log.recovered.hasTornTail);
   const [path] = disk.paths.filter((candidate) => candidate.includes('/quarantine/'));
   assert.ok(path);
   const kept = disk.contentOf(path);

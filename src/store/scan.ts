@@ -5,9 +5,10 @@
  *
  * Good means: header CRC, payload CRC, zero padding, the place the header names is the place it was read
  * from, index and term follow, the chain CRC follows from the entry before, and the segment header says the
- * same. Only then can neither a stale nor a misdirected write pass for the entry (H5).
+ * same, as far as it can be read. Only then can neither a stale nor a misdirected write pass for the entry (H5).
  */
 import { assert } from '../base/assert.ts';
+import { CorruptionError } from '../base/errors.ts';
 import { advance, LogIndex, type PhysicalOffset } from '../base/units.ts';
 import {
   chainCrcOf,
@@ -16,16 +17,18 @@ import {
   payloadProblem,
   storedSizeBytes,
 } from '../protocol/entry-codec.ts';
+import { membershipsIn } from '../protocol/membership-codec.ts';
 import {
   ENTRY_HEADER_SIZE_BYTES,
   type EntryDesc,
   SEGMENT_HEADER_SIZE_BYTES,
 } from '../raft/entry.ts';
+import type { LoggedMembership } from '../raft/membership.ts';
 import { EntryTable } from './entry-table.ts';
-import type { ScanOptions } from './scan-options.ts';
+import { readerOf, type ScanOptions } from './scan-options.ts';
 import { firstNonZero, isZero, type Remains, scanRemains } from './scan-remains.ts';
 import { decodeSegmentHeader, type SegmentHeader, sameHeader } from './segment.ts';
-import { SegmentReader } from './segment-reader.ts';
+import type { SegmentReader } from './segment-reader.ts';
 
 /** Where the good entries end. */
 export interface ScanStop {
@@ -39,21 +42,24 @@ export interface ScanStop {
 export interface ScanFindings {
   readonly table: EntryTable;
   readonly entries: readonly EntryDesc[];
+  /** What the config entries among them say. */
+  readonly memberships: readonly LoggedMembership[];
   /** Highest leader commit in the headers of `entries`. */
   readonly provenCommitIndex: LogIndex;
   /** null: only zeros follow the last entry, as after every orderly end. */
   readonly stop: ScanStop | null;
   /** What is not zero behind the stop; null when nothing is. */
   readonly remains: Remains | null;
-  /** Segments of which one copy of the header is damaged, with what it should be. */
+  /** Segments of which a copy of the header is damaged, or both are, with what it should be. */
   readonly damagedHeaders: readonly SegmentHeader[];
 }
 
+/** @throws CorruptionError when a good config entry holds no membership that makes sense. */
 export async function scanLog(options: ScanOptions): Promise<ScanFindings> {
   const walk = new Walk(options);
   const stop = await walk.run();
-  const { table, entries, provenCommitIndex, damagedHeaders } = walk;
-  const findings = { table, entries, provenCommitIndex, damagedHeaders };
+  const { table, entries, memberships, provenCommitIndex, damagedHeaders } = walk;
+  const findings = { table, entries, memberships, provenCommitIndex, damagedHeaders };
   const endsCleanly = stop.found === ZEROS && table.end === options.cleanEnd;
   if (endsCleanly) return { ...findings, stop: null, remains: null };
   const remains = await scanRemains(options, stop.physicalOffset);
@@ -66,6 +72,7 @@ const ZEROS = 'zeros';
 class Walk {
   readonly table = new EntryTable();
   readonly entries: EntryDesc[] = [];
+  readonly memberships: LoggedMembership[] = [];
   readonly damagedHeaders: SegmentHeader[] = [];
   provenCommitIndex = LogIndex(0);
   readonly #options: ScanOptions;
@@ -75,10 +82,9 @@ class Walk {
   }
 
   async run(): Promise<ScanStop> {
-    const { disk, paths, segments, identity } = this.#options;
+    const { paths, segments } = this.#options;
     for (const start of segments) {
-      const path = paths.segment(start);
-      const reader = new SegmentReader(disk, path, identity.segmentSizeBytes);
+      const reader = readerOf(this.#options, start);
       const stop =
         (await this.#checkHeader(reader, start)) ?? (await this.#readEntries(reader, start));
       if (stop !== null) return stop;
@@ -109,13 +115,31 @@ class Walk {
     const stop = { path: reader.path, position: 0, physicalOffset: start, expected };
     await reader.load(0, SEGMENT_HEADER_SIZE_BYTES);
     const result = decodeSegmentHeader(reader.bytes(0, SEGMENT_HEADER_SIZE_BYTES));
-    if (result.kind === 'zero') return { ...stop, found: ZEROS };
-    if (result.kind === 'damaged') return { ...stop, found: 'a damaged header' };
-    if (!sameHeader(result.header, wanted)) {
+    if (result.kind !== 'header' || !sameHeader(result.header, wanted)) {
+      // The header is a function of the log: an entry that goes on from the one before says it again.
+      if (await this.#goesOn(reader, start)) {
+        this.damagedHeaders.push(wanted);
+        return null;
+      }
+      if (result.kind === 'zero') return { ...stop, found: ZEROS };
+      if (result.kind === 'damaged') return { ...stop, found: 'a damaged header' };
       return { ...stop, found: `another header: ${JSON.stringify(result.header)}` };
     }
     if (result.damagedCopies > 0) this.damagedHeaders.push(wanted);
     return null;
+  }
+
+  async #goesOn(reader: SegmentReader, start: PhysicalOffset): Promise<boolean> {
+    const position = SEGMENT_HEADER_SIZE_BYTES;
+    if (!reader.has(position, ENTRY_HEADER_SIZE_BYTES)) {
+      await reader.load(position, ENTRY_HEADER_SIZE_BYTES);
+    }
+    const bytes = reader.bytes(position, ENTRY_HEADER_SIZE_BYTES);
+    const decoded = decodeEntryHeader(bytes);
+    if (decoded.kind !== 'header') return false;
+    const place = advance(start, position);
+    if (this.#misfitOf(decoded.header, bytes, place, reader.sizeBytes) !== null) return false;
+    return (await this.#problemOfBody(reader, position, decoded.header.desc)) === null;
   }
 
   /** @returns null at the end of a full segment. */
@@ -141,6 +165,7 @@ class Walk {
       if (misfit !== null) return { ...stop, found: misfit };
       const problem = await this.#problemOfBody(reader, position, header.desc);
       if (problem !== null) return { ...stop, found: `the entry with a damaged body (${problem})` };
+      this.#rememberMembership(reader, position, header.desc);
       this.#accept(header);
       position += header.desc.sizeBytes;
     }
@@ -177,9 +202,25 @@ class Walk {
     const sizeBytes = storedSizeBytes(desc);
     if (!reader.has(position, sizeBytes)) await reader.load(position, sizeBytes);
     const problem = payloadProblem(reader.bytes(position, sizeBytes), desc);
-    if (problem !== null || desc.type !== 'filler') return problem;
+    if (problem !== null) return this.#options.forgives?.(problem) === true ? null : problem;
+    if (desc.type !== 'filler') return null;
     const nonZero = await firstNonZero(reader, position + sizeBytes, position + desc.sizeBytes);
     return nonZero === null ? null : 'badPadding';
+  }
+
+  /**
+   * All checksums are right: somebody wrote it so, and cutting it off as torn would be a guess about
+   * who votes.
+   */
+  #rememberMembership(reader: SegmentReader, position: number, desc: EntryDesc): void {
+    if (desc.type !== 'config') return;
+    const bytes = reader.bytes(position, storedSizeBytes(desc));
+    const decoded = membershipsIn([{ desc, bytes }]);
+    if (decoded.kind === 'problem') {
+      const place = `${reader.path} at byte ${position}`;
+      throw new CorruptionError(`Cannot read the log, ${place}: ${decoded.problem}`);
+    }
+    this.memberships.push(...decoded.memberships);
   }
 
   #accept(header: EntryHeader): void {

@@ -9,7 +9,8 @@
 import { assert } from '../base/assert.ts';
 import { advance, type PhysicalOffset } from '../base/units.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import { type Disk, DiskError, type LogWriter, type WriterFile } from '../io/disk.ts';
+import { type Disk, DiskError, isOutOfSpace, type LogWriter, type WriterFile } from '../io/disk.ts';
+import { KEEP_FREE_SIZE_BYTES } from './disk-space.ts';
 import { OPEN_WRITER_SEGMENTS_MAX, PREPARE_RETRY_MS } from './limits.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 
@@ -34,6 +35,7 @@ export class SegmentSet {
   #wantedCount = 0;
   #preparing: Promise<void> | null = null;
   #retry: Timer | null = null;
+  #isOutOfSpace = false;
   #onReady: () => void = () => {};
 
   constructor(options: SegmentSetOptions) {
@@ -67,9 +69,9 @@ export class SegmentSet {
     this.#prepareNext();
   }
 
-  /** The next segment could not be prepared for lack of space and is tried again later. */
+  /** The next segment could not be prepared for lack of space and is tried again until it can. */
   get isOutOfSpace(): boolean {
-    return this.#retry !== null;
+    return this.#isOutOfSpace;
   }
 
   /** Gives up preparing; resolves when nothing of it is left to happen. */
@@ -100,20 +102,27 @@ export class SegmentSet {
     const { disk, paths, segmentSizeBytes, clock, onFail } = this.#options;
     const start = advance(0 as PhysicalOffset, this.#readyCount * segmentSizeBytes);
     try {
-      await disk.preallocate(paths.segment(start), segmentSizeBytes, this.#abort.signal);
+      await disk.preallocate(
+        paths.segment(start),
+        segmentSizeBytes,
+        this.#abort.signal,
+        KEEP_FREE_SIZE_BYTES,
+      );
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       if (this.#abort.signal.aborted) return;
-      if (error.code !== 'ENOSPC') {
+      if (!isOutOfSpace(error)) {
         onFail(error);
         return;
       }
+      this.#isOutOfSpace = true;
       this.#retry = clock.setTimer(PREPARE_RETRY_MS, () => {
         this.#retry = null;
         this.#prepareNext();
       });
       return;
     }
+    this.#isOutOfSpace = false;
     this.#readyCount += 1;
     this.#onReady();
   }

@@ -13,7 +13,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { FatalError } from '../base/errors.ts';
-import type { LogIndex, NodeId, PhysicalOffset } from '../base/units.ts';
+import type { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type {
   DirectoryLock,
@@ -24,25 +24,29 @@ import type {
   WriterFile,
 } from '../io/disk.ts';
 import { chainCrcOf, decodeEntryHeader } from '../protocol/entry-codec.ts';
-import { SEGMENT_HEADER_SIZE_BYTES, skipSegmentHeader } from '../raft/entry.ts';
+import type { HardState } from '../raft/effects.ts';
+import { type EntryId, SEGMENT_HEADER_SIZE_BYTES, skipSegmentHeader } from '../raft/entry.ts';
 import type {
   CommitLog,
   DiskStats,
+  DurableClaim,
   LogWrite,
   RecoveredLog,
   StoredEntry,
   StoreIdentity,
 } from './commit-log.ts';
-import type { DiskTimes } from './disk-times.ts';
-import { type DurableNote, encodeNote, notePosition } from './durable-ring.ts';
+import { type DiskTimes, diskStatsOf } from './disk-times.ts';
+import { type DurableNote, encodeNote, noteOf, notePosition } from './durable-ring.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { EntryTable } from './entry-table.ts';
 import { rangesOfCut } from './log-cut.ts';
 import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
+import type { RememberedPeer } from './remembered-peer.ts';
 import { encodeSegmentHeader } from './segment.ts';
 import type { SegmentSet } from './segment-set.ts';
-import type { SuperblockWriter } from './superblock-writer.ts';
+import type { StoreRules } from './store-rules.ts';
+import type { SuperblockChange, SuperblockWriter } from './superblock-writer.ts';
 import { TailCache } from './tail-cache.ts';
 import { planBatches } from './write-plan.ts';
 
@@ -62,6 +66,7 @@ export interface SegmentedLogParts {
   /** The one that is durable. */
   readonly note: DurableNote;
   readonly tailCacheSizeBytes: number;
+  readonly rules: StoreRules;
   readonly times: DiskTimes;
   readonly onFatal: (error: FatalError) => void;
 }
@@ -71,6 +76,8 @@ interface PendingWrite {
   readonly sinceMs: number;
   /** Last entry of the log that will be durable with it; lower after a cut. */
   lastIndex: LogIndex;
+  /** The same, as it was handed over. */
+  last: EntryId;
 }
 
 export class SegmentedCommitLog implements CommitLog {
@@ -81,13 +88,16 @@ export class SegmentedCommitLog implements CommitLog {
   readonly #table: EntryTable;
   readonly #cache: TailCache;
   readonly #reader: EntryReader;
-  readonly #peerStores: Map<NodeId, string>;
+  readonly #peers: Map<NodeId, RememberedPeer>;
   readonly #pending: PendingWrite[] = [];
-  /** Rejects the pins that will never be durable. */
-  readonly #openPins = new Set<(error: FatalError) => void>();
+  /** Rejects the memories that will never be durable. */
+  readonly #openMemories = new Set<(error: FatalError) => void>();
   #noteSequence: number;
   #commitIndex: LogIndex;
   #durableIndex: LogIndex;
+  #durableTerm: Term;
+  /** As the disk has it while a cut is under way: what is told does not run ahead of the disk. */
+  #durableLast: EntryId;
   #writtenBytes = 0;
   #failure: FatalError | null = null;
   #closing: Promise<void> | null = null;
@@ -99,29 +109,32 @@ export class SegmentedCommitLog implements CommitLog {
     this.recovered = parts.recovered;
     this.#table = parts.table;
     this.#cache = new TailCache(parts.tailCacheSizeBytes, (parts.table.lastIndex + 1) as LogIndex);
-    this.#reader = new EntryReader(parts.disk, parts.paths, parts.identity, parts.table);
-    this.#peerStores = new Map(parts.superblocks.current.peerStores);
+    this.#reader = new EntryReader(parts);
+    this.#peers = new Map(parts.superblocks.current.peers);
+    this.#durableTerm = parts.recovered.hardState.term;
+    this.#durableLast = this.#lastEntry();
     this.#noteSequence = parts.note.sequence;
     this.#commitIndex = parts.recovered.provenCommitIndex;
     this.#durableIndex = parts.table.lastIndex;
-    this.diskStats = this.#statsOf(parts.times);
+    this.diskStats = diskStatsOf(parts.times, {
+      writtenBytes: () => this.#writtenBytes,
+      oldestPendingMs: () => {
+        const oldest = this.#pending[0];
+        return oldest === undefined ? 0 : parts.clock.monotonicMs() - oldest.sinceMs;
+      },
+      waitsForRoom: () => parts.segments.isOutOfSpace && parts.lane.isHolding,
+    });
   }
 
   persist(write: LogWrite): void {
     assert(this.#closing === null, 'the commit log is open');
     if (this.#failure !== null) return;
-    const pending = {
-      sinceMs: this.#parts.clock.monotonicMs(),
-      lastIndex: this.#table.lastIndex,
-    };
-    if (write.hardState !== null) {
-      const commitHint = this.#commitHint();
-      this.#parts.superblocks.update({ hardState: write.hardState, commitHint }, () => {});
-    }
+    const sinceMs = this.#parts.clock.monotonicMs();
+    if (write.hardState !== null) this.#writeHardState(write.hardState);
     if (write.truncateFrom !== null) this.#cut(write.truncateFrom);
     for (const entry of write.entries) this.#accept(entry);
-    pending.lastIndex = this.#table.lastIndex;
-    this.#pending.push(pending);
+    const last = this.#lastEntry();
+    this.#pending.push({ sinceMs, lastIndex: last.index, last });
     this.#write(write.entries, () => this.#complete(write.onDurable));
   }
 
@@ -171,22 +184,34 @@ export class SegmentedCommitLog implements CommitLog {
     return this.#reader.readBytes(physicalOffset, sizeBytes);
   }
 
-  get peerStores(): ReadonlyMap<NodeId, string> {
-    return this.#peerStores;
+  get durable(): DurableClaim {
+    return { term: this.#durableTerm, last: this.#durableLast };
   }
 
-  pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void> {
-    assert(this.#closing === null, 'the commit log is open');
+  get peers(): ReadonlyMap<NodeId, RememberedPeer> {
+    return this.#peers;
+  }
+
+  rememberPeer(nodeId: NodeId, peer: RememberedPeer): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
-    this.#peerStores.set(nodeId, storeUuid);
+    // A handshake that began before the end: nobody waits for its outcome any more.
+    if (this.#closing !== null) return new Promise(() => {});
+    this.#peers.set(nodeId, peer);
     return new Promise((resolve, reject) => {
-      this.#openPins.add(reject);
-      const peerStores = new Map(this.#peerStores);
-      this.#parts.superblocks.update({ peerStores, commitHint: this.#commitHint() }, () => {
-        this.#openPins.delete(reject);
+      this.#openMemories.add(reject);
+      this.#updateSuperblock({}, () => {
+        this.#openMemories.delete(reject);
         resolve();
       });
     });
+  }
+
+  notePeer(nodeId: NodeId, peer: RememberedPeer): void {
+    this.#peers.set(nodeId, peer);
+  }
+
+  forgetPeer(nodeId: NodeId): void {
+    this.#peers.delete(nodeId);
   }
 
   noteCommitIndex(index: LogIndex): void {
@@ -204,14 +229,14 @@ export class SegmentedCommitLog implements CommitLog {
     const sentence = `${error.message}; what was written last may not be on the disk`;
     this.#failure = new FatalError('diskFailed', sentence, { cause: error });
     this.#parts.lane.stop();
-    for (const reject of this.#openPins) reject(this.#failure);
-    this.#openPins.clear();
+    for (const reject of this.#openMemories) reject(this.#failure);
+    this.#openMemories.clear();
     this.#onIdle();
     this.#parts.onFatal(this.#failure);
   }
 
   async #close(): Promise<void> {
-    const { segments, superblocks, writer, lane, lock } = this.#parts;
+    const { segments, writer, lane, lock } = this.#parts;
     // Without space for the next segment the end of it cannot be waited for.
     if (this.#failure === null && this.pendingWrites > 0 && !segments.isOutOfSpace) {
       await new Promise<void>((resolve) => {
@@ -222,10 +247,28 @@ export class SegmentedCommitLog implements CommitLog {
     if (this.pendingWrites > 0) lane.stop();
     if (this.#failure === null && this.pendingWrites === 0) {
       const cleanEnd = { index: this.#table.lastIndex, physicalOffset: this.#table.end };
-      superblocks.update({ cleanEnd, commitHint: this.#commitHint() }, () => {});
+      this.#updateSuperblock({ cleanEnd });
     }
     await writer.close();
     await lock.release();
+  }
+
+  #writeHardState(hardState: HardState): void {
+    this.#updateSuperblock({ hardState }, () => {
+      this.#durableTerm = hardState.term;
+    });
+  }
+
+  /** What is only noted rides along. */
+  #updateSuperblock(change: SuperblockChange, onDurable: () => void = () => {}): void {
+    const peers = new Map(this.#peers);
+    const commitHint = this.#commitHint();
+    this.#parts.superblocks.update({ ...change, peers, commitHint }, onDurable);
+  }
+
+  #lastEntry(): EntryId {
+    const index = this.#table.lastIndex;
+    return { term: this.#table.termOf(index), index };
   }
 
   /**
@@ -286,6 +329,7 @@ export class SegmentedCommitLog implements CommitLog {
     const done = this.#pending.shift();
     assert(done !== undefined, 'a write completes once');
     this.#durableIndex = done.lastIndex;
+    this.#durableLast = done.last;
     this.#cache.shrink(this.#durableIndex);
     if (this.#pending.length === 0) this.#onIdle();
     onDurable();
@@ -303,23 +347,20 @@ export class SegmentedCommitLog implements CommitLog {
     const last = this.#table.lastIndex;
     if (this.#durableIndex > last) this.#durableIndex = last;
     for (const pending of this.#pending) if (pending.lastIndex > last) pending.lastIndex = last;
-    const { lane } = this.#parts;
+    const { lane, rules } = this.#parts;
+    const alone = { sync: 'alone', note: null, onDone: () => {} } as const;
     const lowered = this.#noteWrite(this.#nextNote());
-    lane.submit({ writes: [lowered], sync: 'alone', note: null, onDone: () => {} });
-    for (const { segment, position, zeroSizeBytes } of ranges) {
-      lane.submitTo(segment, (file) => ({
-        writes: [{ file, position, zeroSizeBytes }],
-        sync: 'alone',
-        note: null,
-        onDone: () => {},
-      }));
-    }
+    const lowersWatermark = () => lane.submit({ writes: [lowered], ...alone });
+    const zeros = ranges.map(({ segment, position, zeroSizeBytes }) => {
+      const writes = (file: WriterFile) => [{ file, position, zeroSizeBytes }];
+      return () => lane.submitTo(segment, (file) => ({ writes: writes(file), ...alone }));
+    });
+    for (const step of rules.orderOfCut<() => void>(lowersWatermark, zeros)) step();
   }
 
   #nextNote(): DurableNote {
     this.#noteSequence += 1;
-    const index = this.#table.lastIndex;
-    return { sequence: this.#noteSequence, index, end: this.#table.end };
+    return noteOf(this.#noteSequence, this.#table);
   }
 
   #noteWrite(note: DurableNote): DiskWrite {
@@ -344,28 +385,5 @@ export class SegmentedCommitLog implements CommitLog {
       prevTerm: this.#table.termOf(prev),
       prevHeaderCrc: this.#table.headerCrcOf(prev),
     });
-  }
-
-  #statsOf(times: DiskTimes): DiskStats {
-    const pending = this.#pending;
-    const { clock } = this.#parts;
-    const writtenBytes = (): number => this.#writtenBytes;
-    return {
-      get syncCount() {
-        return times.count;
-      },
-      get writtenBytes() {
-        return writtenBytes();
-      },
-      oldestPendingMs: () => {
-        const oldest = pending[0];
-        return oldest === undefined ? 0 : clock.monotonicMs() - oldest.sinceMs;
-      },
-      syncMsAt: (quantile) => times.atQuantile(quantile),
-      syncSecondsBuckets: () => times.buckets(),
-      get syncSecondsSum() {
-        return times.sumSeconds;
-      },
-    };
   }
 }

@@ -3,8 +3,8 @@
  * with it the failures.
  *
  * Also what start-up writes: the torn end of a log is copied to quarantine and made zero; bytes that may
- * not have reached the disk are written again; a damaged copy of a segment header is replaced. Each
- * may be interrupted and is then simply done again by the next start.
+ * not have reached the disk are written again; a damaged segment header is replaced; entries that were
+ * lost are put back (repair/). Each may be interrupted and is then simply done again by the next start.
  */
 import { assert } from '../base/assert.ts';
 import { advance, type PhysicalOffset } from '../base/units.ts';
@@ -16,10 +16,13 @@ import {
   type LogWriter,
   type WriterFile,
 } from '../io/disk.ts';
+import type { StoredEntry } from './commit-log.ts';
+import { type DurableNote, encodeNote, encodeRing, notePosition } from './durable-ring.ts';
 import { QUARANTINE_SIZE_BYTES_MAX } from './limits.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import type { ByteRange } from './scan-remains.ts';
 import { encodeSegmentHeader, type SegmentHeader } from './segment.ts';
+import { encodeSuperblock, SLOT_COUNT, SLOT_SIZE_BYTES, type Superblock } from './superblock.ts';
 
 export class StartupWriter {
   readonly writer: LogWriter;
@@ -27,6 +30,7 @@ export class StartupWriter {
   readonly #paths: LogPaths;
   readonly #segmentSizeBytes: number;
   readonly #segmentFiles = new Map<PhysicalOffset, WriterFile>();
+  #quarantineRoom = QUARANTINE_SIZE_BYTES_MAX;
   #failure: DiskError | null = null;
   #onFail: (error: DiskError) => void = () => {};
 
@@ -64,19 +68,51 @@ export class StartupWriter {
   }
 
   /** `label` makes the names of two starts differ. */
-  async quarantineAndZero(ranges: readonly ByteRange[], label: number): Promise<void> {
-    let room = QUARANTINE_SIZE_BYTES_MAX;
-    for (const { from, to } of ranges) {
-      const sizeBytes = Math.min(to - from, room);
-      room -= sizeBytes;
-      const { path, position } = this.#placeOf(from);
-      const torn = await this.#disk.read(path, position, sizeBytes);
-      await this.#disk.writeFile(`${this.#paths.quarantine}/boot-${label}-at-${from}`, torn);
-    }
+  async quarantineAndZero(ranges: readonly ByteRange[], label: string): Promise<void> {
+    for (const range of ranges) await this.keep(range, label);
     for (const { from, to } of ranges) {
       const { file, position } = this.#placeOf(from);
       await this.perform([{ file, position, zeroSizeBytes: to - from }]);
     }
+  }
+
+  /**
+   * Copies bytes to quarantine, as much as there is room for. The range lies in one segment. What was
+   * kept under this name before is not replaced: it is nearer to how the damage was found.
+   */
+  async keep({ from, to }: ByteRange, label: string): Promise<void> {
+    const sizeBytes = Math.min(to - from, this.#quarantineRoom);
+    const copy = `${this.#paths.quarantine}/${label}-at-${from}`;
+    if (sizeBytes === 0 || (await this.#disk.sizeOf(copy)) !== null) return;
+    this.#quarantineRoom -= sizeBytes;
+    const { path, position } = this.#placeOf(from);
+    await this.#disk.writeFile(copy, await this.#disk.read(path, position, sizeBytes));
+  }
+
+  /** Writes the entry where it says that it belongs; of a filler also the zeros. */
+  async writeEntry({ desc, bytes }: StoredEntry): Promise<void> {
+    const { file, position } = this.#placeOf(desc.physicalOffset);
+    for (let at = 0; at < bytes.length; at += BATCH_SIZE_BYTES_MAX) {
+      const piece = bytes.subarray(at, at + BATCH_SIZE_BYTES_MAX);
+      await this.perform([{ file, position: position + at, bytes: piece }]);
+    }
+    const zeroSizeBytes = desc.sizeBytes - bytes.length;
+    if (zeroSizeBytes === 0) return;
+    await this.perform([{ file, position: position + bytes.length, zeroSizeBytes }]);
+  }
+
+  /** Gives a segment its full size: what it lacks becomes zeros. */
+  async complete(segment: PhysicalOffset, existingSizeBytes: number): Promise<void> {
+    const path = this.#paths.segment(segment);
+    if (existingSizeBytes === 0) {
+      // A file of no bytes would be in the way of the new one.
+      await this.#disk.remove(path);
+      await this.#disk.preallocate(path, this.#segmentSizeBytes, new AbortController().signal);
+      return;
+    }
+    const { file } = this.#placeOf(segment);
+    const zeroSizeBytes = this.#segmentSizeBytes - existingSizeBytes;
+    await this.perform([{ file, position: existingSizeBytes, zeroSizeBytes }]);
   }
 
   /** Same bytes, same places: pages that the kernel wrongly believes clean are written again (H2). */
@@ -90,6 +126,26 @@ export class StartupWriter {
       await this.perform([{ file, position, bytes }]);
       at = advance(at, bytes.length);
     }
+  }
+
+  /** Durable: also when the file was gone. */
+  async writeNote(note: DurableNote): Promise<void> {
+    const path = this.#paths.durableRing;
+    if ((await this.#disk.sizeOf(path)) === null) {
+      await this.#disk.writeFile(path, encodeRing(note));
+    }
+    const file = this.writer.open(path);
+    await this.perform([{ file, position: notePosition(note), bytes: encodeNote(note) }]);
+    this.writer.closeFile(file);
+  }
+
+  async writeSuperblock(superblock: Superblock): Promise<void> {
+    const file = this.writer.open(this.#paths.superblock);
+    const bytes = encodeSuperblock(superblock);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      await this.perform([{ file, position: slot * SLOT_SIZE_BYTES, bytes }]);
+    }
+    this.writer.closeFile(file);
   }
 
   async replaceHeader(header: SegmentHeader): Promise<void> {

@@ -4,8 +4,8 @@ import { KIB } from '../base/sizes.ts';
 import { LogIndex, type NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Disk } from '../io/disk.ts';
 import type { StoreIdentity } from './commit-log.ts';
-import { encodeRing } from './durable-ring.ts';
-import { SEGMENT_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MIN } from './limits.ts';
+import { encodeRing, FIRST_NOTE } from './durable-ring.ts';
+import { MISSING_SEGMENTS_MAX, SEGMENT_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MIN } from './limits.ts';
 import type { LogPaths } from './log-paths.ts';
 import { isStorableName, parseSegmentFileName } from './segment.ts';
 import {
@@ -26,8 +26,10 @@ export interface LogIdentity {
 
 export interface StoreDirectory {
   readonly superblock: Superblock;
-  /** Start offsets of the segments, contiguous from 0, each of the full size. */
+  /** Start offsets, contiguous from 0 to the last segment that exists. */
   readonly segments: readonly PhysicalOffset[];
+  /** Those that are missing or too short, with how much of them there is. */
+  readonly shortages: ReadonlyMap<PhysicalOffset, number>;
 }
 
 export interface StoreRequest {
@@ -75,8 +77,8 @@ export async function openStore(
   const superblock = newestSuperblock(file);
   if (superblock !== null) {
     checkSameIdentity(request, superblock.identity);
-    await checkSegmentFiles(disk, paths, segments, superblock.identity.segmentSizeBytes);
-    return { superblock, segments };
+    const { segmentSizeBytes } = superblock.identity;
+    return { superblock, ...(await surveySegments(disk, paths, segments, segmentSizeBytes)) };
   }
   if (file.length > 0 || segments.length > 0) {
     throw new FatalError(
@@ -86,7 +88,7 @@ export async function openStore(
         'what it has voted for. Restore the file, or empty the directory and let the node rejoin',
     );
   }
-  return { superblock: await createStore(disk, paths, request), segments };
+  return { superblock: await createStore(disk, paths, request), segments, shortages: new Map() };
 }
 
 /** Empty when there is no such file. */
@@ -107,11 +109,11 @@ async function createStore(
     bootCount: 0,
     commitHint: LogIndex(0),
     cleanEnd: null,
-    peerStores: new Map(),
+    bootIds: [],
+    peers: new Map(),
     sequence: 1,
   };
-  const ring = encodeRing({ sequence: 0, index: LogIndex(0), end: PhysicalOffset(0) });
-  await disk.writeFile(paths.durableRing, ring);
+  await disk.writeFile(paths.durableRing, encodeRing(FIRST_NOTE));
   const file = new Uint8Array(SUPERBLOCK_SIZE_BYTES);
   for (let slot = 0; slot < SLOT_COUNT; slot++) {
     file.set(encodeSuperblock(superblock), slot * SLOT_SIZE_BYTES);
@@ -132,28 +134,34 @@ function checkSameIdentity(request: StoreRequest, stored: StoreIdentity): void {
   }
 }
 
-async function checkSegmentFiles(
+/** What there is, next to what there should be from 0 to the last segment that exists. */
+async function surveySegments(
   disk: Disk,
   paths: LogPaths,
-  segments: readonly PhysicalOffset[],
+  found: readonly PhysicalOffset[],
   segmentSizeBytes: number,
-): Promise<void> {
-  for (const [place, start] of segments.entries()) {
-    const expected = PhysicalOffset(place * segmentSizeBytes);
-    if (start !== expected) {
+): Promise<Pick<StoreDirectory, 'segments' | 'shortages'>> {
+  const segments: PhysicalOffset[] = [];
+  const shortages = new Map<PhysicalOffset, number>();
+  for (const start of found) {
+    const sizeBytes = (await disk.sizeOf(paths.segment(start))) ?? 0;
+    const place = start / segmentSizeBytes;
+    const isOdd = !Number.isInteger(place) || place > found.length + MISSING_SEGMENTS_MAX;
+    if (isOdd || sizeBytes > segmentSizeBytes) {
       throw new FatalError(
         'logDamaged',
-        `Cannot open the log in ${paths.directory}: ${paths.segment(expected)} is missing, ` +
-          `although ${paths.segment(start)} exists. Restore the file or let this node rejoin empty`,
+        `Cannot open the log in ${paths.directory}: ${paths.segment(start)} has ${sizeBytes} bytes, but ` +
+          `segments start at multiples of ${segmentSizeBytes} and have as many. Move the file away`,
       );
     }
+    for (let missing = segments.length * segmentSizeBytes; missing < start; ) {
+      segments.push(PhysicalOffset(missing));
+      shortages.set(PhysicalOffset(missing), 0);
+      missing += segmentSizeBytes;
+    }
+    segments.push(start);
     // A segment gets its name when its full size is durable, so a short one has been damaged since.
-    const sizeBytes = await disk.sizeOf(paths.segment(start));
-    if (sizeBytes === segmentSizeBytes) continue;
-    throw new FatalError(
-      'logDamaged',
-      `Cannot open the log in ${paths.directory}: ${paths.segment(start)} has ${sizeBytes} bytes, ` +
-        `expected ${segmentSizeBytes}. Restore the file or let this node rejoin empty`,
-    );
+    if (sizeBytes < segmentSizeBytes) shortages.set(start, sizeBytes);
   }
+  return { segments, shortages };
 }

@@ -6,7 +6,7 @@ import type { WriteBatch, WriterFile } from '../io/disk.ts';
 import { encodeSuperblock, SLOT_COUNT, SLOT_SIZE_BYTES, type Superblock } from './superblock.ts';
 
 export type SuperblockChange = Partial<
-  Pick<Superblock, 'hardState' | 'bootCount' | 'commitHint' | 'cleanEnd' | 'peerStores'>
+  Pick<Superblock, 'hardState' | 'bootCount' | 'commitHint' | 'cleanEnd' | 'peers'>
 >;
 
 export class SuperblockWriter {

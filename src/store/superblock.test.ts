@@ -3,7 +3,19 @@ import { test } from 'node:test';
 import { FatalError } from '../base/errors.ts';
 import { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
-import { openTestLog, persisted, Steps, TEST_DIRECTORY } from './log-fixture.ts';
+import { MEMBER_COUNT_MAX } from '../raft/membership.ts';
+import { BOOT_IDS_KEPT_MAX } from './limits.ts';
+import {
+  EntryChain,
+  openTestLog,
+  peerOf,
+  persisted,
+  Steps,
+  TEST_DIRECTORY,
+  TEST_IDENTITY,
+  term,
+} from './log-fixture.ts';
+import { NO_PROMISE } from './remembered-peer.ts';
 import {
   decodeSuperblock,
   encodeSuperblock,
@@ -24,9 +36,23 @@ const superblock: Superblock = {
   bootCount: 3,
   commitHint: LogIndex(11),
   cleanEnd: { index: LogIndex(12), physicalOffset: PhysicalOffset(5000) },
-  peerStores: new Map([
-    [NodeId('n2'), 'uuid-2'],
-    [NodeId('n3'), 'uuid-3'],
+  bootIds: ['0000000000000003', 'fffffffffffffff2', '0123456789abcdef'],
+  peers: new Map([
+    [
+      NodeId('n2'),
+      {
+        storeUuid: '0f8fad5b-d9cb-469f-a165-70867728950e',
+        bootCount: 17,
+        bootId: '00000000000000aa',
+        refusedBootId: '00000000000000bb',
+        promise: {
+          term: Term(9),
+          last: { term: Term(8), index: LogIndex(70) },
+          committed: { term: Term(7), index: LogIndex(60) },
+        },
+      },
+    ],
+    [NodeId('n3'), peerOf('a store whose name is no UUID')],
   ]),
   sequence: 42,
 };
@@ -61,6 +87,7 @@ test('the valid slot with the highest sequence counts', () => {
   assert.equal(newestSuperblock(new Uint8Array(0)), null);
 });
 
+const write = { truncateFrom: null, onDurable: () => {} };
 const path = `${TEST_DIRECTORY}/superblock`;
 const vote = { term: Term(5), votedFor: NodeId('n3') };
 
@@ -129,19 +156,92 @@ test('a vote cut by a power failure at any step is the old one or the new one, a
   assert.deepEqual([...outcomes].sort(), ['false 0', 'false 5', 'true 5']);
 });
 
-test('pinned peer stores are durable when the promise resolves', async () => {
+test('what is remembered of a peer is durable when the promise resolves; what is noted rides along', async () => {
   let disk = new MemoryDisk();
   const log = await openTestLog(disk);
-  await log.pinPeerStore(NodeId('n2'), 'store-of-n2');
-  await log.pinPeerStore(NodeId('n3'), 'store-of-n3');
+  await log.rememberPeer(NodeId('n2'), peerOf('store-of-n2'));
+  log.notePeer(NodeId('n4'), peerOf('noted in time'));
+  await log.rememberPeer(NodeId('n3'), peerOf('store-of-n3'));
+  log.notePeer(NodeId('n5'), peerOf('noted too late'));
   disk = disk.powerCutKeeping({ sector: () => false, name: () => false });
   const reopened = await openTestLog(disk);
-  assert.deepEqual(
-    [...reopened.peerStores],
-    [
-      ['n2', 'store-of-n2'],
-      ['n3', 'store-of-n3'],
-    ],
-  );
+  assert.deepEqual([...reopened.peers.keys()], ['n2', 'n4', 'n3']);
+  assert.deepEqual(reopened.peers.get(NodeId('n3')), peerOf('store-of-n3'));
+  reopened.notePeer(NodeId('n5'), peerOf('noted before the close'));
   await reopened.close();
+  const again = await openTestLog(disk);
+  assert.equal(again.peers.get(NodeId('n5'))?.storeUuid, 'noted before the close');
+  await again.close();
+});
+
+test('each start has an id of its own, and keeps those of so many before it', async () => {
+  const disk = new MemoryDisk();
+  const seen: (string | undefined)[] = [];
+  for (let start = 1; start <= BOOT_IDS_KEPT_MAX + 3; start++) {
+    const log = await openTestLog(disk);
+    seen.unshift(log.recovered.bootIds[0]);
+    assert.equal(log.recovered.bootCount, start);
+    assert.deepEqual(log.recovered.bootIds, seen.slice(0, BOOT_IDS_KEPT_MAX));
+    await log.close();
+  }
+  assert.equal(new Set(seen).size, seen.length);
+});
+
+test('the largest group with the longest names fits; then only what was promised is left out', () => {
+  const bootIds = Array(BOOT_IDS_KEPT_MAX).fill('0123456789abcdef');
+  const uuid = (i: number) => `0f8fad5b-d9cb-469f-a165-${String(i).padStart(12, '0')}`;
+  const id = (length: number, i: number) => NodeId(String(i).padStart(length, 'n'));
+  for (const [idLength, number, keepsPromises] of [
+    [64, 1_000_000, true],
+    [64, 2 ** 50, false],
+  ] as const) {
+    const peers = new Map(
+      Array.from({ length: MEMBER_COUNT_MAX - 1 }, (_, i) => {
+        const promise = {
+          term: Term(number),
+          last: { term: Term(number), index: LogIndex(number + i) },
+          committed: { term: Term(number), index: LogIndex(number) },
+        };
+        const bootId = 'ffffffffffffffff';
+        const life = { storeUuid: uuid(i), bootCount: 300, bootId, refusedBootId: null };
+        return [id(idLength, i), { ...life, promise }];
+      }),
+    );
+    const identity = { ...superblock.identity, nodeId: id(idLength, 99), storeUuid: uuid(99) };
+    const decoded = decodeSuperblock(encodeSuperblock({ ...superblock, identity, bootIds, peers }));
+    assert.ok(decoded !== null);
+    const expected = [...peers].map(([nodeId, peer]) => [
+      nodeId,
+      keepsPromises ? peer : { ...peer, promise: NO_PROMISE },
+    ]);
+    assert.deepEqual([...decoded.peers], expected);
+  }
+});
+
+test('what may be told to others is what no crash takes, at every moment', async () => {
+  const steps = new Steps();
+  const disk = new MemoryDisk({ later: steps.later });
+  const log = await steps.until(openTestLog(disk));
+  await steps.drain();
+  const chain = new EntryChain(TEST_IDENTITY.segmentSizeBytes);
+  chain.append({ payload: new Uint8Array(8), term: Term(4) });
+  chain.append({ payload: new Uint8Array(9), term: Term(4) });
+  log.persist({ ...write, hardState: term(4), entries: chain.entries });
+  const claims: string[] = [];
+  const look = () => {
+    const { term: claimed, last } = log.durable;
+    const claim = `${claimed}: ${last.term}/${last.index}`;
+    if (claims.at(-1) !== claim) claims.push(claim);
+  };
+  look();
+  while (await steps.next()) look();
+  // Another leader cuts: until the new term is durable, the cut is not told either.
+  chain.truncateFrom(LogIndex(2));
+  chain.append({ payload: new Uint8Array(8), term: Term(3) });
+  const entries = chain.entries.slice(1);
+  log.persist({ ...write, hardState: term(5), truncateFrom: LogIndex(2), entries });
+  look();
+  while (await steps.next()) look();
+  assert.deepEqual(claims, ['0: 0/0', '4: 0/0', '4: 4/2', '5: 4/2', '5: 3/2']);
+  await steps.until(log.close());
 });

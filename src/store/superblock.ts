@@ -1,8 +1,9 @@
 /**
- * The superblock: who this directory belongs to and what the replica has promised, its term and vote
- * (Raft 5.2, H7). One file, two slots of 4 KiB with the same content: docs/format/superblock.md.
+ * The superblock: who this directory belongs to, what the replica has promised (its term and vote,
+ * Raft 5.2, H7), and what it remembers of its peers (H21 to H23). One file, two slots of 4 KiB with
+ * the same content: docs/format/superblock.md.
  *
- *     | slot 0 | slot 1 |     each: fields, text, zeros, CRC over all of it
+ *     | slot 0 | slot 1 |     each: fields, body, zeros, CRC over all of it
  *
  * An update writes and syncs slot 0, then writes and syncs slot 1; a reply that depends on it leaves
  * after both. For atomicity one alternating slot would do: at any moment at most one slot is being written,
@@ -11,19 +12,21 @@
  * is enough, so that one rotten slot forgets no vote. Without any valid slot there is no memory, and
  * the replica must not take part under its old name (H22): the directory is refused.
  *
- * Not here: when it is written (commit-log-writer.ts).
+ * Not here: the encoding of the body (superblock-body.ts), when it is written (superblock-writer.ts).
  */
 import { assert } from '../base/assert.ts';
 import { tryReadU64, viewOf, writeU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { KIB } from '../base/sizes.ts';
-import { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
+import { LogIndex, type NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { HardState } from '../raft/effects.ts';
 import type { StoreIdentity } from './commit-log.ts';
+import type { RememberedPeer } from './remembered-peer.ts';
+import { decodeSuperblockBody, encodeSuperblockBody } from './superblock-body.ts';
 
 /** `MQSB` */
 export const SUPERBLOCK_MAGIC = 0x4d515342;
-export const SUPERBLOCK_FORMAT_VERSION = 1;
+export const SUPERBLOCK_FORMAT_VERSION = 2;
 export const SLOT_SIZE_BYTES = 4 * KIB;
 export const SLOT_COUNT = 2;
 export const SUPERBLOCK_SIZE_BYTES = SLOT_COUNT * SLOT_SIZE_BYTES;
@@ -39,10 +42,10 @@ const COMMIT_HINT_AT = TERM_AT + 8;
 const CLEAN_INDEX_AT = COMMIT_HINT_AT + 8;
 const CLEAN_END_AT = CLEAN_INDEX_AT + 8;
 const SEGMENT_SIZE_AT = CLEAN_END_AT + 8;
-const TEXT_SIZE_AT = SEGMENT_SIZE_AT + 8;
-const TEXT_AT = TEXT_SIZE_AT + 4;
+const BODY_SIZE_AT = SEGMENT_SIZE_AT + 8;
+const BODY_AT = BODY_SIZE_AT + 4;
 const CRC_AT = SLOT_SIZE_BYTES - 4;
-const TEXT_SIZE_BYTES_MAX = CRC_AT - TEXT_AT;
+const BODY_SIZE_BYTES_MAX = CRC_AT - BODY_AT;
 
 /** The table of docs/format/superblock.md; a test compares the two. */
 export const SUPERBLOCK_SLOT_LAYOUT = [
@@ -57,8 +60,8 @@ export const SUPERBLOCK_SLOT_LAYOUT = [
   { name: 'cleanIndex', at: CLEAN_INDEX_AT, sizeBytes: 8 },
   { name: 'cleanEnd', at: CLEAN_END_AT, sizeBytes: 8 },
   { name: 'segmentSize', at: SEGMENT_SIZE_AT, sizeBytes: 8 },
-  { name: 'textSize', at: TEXT_SIZE_AT, sizeBytes: 4 },
-  { name: 'text', at: TEXT_AT, sizeBytes: TEXT_SIZE_BYTES_MAX },
+  { name: 'bodySize', at: BODY_SIZE_AT, sizeBytes: 4 },
+  { name: 'body', at: BODY_AT, sizeBytes: BODY_SIZE_BYTES_MAX },
   { name: 'crc', at: CRC_AT, sizeBytes: 4 },
 ] as const;
 
@@ -71,36 +74,20 @@ export interface Superblock {
   readonly commitHint: LogIndex;
   /** Where the log ended at an orderly close; null while it is open and after a crash. */
   readonly cleanEnd: { readonly index: LogIndex; readonly physicalOffset: PhysicalOffset } | null;
-  readonly peerStores: ReadonlyMap<NodeId, string>;
+  /** Drawn at each start, the newest first; as many as are kept (limits.ts). */
+  readonly bootIds: readonly string[];
+  readonly peers: ReadonlyMap<NodeId, RememberedPeer>;
   /** Grows by one with each update; the highest valid one counts. */
   readonly sequence: number;
 }
 
-/** What has no fixed size, as JSON. */
-interface SlotText {
-  readonly clusterId: string;
-  readonly groupId: string;
-  readonly nodeId: string;
-  readonly storeUuid: string;
-  readonly votedFor: string | null;
-  readonly peerStores: Readonly<Record<string, string>>;
-}
-
 /** @returns one slot. */
 export function encodeSuperblock(superblock: Superblock): Uint8Array {
-  const { identity, hardState, cleanEnd } = superblock;
-  const text: SlotText = {
-    clusterId: identity.clusterId,
-    groupId: identity.groupId,
-    nodeId: identity.nodeId,
-    storeUuid: identity.storeUuid,
-    votedFor: hardState.votedFor,
-    peerStores: Object.fromEntries(superblock.peerStores),
-  };
-  const textBytes = new TextEncoder().encode(JSON.stringify(text));
-  assert(textBytes.length <= TEXT_SIZE_BYTES_MAX, 'a superblock fits in its slot', () => ({
-    sizeBytes: textBytes.length,
-  }));
+  const { identity, hardState, cleanEnd, bootIds, peers } = superblock;
+  const body = encodeSuperblockBody(
+    { ...identity, votedFor: hardState.votedFor, bootIds, peers },
+    BODY_SIZE_BYTES_MAX,
+  );
 
   const slot = new Uint8Array(SLOT_SIZE_BYTES);
   const view = viewOf(slot);
@@ -114,8 +101,8 @@ export function encodeSuperblock(superblock: Superblock): Uint8Array {
   writeU64(view, CLEAN_INDEX_AT, cleanEnd?.index ?? 0);
   writeU64(view, CLEAN_END_AT, cleanEnd?.physicalOffset ?? 0);
   writeU64(view, SEGMENT_SIZE_AT, identity.segmentSizeBytes);
-  view.setUint32(TEXT_SIZE_AT, textBytes.length);
-  slot.set(textBytes, TEXT_AT);
+  view.setUint32(BODY_SIZE_AT, body.length);
+  slot.set(body, BODY_AT);
   view.setUint32(CRC_AT, crc32(slot.subarray(0, CRC_AT)));
   return slot;
 }
@@ -127,11 +114,9 @@ export function decodeSuperblock(slot: Uint8Array): Superblock | null {
   if (view.getUint32(MAGIC_AT) !== SUPERBLOCK_MAGIC) return null;
   if (crc32(slot.subarray(0, CRC_AT)) !== view.getUint32(CRC_AT)) return null;
   if (view.getUint16(VERSION_AT) !== SUPERBLOCK_FORMAT_VERSION) return null;
-  const textSizeBytes = view.getUint32(TEXT_SIZE_AT);
-  if (textSizeBytes > TEXT_SIZE_BYTES_MAX) return null;
-  const textBytes = slot.subarray(TEXT_AT, TEXT_AT + textSizeBytes);
-  // The CRC is right, so we wrote this text; JSON.parse throwing here would be a bug of ours.
-  const text = JSON.parse(new TextDecoder().decode(textBytes)) as SlotText;
+  const bodySizeBytes = view.getUint32(BODY_SIZE_AT);
+  if (bodySizeBytes > BODY_SIZE_BYTES_MAX) return null;
+  const body = decodeSuperblockBody(slot.subarray(BODY_AT, BODY_AT + bodySizeBytes));
 
   const numberAt = (at: number): number => {
     const value = tryReadU64(view, at);
@@ -140,15 +125,15 @@ export function decodeSuperblock(slot: Uint8Array): Superblock | null {
   };
   return {
     identity: {
-      clusterId: text.clusterId,
-      groupId: text.groupId,
-      nodeId: NodeId(text.nodeId),
-      storeUuid: text.storeUuid,
+      clusterId: body.clusterId,
+      groupId: body.groupId,
+      nodeId: body.nodeId,
+      storeUuid: body.storeUuid,
       segmentSizeBytes: numberAt(SEGMENT_SIZE_AT),
     },
     hardState: {
       term: Term(numberAt(TERM_AT)),
-      votedFor: text.votedFor === null ? null : NodeId(text.votedFor),
+      votedFor: body.votedFor,
     },
     bootCount: numberAt(BOOT_COUNT_AT),
     commitHint: LogIndex(numberAt(COMMIT_HINT_AT)),
@@ -159,9 +144,8 @@ export function decodeSuperblock(slot: Uint8Array): Superblock | null {
             index: LogIndex(numberAt(CLEAN_INDEX_AT)),
             physicalOffset: PhysicalOffset(numberAt(CLEAN_END_AT)),
           },
-    peerStores: new Map(
-      Object.entries(text.peerStores).map(([nodeId, uuid]) => [NodeId(nodeId), uuid]),
-    ),
+    bootIds: body.bootIds,
+    peers: body.peers,
     sequence: numberAt(SEQUENCE_AT),
   };
 }

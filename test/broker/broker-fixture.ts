@@ -6,6 +6,7 @@ import type {
   DeliveredMessage,
   OutgoingMessage,
   ReceiveRequest,
+  RoomReport,
   SendReceipt,
 } from '../../src/broker/verbs.ts';
 import { ManualClock } from '../../src/io/memory/manual-clock.ts';
@@ -32,7 +33,7 @@ export interface Fixture {
 }
 
 export async function openBroker(
-  options: { readonly autoCreateTopics?: boolean } = {},
+  options: { readonly autoCreateTopics?: boolean; readonly diskRoom?: () => RoomReport } = {},
 ): Promise<Fixture> {
   const replica = await MemoryReplica.open();
   const clock = new ManualClock();
@@ -41,6 +42,7 @@ export async function openBroker(
     clock,
     autoCreateTopics: options.autoCreateTopics ?? true,
     storeHost: '10.0.0.9:10911',
+    ...(options.diskRoom === undefined ? {} : { diskRoom: options.diskRoom }),
   });
   replica.lead();
   const fixture: Fixture = {

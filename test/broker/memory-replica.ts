@@ -5,14 +5,18 @@
 import { assert } from '../../src/base/assert.ts';
 import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../../src/base/units.ts';
 import { patchPhysicalOffset } from '../../src/protocol/message-record.ts';
-import { ENTRY_HEADER_SIZE_BYTES, entrySizeBytes } from '../../src/raft/entry.ts';
+import { ENTRY_HEADER_SIZE_BYTES, entrySizeBytes, logOrigin } from '../../src/raft/entry.ts';
+import { foundingMembership } from '../../src/raft/membership.ts';
 import type {
+  ChangeOutcome,
   Leadership,
   NodeAddresses,
   ProposeOutcome,
+  ReadOutcome,
   RecordsProposal,
   Replica,
   ReplicaStatus,
+  TransferOutcome,
 } from '../../src/replica/replica.ts';
 import type { CommitLog } from '../../src/store/commit-log.ts';
 import type {
@@ -34,6 +38,9 @@ export class MemoryReplica implements Replica {
   readonly nodeId = NodeId('n1');
   /** `auto`: proposals commit at the end of the turn. `held`: when the test says so. */
   commitMode: 'auto' | 'held' = 'auto';
+  /** Others lead by now, and this node has not heard of it: nobody confirms its reads. */
+  isDeposed = false;
+  barrierCount = 0;
   /** Answer of the next proposals instead of an append. */
   refusal: 'busy' | 'notLeader' | null = null;
   readonly addresses = new Map<NodeId, NodeAddresses>();
@@ -150,6 +157,11 @@ export class MemoryReplica implements Replica {
       durableIndex: last,
       commitIndex: this.state.appliedIndex,
       appliedIndex: this.state.appliedIndex,
+      membership: logOrigin(foundingMembership([{ nodeId: this.nodeId, raftAddress: 'n1:1' }]))
+        .membership,
+      isMembershipCommitted: true,
+      transferTo: null,
+      isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({
         nodeId,
         connected: this.connected.has(nodeId),
@@ -157,6 +169,7 @@ export class MemoryReplica implements Replica {
         matchIndex: null,
         lagBytes: null,
       })),
+      refusedBy: [],
     };
   }
 
@@ -170,6 +183,22 @@ export class MemoryReplica implements Replica {
 
   addressesOf(nodeId: NodeId): NodeAddresses | null {
     return this.addresses.get(nodeId) ?? null;
+  }
+
+  readBarrier(): Promise<ReadOutcome> {
+    const index = this.state.appliedIndex;
+    this.barrierCount++;
+    if (this.#leadership === null || this.isDeposed)
+      return Promise.resolve({ kind: 'rejected', why: 'notLeader' });
+    return Promise.resolve({ kind: 'ok', index });
+  }
+
+  transferLeadership(): Promise<TransferOutcome> {
+    return Promise.resolve({ kind: 'refused', why: 'notVoter' });
+  }
+
+  changeMembership(): Promise<ChangeOutcome> {
+    return Promise.resolve({ kind: 'refused', problems: [{ kind: 'noRoom' }] });
   }
 
   onLeadership(listener: (leadership: Leadership | null) => void): void {
@@ -222,6 +251,7 @@ export class MemoryReplica implements Replica {
         syncCount: 0,
         writtenBytes: 0,
         oldestPendingMs: () => 0,
+        waitsForRoom: () => false,
         syncMsAt: () => null,
         syncSecondsBuckets: () => [],
         syncSecondsSum: 0,

@@ -15,9 +15,10 @@ const INVISIBLE_MS = 60_000;
 const IDLE_WAIT_MS = 500;
 const BATCH_SIZE = 32;
 
-export function clientOf(cluster: TestCluster): MqClient {
+/** @param nodes whom it may ask, in this order */
+export function clientOf({ nodes }: Pick<TestCluster, 'nodes'>): MqClient {
   const clock = new NodeClock();
-  const endpoints = cluster.nodes.map(({ nodeId, raft }) => ({
+  const endpoints = nodes.map(({ nodeId, raft }) => ({
     nodeId,
     raft,
     grpc: null,

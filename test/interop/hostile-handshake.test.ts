@@ -21,7 +21,7 @@ const CALL_MS = 5_000;
 const SILENT_STREAM_TIMEOUT_MS = 10_000;
 const HEARTBEAT: PeerContent = {
   kind: 'message',
-  message: { kind: 'heartbeat', term: Term(1_000), commitIndex: LogIndex(1_000) },
+  message: { kind: 'heartbeat', term: Term(1_000), round: 1, commitIndex: LogIndex(1_000) },
 };
 
 const OF_A_LATER_VERSION = { kind: 'message', message: { kind: 'news' } } as unknown as PeerContent;
@@ -70,7 +70,11 @@ suite('hostile handshakes', { timeout: 60_000 }, () => {
     nodeId: otherId(),
     storeUuid: randomUUID(),
     bootCount: 1,
+    bootIds: ['00000000000000aa'],
+    term: Term(0),
+    last: { term: Term(0), index: LogIndex(0) },
     segmentSizeBytes: SEGMENT_SIZE_BYTES,
+    membershipIndex: 0,
     voters: hostile.cluster.nodes.map(({ nodeId }) => nodeId),
     addresses: { raft: '10.9.9.9:1', grpc: '10.9.9.9:2', http: '10.9.9.9:3' },
     ...changed,
@@ -91,11 +95,16 @@ suite('hostile handshakes', { timeout: 60_000 }, () => {
   };
 
   /** Refused with a sentence that has all the words, which stands in the log as well. */
-  async function refused(bytes: Uint8Array, code: string, words: readonly string[]) {
+  async function refused(
+    bytes: Uint8Array,
+    code: string,
+    words: readonly string[],
+    behind: readonly Uint8Array[] = [encodePeerFrame(1, HEARTBEAT, [])],
+  ) {
     const { say, heard } = open();
     say(bytes);
     // A heartbeat of a far future term behind it must not be looked at.
-    say(encodePeerFrame(1, HEARTBEAT, []));
+    for (const frame of behind) say(frame);
     const [answer, ...more] = await heard;
     ok(answer?.kind === 'refused', `${code}: ${JSON.stringify(answer)}`);
     equal(answer.code, code);
@@ -116,7 +125,7 @@ suite('hostile handshakes', { timeout: 60_000 }, () => {
   test('another group', () =>
     refused(hello({ groupId: 'broker-z' }), 'otherGroup', ['broker-z', 'broker-a']));
   test('another protocol', () =>
-    refused(hello({ protocolVersion: 77 }), 'protocolVersion', ['77', '1']));
+    refused(hello({ protocolVersion: 77 }), 'protocolVersion', ['77', '2']));
   test('a node that is no member', () =>
     refused(hello({ nodeId: 'mallory' }), 'strangerNode', ['mallory', 'n1,n2,n3']));
   test('a call for another node', () =>
@@ -133,8 +142,14 @@ suite('hostile handshakes', { timeout: 60_000 }, () => {
       otherId(),
       storeOf.get(called.nodeId)!,
     ]));
-  test('a member with an older life of its store', () =>
-    refused(hello({ storeUuid: storeOf.get(otherId())!, bootCount: 0 }), 'olderStore', ['0', '1']));
+  test('a member with a start of its store that never was', () =>
+    // That it was refused is written first, and a message would come before the verdict.
+    refused(
+      hello({ storeUuid: storeOf.get(otherId())! }),
+      'olderStore',
+      ['start 1 was 00000000000000aa', 'a new id'],
+      [],
+    ));
   test('another segment size', () =>
     refused(hello({ segmentSizeBytes: 65_536 }), 'otherConstants', [
       '65536',

@@ -91,12 +91,15 @@ export class LoadProducer {
   readonly failures: Error[] = [];
   readonly #producer: Producer;
   readonly #topic: string;
+  readonly #padding: string;
   readonly #lanes: Promise<void>[];
   #isStopping = false;
   #nextNumber = 0;
 
-  constructor(owner: Owner, producer: Producer, topic: string, laneCount: number) {
+  /** @param padding ends each body */
+  constructor(owner: Owner, producer: Producer, topic: string, laneCount: number, padding = '') {
     owner.after(() => this.stop());
+    this.#padding = padding;
     this.#producer = producer;
     this.#topic = topic;
     this.#lanes = Array.from({ length: laneCount }, () => this.#run());
@@ -104,7 +107,7 @@ export class LoadProducer {
 
   async #run(): Promise<void> {
     while (!this.#isStopping) {
-      const body = `message ${this.#nextNumber++}`;
+      const body = `message ${this.#nextNumber++}${this.#padding}`;
       try {
         const receipt = await this.#producer.send({
           topic: this.#topic,

@@ -41,6 +41,7 @@ export class TestCluster {
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
   readonly #processes = new Map<string, ChildProcess>();
+  readonly #exits = new Map<string, number | NodeJS.Signals>();
 
   private constructor(
     directory: string,
@@ -134,6 +135,11 @@ export class TestCluster {
     await exitInTime(child);
   }
 
+  /** How the process of the node ended, as soon as it has. */
+  exitOf(nodeId: string, timeoutMs = READY_TIMEOUT_MS): Promise<number | NodeJS.Signals> {
+    return waitFor(`the end of ${nodeId}`, async () => this.#exits.get(nodeId) ?? null, timeoutMs);
+  }
+
   /** The node that serves as leader, as soon as the running nodes agree that there is one. */
   async leader(): Promise<string> {
     return waitFor('a leader', async () => {
@@ -192,7 +198,10 @@ export class TestCluster {
     const log = createWriteStream(join(this.#directory, `${name}.log`), { flags: 'a' });
     child.stderr.pipe(log);
     this.#processes.set(name, child);
+    this.#exits.delete(name);
     void exitOf(child).then(() => {
+      const how = child.exitCode ?? child.signalCode;
+      if (how !== null) this.#exits.set(name, how);
       if (this.#processes.get(name) === child) this.#processes.delete(name);
     });
     await new Promise<void>((resolve, reject) => {

@@ -47,7 +47,7 @@ function openLog(count: number, payloadSizeBytes: number): MemoryCommitLog {
   const payload = new Uint8Array(payloadSizeBytes);
   const payloadCrc = crc32(payload);
   const sizeBytes = entrySizeBytes(payloadSizeBytes);
-  const type: EntryType = payloadSizeBytes === 0 ? 'noop' : 'config';
+  const type: EntryType = 'noop';
   let sample: Uint8Array | null = null;
   for (let i = 1; i <= count; i++) {
     const desc: StoredEntry['desc'] = {

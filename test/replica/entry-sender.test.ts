@@ -66,6 +66,7 @@ function appendOf(from: number, to: number, options: { term?: number; entryTerm?
     term: Term(term),
     prev: { index: LogIndex(from - 1), term: Term(from === 1 ? 0 : 1) },
     entries,
+    memberships: [],
     commitIndex: LogIndex(0),
   };
   return message;
@@ -84,7 +85,8 @@ function openSender(log: MemoryCommitLog) {
         const payloads = entryBytes.map((bytes) => bytes[64]);
         sent.push(`${to} ${message.kind} ${payloads.join()}`);
       },
-      linkOf: () => ({ connected: true, addresses: null }),
+      setMembership: () => {},
+      linkOf: () => ({ connected: true, addresses: null, storeUuid: null, refusal: null }),
       counters: newPeerCounts(),
       close: () => Promise.resolve(),
     },
@@ -117,7 +119,7 @@ test('appends to a peer keep their order when the first must be read; nobody els
   sender.send(n2, appendOf(1, 4));
   sender.send(n2, appendOf(5, 6));
   sender.send(n3, appendOf(5, 6));
-  sender.send(n2, { kind: 'heartbeat', term: Term(1), commitIndex: LogIndex(0) });
+  sender.send(n2, { kind: 'heartbeat', term: Term(1), round: 1, commitIndex: LogIndex(0) });
   assert.deepEqual(sent, ['n3 appendRequest 5,6', 'n2 heartbeat ']);
   await settle();
   assert.deepEqual(sent.slice(2), ['n2 appendRequest 1,2,3,4', 'n2 appendRequest 5,6']);

@@ -10,19 +10,29 @@ import { NodeClock } from '../../src/io/node/node-clock.ts';
 import { encodeEntry } from '../../src/protocol/entry-codec.ts';
 import type { ReceivedEntry } from '../../src/protocol/peer-codec.ts';
 import { entrySizeBytes } from '../../src/raft/entry.ts';
+import { foundingMembership, type LoggedMembership } from '../../src/raft/membership.ts';
 import type { Message } from '../../src/raft/messages.ts';
+import { peerServiceDefinition } from '../../src/replica/grpc-peer-method.ts';
 import {
   createGrpcPeerTransport,
   type GrpcPeerTransport,
   PEER_SERVER_OPTIONS,
 } from '../../src/replica/grpc-peer-transport.ts';
 import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
+import {
+  bootIdsTo,
+  entryId,
+  MemoryPeerMemory,
+  remembered,
+} from '../../src/replica/handshake-fixture.ts';
+import { foundationOf } from '../../src/replica/membership-in-force.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { GroupMember } from '../../src/replica/replica-options.ts';
 import { waitFor } from './wait-for.ts';
 
 const n1 = NodeId('n1');
 const n2 = NodeId('n2');
+const n3 = NodeId('n3');
 
 class Node {
   readonly nodeId: NodeId;
@@ -31,10 +41,11 @@ class Node {
   readonly received: { from: NodeId; message: Message; entries: readonly ReceivedEntry[] }[] = [];
   unreachableCount = 0;
   bootCount = 1;
+  memberships: readonly LoggedMembership[] = [];
   storeUuid: string;
   address = '';
   transport: GrpcPeerTransport | null = null;
-  readonly peerStores = new Map<NodeId, string>();
+  readonly memory = new MemoryPeerMemory();
 
   constructor(nodeId: NodeId) {
     this.nodeId = nodeId;
@@ -50,8 +61,7 @@ class Node {
         >[0],
       ) => this.transport?.peerService().implementation.stream(call),
     };
-    const spare = createGrpcPeerTransport({ ...this.#options([]) });
-    this.server.addService(spare.peerService().definition, implementation);
+    this.server.addService(peerServiceDefinition(), implementation);
     this.address = await new Promise<string>((resolve, reject) =>
       this.server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
         error === null ? resolve(`127.0.0.1:${port}`) : reject(error),
@@ -89,13 +99,17 @@ class Node {
         hardState: { term: Term(0), votedFor: null },
         entries: [],
         provenCommitIndex: LogIndex(0),
+        memberships: this.memberships,
         bootCount: this.bootCount,
+        bootIds: bootIdsTo(this.bootCount),
         tornBytes: 0,
+        hasTornTail: false,
       },
-      peerStores: this.peerStores,
-      pinPeerStore: async (nodeId, storeUuid) => {
-        this.peerStores.set(nodeId, storeUuid);
-      },
+      durable: { term: Term(0), last: entryId(0, 0) },
+      peers: this.memory.peers,
+      rememberPeer: (nodeId, peer) => this.memory.rememberPeer(nodeId, peer),
+      notePeer: (nodeId, peer) => this.memory.notePeer(nodeId, peer),
+      forgetPeer: (nodeId) => this.memory.forgetPeer(nodeId),
     };
     return {
       log,
@@ -138,6 +152,7 @@ function appendOf(payloadSizeBytes: number): { message: Message; bytes: Uint8Arr
     term: Term(1),
     prev: { term: Term(1), index: LogIndex(1) },
     entries: [desc],
+    memberships: [],
     commitIndex: LogIndex(1),
   };
   const bytes = encodeEntry({ ...desc, leaderCommit: LogIndex(1), prevHeaderCrc: 1 }, payload);
@@ -150,6 +165,8 @@ test('two nodes on loopback meet, learn addresses and exchange messages in order
   b.start(members);
   await waitFor('both streams are up', () => isUp(a, n2) && isUp(b, n1));
   assert.deepEqual(ta.linkOf(n2), {
+    storeUuid: 'store-n2',
+    refusal: null,
     connected: true,
     addresses: { raft: b.address, grpc: 'n2:8081', http: '' },
   });
@@ -216,7 +233,7 @@ test('a peer that is not there yet, or goes away and comes back, is reached agai
 
 test('a wiped peer is refused with a sentence on both sides, and keeps being refused', async () => {
   const { a, b, members } = await openTwo();
-  a.peerStores.set(n2, 'store-before-the-wipe');
+  a.memory.peers.set(n2, remembered({ storeUuid: 'store-before-the-wipe' }));
   a.start(members);
   b.start(members);
   await waitFor('both sides know', () => {
@@ -229,6 +246,68 @@ test('a wiped peer is refused with a sentence on both sides, and keeps being ref
   assert.match(refused.sentence, /store-n2.*store-before-the-wipe/);
   assert.equal(a.received.length + b.received.length, 0);
   assert.equal(isUp(a, n2), false);
+  await Promise.all([a.stop(), b.stop()]);
+});
+
+test('a new member is called, answers, and one that has moved is found again', async () => {
+  const { a, b, members } = await openTwo();
+  const c = new Node(n3);
+  await c.listen();
+  const ta = a.start(members);
+  b.start(members);
+  await waitFor('the founders are connected', () => isUp(a, n2) && isUp(b, n1));
+  const all = [...members, { nodeId: n3, raftAddress: c.address }];
+  const grown = { index: LogIndex(5), membership: foundingMembership(all) };
+  ta.setMembership(grown);
+  // It has heard of nobody but the founders, of whom it knows one at an address that is old.
+  const tc = c.start([members[0]!, { nodeId: n2, raftAddress: '127.0.0.1:1' }]);
+  await waitFor('the new member is reached, and reaches us', () => isUp(a, n3) && isUp(c, n1));
+  ta.send(n3, { kind: 'campaignNow', term: Term(1) }, []);
+  await waitFor('it hears us', () => c.received.length === 1);
+  assert.equal(isUp(c, n2), false);
+  tc.setMembership(grown);
+  await waitFor('it finds the other founder', () => isUp(c, n2));
+  await Promise.all([a.stop(), b.stop(), c.stop()]);
+});
+
+test('a stranger of a later membership is admitted, answered at the address it names', async () => {
+  const { a, b, members } = await openTwo();
+  const c = new Node(n3);
+  await c.listen();
+  const later = foundingMembership([members[0]!, { nodeId: n3, raftAddress: c.address }]);
+  c.memberships = [{ index: LogIndex(7), membership: later }];
+  const ta = a.start(members);
+  c.start([]);
+  await waitFor('both directions are up', () => isUp(c, n1) && isUp(a, n3));
+  const admitted = a.events.find((event) => event.kind === 'strangerAdmitted');
+  assert.deepEqual(admitted, { kind: 'strangerAdmitted', peer: n3, raftAddress: c.address });
+  ta.send(n3, { kind: 'voteReply', term: Term(1), granted: true }, []);
+  await waitFor('the answer arrives', () => c.received.length === 1);
+  assert.equal(a.memory.peers.has(n3), false);
+  ta.setMembership({ index: LogIndex(7), membership: later });
+  await waitFor('it is pinned', () => a.memory.peers.get(n3)?.storeUuid === 'store-n3');
+  await Promise.all([a.stop(), b.stop(), c.stop()]);
+});
+
+test('a peer whose store turns out to be the wrong one loses its streams at once', async () => {
+  const { a, b, members } = await openTwo();
+  const ta = a.start(members);
+  b.start(members);
+  await waitFor('both are connected', () => isUp(a, n2) && isUp(b, n1));
+  const { membership } = foundationOf(members).membership;
+  ta.setMembership({
+    index: LogIndex(3),
+    membership: {
+      ...membership,
+      members: membership.members.map((member) =>
+        member.nodeId === n2 ? { ...member, storeUuid: 'the-one-that-was-meant' } : member,
+      ),
+    },
+  });
+  await waitFor('it is refused', () =>
+    b.events.some((event) => event.kind === 'refusedByPeer' && event.code === 'otherStore'),
+  );
+  assert.equal(ta.linkOf(n2).connected, false);
   await Promise.all([a.stop(), b.stop()]);
 });
 

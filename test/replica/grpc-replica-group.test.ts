@@ -64,6 +64,7 @@ class Broker {
       directory: 'data',
       identity,
       mintUuid: () => `store-${this.nodeId}`,
+      mintBootId: () => (this.bootCount + 1).toString(16).padStart(16, '0'),
       clock: this.#clock,
       onFatal,
     });

@@ -12,16 +12,20 @@ import {
   Term,
 } from '../../src/base/units.ts';
 import { chainCrcOf, headerCrcOf, verifyEntry } from '../../src/protocol/entry-codec.ts';
+import { membershipsIn } from '../../src/protocol/membership-codec.ts';
 import type { HardState } from '../../src/raft/effects.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
 import type {
   CommitLog,
   DiskStats,
+  DurableClaim,
   LogWrite,
   RecoveredLog,
   StoredEntry,
   StoreIdentity,
 } from '../../src/store/commit-log.ts';
+import { BOOT_IDS_KEPT_MAX } from '../../src/store/limits.ts';
+import type { RememberedPeer } from '../../src/store/remembered-peer.ts';
 
 /** What outlives the process. */
 export class MemoryStore {
@@ -30,17 +34,31 @@ export class MemoryStore {
   entries: StoredEntry[] = [];
   commitIndex = Index(0);
   bootCount = 0;
-  readonly peerStores = new Map<NodeId, string>();
+  /** Says that recovery cut bytes of unknown fate. */
+  hasTornTail = false;
+  bootIds: readonly string[] = [];
+  peers: ReadonlyMap<NodeId, RememberedPeer> = new Map();
 
   constructor(identity: StoreIdentity) {
     this.identity = identity;
+  }
+
+  /** An image of the directory as it is now. */
+  copy(): MemoryStore {
+    const image = new MemoryStore(this.identity);
+    const { hardState, commitIndex, bootCount, bootIds, peers, hasTornTail } = this;
+    const entries = [...this.entries];
+    return Object.assign(image, {
+      ...{ hardState, entries, commitIndex, bootCount, bootIds, peers, hasTornTail },
+    });
   }
 }
 
 export class MemoryCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
   readonly recovered: RecoveredLog;
-  readonly peerStores: ReadonlyMap<NodeId, string>;
+  readonly peers: Map<NodeId, RememberedPeer>;
+  durable: DurableClaim;
   readonly diskStats: DiskStats;
   readonly #store: MemoryStore;
   /** As written; the store has what is durable. */
@@ -59,21 +77,29 @@ export class MemoryCommitLog implements CommitLog {
 
   constructor(store: MemoryStore) {
     store.bootCount++;
+    store.bootIds = [newBootId(), ...store.bootIds].slice(0, BOOT_IDS_KEPT_MAX);
     this.#store = store;
     this.#entries = [...store.entries];
     this.identity = store.identity;
-    this.peerStores = store.peerStores;
+    this.peers = new Map(store.peers);
+    this.durable = { term: store.hardState.term, last: lastOf(store.entries) };
+    const memberships = membershipsIn(store.entries);
+    assert(memberships.kind === 'memberships', 'config entries are memberships');
     this.recovered = {
       hardState: store.hardState,
       entries: store.entries.map((entry) => entry.desc),
+      memberships: memberships.memberships,
       provenCommitIndex: store.commitIndex,
       bootCount: store.bootCount,
-      tornBytes: 0,
+      bootIds: store.bootIds,
+      tornBytes: store.hasTornTail ? 100 : 0,
+      hasTornTail: store.hasTornTail,
     };
     this.diskStats = {
       syncCount: 0,
       writtenBytes: 0,
       oldestPendingMs: () => this.pendingMs,
+      waitsForRoom: () => false,
       syncMsAt: () => null,
       syncSecondsBuckets: () => [],
       syncSecondsSum: 0,
@@ -136,9 +162,18 @@ export class MemoryCommitLog implements CommitLog {
     return entry.bytes.slice(at, at + sizeBytes);
   }
 
-  async pinPeerStore(nodeId: NodeId, storeUuid: string): Promise<void> {
+  async rememberPeer(nodeId: NodeId, peer: RememberedPeer): Promise<void> {
+    this.peers.set(nodeId, peer);
     await Promise.resolve();
-    this.#store.peerStores.set(nodeId, storeUuid);
+    this.#writeSuperblock();
+  }
+
+  notePeer(nodeId: NodeId, peer: RememberedPeer): void {
+    this.peers.set(nodeId, peer);
+  }
+
+  forgetPeer(nodeId: NodeId): void {
+    this.peers.delete(nodeId);
   }
 
   noteCommitIndex(index: LogIndex): void {
@@ -159,7 +194,13 @@ export class MemoryCommitLog implements CommitLog {
     this.closeCount++;
     this.holding = false;
     this.#flush();
+    this.#writeSuperblock();
     this.#dead = true;
+  }
+
+  /** What was only noted rides along. */
+  #writeSuperblock(): void {
+    if (!this.#dead) this.#store.peers = new Map(this.peers);
   }
 
   #flushSoon(): void {
@@ -175,12 +216,28 @@ export class MemoryCommitLog implements CommitLog {
     while (this.#pending.length > 0 && !this.#dead) {
       const write = this.#pending.shift()!; // not empty
       const store = this.#store;
-      if (write.hardState !== null) store.hardState = write.hardState;
+      if (write.hardState !== null) {
+        store.hardState = write.hardState;
+        this.#writeSuperblock();
+      }
       if (write.truncateFrom !== null) store.entries.length = write.truncateFrom - 1;
       store.entries.push(...write.entries);
+      this.durable = { term: store.hardState.term, last: lastOf(store.entries) };
       write.onDurable();
     }
   }
+}
+
+function lastOf(entries: readonly StoredEntry[]): DurableClaim['last'] {
+  const last = entries.at(-1)?.desc;
+  return { term: last?.term ?? Term(0), index: last?.index ?? Index(0) };
+}
+
+let bootIdCount = 0;
+
+function newBootId(): string {
+  bootIdCount++;
+  return bootIdCount.toString(16).padStart(16, '0');
 }
 
 /** Offset of the first byte behind an entry. */

@@ -5,19 +5,19 @@
 import { assert } from '../../src/base/assert.ts';
 import type { NodeId } from '../../src/base/units.ts';
 import type { Clock, Timer } from '../../src/io/clock.ts';
+import type { LoggedMembership } from '../../src/raft/membership.ts';
 import type { Message } from '../../src/raft/messages.ts';
-import {
-  createRoster,
-  type LocalRosterOptions,
-  type PeerRoster,
-} from '../../src/replica/handshake.ts';
+import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
+import { PeerBook } from '../../src/replica/peer-book.ts';
 import { newPeerCounts } from '../../src/replica/peer-counts.ts';
+import type { ManagedLink } from '../../src/replica/peer-links.ts';
 import { InboundSession, OutboundSession } from '../../src/replica/peer-session.ts';
 import type {
   PeerCounters,
   PeerEvent,
   PeerLink,
   PeerReceiver,
+  PeerRefusal,
   PeerTransport,
 } from '../../src/replica/peer-transport.ts';
 
@@ -94,13 +94,66 @@ export interface MemoryPeersOptions extends LocalRosterOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** The stream to one peer, made again whenever it is lost. */
+class MemoryLink implements ManagedLink {
+  readonly #reconnect: () => Stream | null;
+  readonly #clock: Clock;
+  #stream: Stream | null = null;
+  refusal: PeerRefusal | null = null;
+  #retry: Timer | null = null;
+  #closed = false;
+
+  constructor(clock: Clock, reconnect: () => Stream | null) {
+    this.#clock = clock;
+    this.#reconnect = reconnect;
+  }
+
+  get stream(): Stream | null {
+    return this.#stream;
+  }
+
+  get connected(): boolean {
+    return this.#stream?.outbound.welcomed === true;
+  }
+
+  get bootId(): string | null {
+    return this.#stream?.outbound.bootId ?? null;
+  }
+
+  open(): void {
+    this.#stream = this.#reconnect();
+    if (this.#stream === null) this.#retryLater();
+    else this.#stream.outbound.open();
+  }
+
+  /** @returns whether it was the stream of this link, and the link lives on */
+  onLost(stream: Stream): boolean {
+    if (this.#stream !== stream) return false;
+    this.#stream = null;
+    if (this.#closed) return false;
+    this.#retryLater();
+    return true;
+  }
+
+  reset(why: string): void {
+    this.#stream?.outbound.end(why);
+  }
+
+  close(why: string): void {
+    this.#closed = true;
+    this.#retry?.cancel();
+    this.reset(why);
+  }
+
+  #retryLater(): void {
+    this.#retry = this.#clock.setTimer(RETRY_MS, () => this.open());
+  }
+}
+
 export class MemoryPeers implements PeerTransport {
   readonly #options: MemoryPeersOptions;
   readonly #self: NodeId;
-  readonly #roster: PeerRoster;
-  readonly #streams = new Map<NodeId, Stream>();
-  readonly #retries = new Map<NodeId, Timer>();
-  readonly #admitted = new Map<NodeId, InboundSession>();
+  readonly #book: PeerBook<MemoryLink>;
   readonly #counts = newPeerCounts();
   #receiver: PeerReceiver | null = null;
   #closed = false;
@@ -108,7 +161,13 @@ export class MemoryPeers implements PeerTransport {
   constructor(options: MemoryPeersOptions) {
     this.#options = options;
     this.#self = options.log.identity.nodeId;
-    this.#roster = createRoster(options);
+    this.#book = new PeerBook<MemoryLink>({
+      ...options,
+      createLink: (peer) => {
+        const link: MemoryLink = new MemoryLink(options.clock, () => this.#connect(peer, link));
+        return link;
+      },
+    });
   }
 
   get counters(): PeerCounters {
@@ -118,37 +177,35 @@ export class MemoryPeers implements PeerTransport {
   start(receiver: PeerReceiver): void {
     this.#receiver = receiver;
     this.#options.network.join(this, this.#self);
-    for (const { nodeId } of this.#options.members) {
-      if (nodeId !== this.#self) this.#connect(nodeId);
-    }
+    this.#book.start();
   }
 
   send(to: NodeId, message: Message, entryBytes: readonly Uint8Array[]): void {
-    const stream = this.#streams.get(to);
-    if (this.#closed || stream === undefined || !stream.outbound.welcomed) {
+    const stream = this.#book.link(to)?.stream ?? null;
+    if (this.#closed || stream === null || !stream.outbound.welcomed) {
       this.#counts.messagesDropped++;
       return;
     }
     this.#post(stream, stream.outbound.encode(message, entryBytes));
   }
 
+  setMembership(current: LoggedMembership): void {
+    this.#book.setMembership(current);
+  }
+
   linkOf(peer: NodeId): PeerLink {
-    const connected =
-      this.#streams.get(peer)?.outbound.welcomed === true || this.#admitted.has(peer);
-    return { connected, addresses: this.#roster.addressesOf(peer) };
+    return this.#book.linkOf(peer);
   }
 
   close(): Promise<void> {
     this.#closed = true;
     this.#options.network.leave(this.#self);
-    for (const timer of this.#retries.values()) timer.cancel();
-    for (const stream of this.#streams.values()) stream.outbound.end('closed');
-    for (const session of this.#admitted.values()) session.end('closed');
+    this.#book.close();
     return Promise.resolve();
   }
 
   breakStreams(peer: NodeId): void {
-    this.#streams.get(peer)?.outbound.end('the cable was cut');
+    this.#book.link(peer)?.reset('the cable was cut');
   }
 
   #post({ from, to, inbound }: Stream, bytes: Uint8Array): void {
@@ -156,41 +213,45 @@ export class MemoryPeers implements PeerTransport {
     this.#options.network.post({ from, to, bytes, deliver: (arrived) => inbound.receive(arrived) });
   }
 
-  #connect(peer: NodeId): void {
+  /** @returns null when the peer cannot be reached now */
+  #connect(peer: NodeId, link: MemoryLink): Stream | null {
     const { network } = this.#options;
-    this.#retries.delete(peer);
     const remote = network.peersOf(peer);
-    if (remote === null || network.isCut(this.#self, peer)) {
-      this.#retry(peer);
-      return;
-    }
+    if (remote === null || network.isCut(this.#self, peer)) return null;
     this.#counts.streamsOpened++;
     const outbound = new OutboundSession(
-      this.#roster,
+      this.#book.roster,
       peer,
       {
         write: (bytes) => this.#post(stream, bytes),
-        end: (why) => this.#onLost(stream, why),
+        end: (why) => {
+          stream.inbound.end(why);
+          if (link.onLost(stream)) this.#receiver?.onUnreachable(peer);
+        },
       },
       {
-        onWelcome: () => {},
+        onWelcome: () => {
+          link.refusal = null;
+          this.#book.onWelcomed(peer);
+        },
         onRefused: (refusal) => this.#options.onEvent({ kind: 'refusedPeer', ...refusal }),
-        onRefusedByPeer: (code, sentence) =>
-          this.#options.onEvent({ kind: 'refusedByPeer', peer, code, sentence }),
+        onRefusedByPeer: (code, sentence) => {
+          link.refusal = { code, sentence };
+          this.#options.onEvent({ kind: 'refusedByPeer', peer, code, sentence });
+        },
         onCorrupt: (problem) => this.#onCorrupt(peer, problem),
         onFatal: this.#options.onFatal,
       },
     );
     const inbound = remote.accept(this.#self, outbound);
     const stream: Stream = { from: this.#self, to: peer, outbound, inbound };
-    this.#streams.set(peer, stream);
-    outbound.open();
+    return stream;
   }
 
   accept(from: NodeId, caller: OutboundSession): InboundSession {
     const { network, onEvent, onFatal } = this.#options;
     const session: InboundSession = new InboundSession(
-      this.#roster,
+      this.#book.roster,
       {
         write: (bytes) =>
           network.post({
@@ -200,7 +261,7 @@ export class MemoryPeers implements PeerTransport {
             deliver: (arrived) => caller.receive(arrived),
           }),
         end: (why) => {
-          if (this.#admitted.get(from) === session) this.#admitted.delete(from);
+          this.#book.onEnded(session);
           // The answer that was written goes first.
           network.post({
             from: this.#self,
@@ -211,7 +272,7 @@ export class MemoryPeers implements PeerTransport {
         },
       },
       {
-        onAdmitted: (peer) => this.#admitted.set(peer, session),
+        onAdmitted: (peer) => this.#book.onAdmitted(peer, session),
         onMessage: (peer, message, entries) => {
           this.#counts.framesReceived++;
           assert(this.#receiver !== null, 'frames come after the start');
@@ -228,20 +289,5 @@ export class MemoryPeers implements PeerTransport {
   #onCorrupt(from: NodeId, problem: string): void {
     this.#counts.framesCorrupt++;
     this.#options.onEvent({ kind: 'corruptFrame', from, problem });
-  }
-
-  #onLost(stream: Stream, why: string): void {
-    stream.inbound.end(why);
-    if (this.#streams.get(stream.to) !== stream) return;
-    this.#streams.delete(stream.to);
-    if (this.#closed) return;
-    this.#receiver?.onUnreachable(stream.to);
-    this.#retry(stream.to);
-  }
-
-  #retry(peer: NodeId): void {
-    if (this.#closed) return;
-    const timer = this.#options.clock.setTimer(RETRY_MS, () => this.#connect(peer));
-    this.#retries.set(peer, timer);
   }
 }

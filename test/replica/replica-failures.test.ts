@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LogIndex, PhysicalOffset } from '../../src/base/units.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { assertSameLogs, nextOffset, storedOf } from './group-views.ts';
 import { messageProposal, ReplicaGroup, topicProposal } from './replica-group.ts';
@@ -170,13 +171,39 @@ test('a wiped node that comes back under its old name takes no part', async () =
   await group.stopAll();
 });
 
-test('a leader whose disk hangs falls silent, and another one takes over', async () => {
+test('a snapshot, which nobody of our version sends, is ignored and said', async () => {
   const group = await ReplicaGroup.started();
   await group.createTopic();
   const leader = await group.leader();
+  await group.pinned();
+  const other = group.node(group.nodeIds.find((nodeId) => nodeId !== leader.nodeId)!);
+  other.events.length = 0;
+  const before = other.replica.status();
+  const { term, membership } = before;
+  const last = { term, index: LogIndex(before.lastIndex + 100) };
+  const snapshot = { last, endOffset: PhysicalOffset(1_000_000), membership };
+  leader.transport.send(other.nodeId, { kind: 'installSnapshot', term, snapshot }, []);
+  await group.settle();
+  assert.deepEqual(other.events, [
+    { kind: 'snapshotIgnored', from: leader.nodeId, index: last.index },
+  ]);
+  assert.equal(other.replica.status().lastIndex, before.lastIndex);
+  storedOf(await group.outcomeOf(leader.replica.propose(messageProposal(0))));
   await group.allApplied();
+  await group.stopAll();
+});
+
+test('a leader whose disk hangs steps down at once, and another one takes over', async () => {
+  const group = await ReplicaGroup.started();
+  await group.createTopic();
+  const leader = await group.leader();
+  await group.pinned();
+  leader.events.length = 0;
   leader.log.holding = true;
   leader.log.pendingMs = 3_500;
+  await group.pass(100);
+  assert.equal(leader.replica.status().role, 'follower');
+  assert.equal(leader.replica.status().isDiskStalled, true);
   await group.until('another one leads', () => group.serving !== null && group.serving !== leader);
   assert.equal(leader.replica.leadership(), null);
   assert.deepEqual(
@@ -206,8 +233,9 @@ test('entries that do not continue our log are dropped with an alarm', async () 
   const group = await ReplicaGroup.started();
   await group.createTopic();
   const leader = await group.leader();
-  await group.allApplied();
+  await group.pinned();
   const other = group.node(group.nodeIds.find((nodeId) => nodeId !== leader.nodeId)!);
+  other.events.length = 0;
   const last = other.replica.status().lastIndex;
   // Its copy of the last entry is another one than the leader's, with the same index and term.
   const headerCrcAt = other.log.headerCrcAt.bind(other.log);
@@ -217,4 +245,19 @@ test('entries that do not continue our log are dropped with an alarm', async () 
   assert.equal(other.replica.status().lastIndex, last);
   assert.equal(other.events[0]?.kind, 'chainBroken');
   await group.stopAll();
+});
+
+test('after a torn tail an election waits for those that may know more, but not for ever', async () => {
+  for (const hasTornTail of [false, true]) {
+    const group = new ReplicaGroup();
+    const [a, b] = group.nodeIds;
+    for (const nodeId of [a!, b!]) {
+      group.stores.get(nodeId)!.hasTornTail = hasTornTail;
+      await group.start(nodeId);
+    }
+    await group.pass(2_000);
+    assert.equal(group.serving !== null, !hasTornTail);
+    await group.leader();
+    await group.stopAll();
+  }
 });

@@ -6,9 +6,10 @@ import { KIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId } from '../../src/base/units.ts';
 import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
+import { isJoint, type Membership, type MembershipStep } from '../../src/raft/membership.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
-import type { ProposeOutcome, RecordsProposal } from '../../src/replica/replica.ts';
+import type { RecordsProposal } from '../../src/replica/replica.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
@@ -22,6 +23,7 @@ const DEADLINE_MS = 60_000;
 export interface RunningNode {
   readonly nodeId: NodeId;
   readonly log: MemoryCommitLog;
+  readonly transport: MemoryPeers;
   readonly replica: RunningReplica;
   readonly events: ReplicaEvent[];
   readonly peerEvents: PeerEvent[];
@@ -60,21 +62,28 @@ export class ReplicaGroup {
     return group;
   }
 
+  /** A node with an empty directory that knows who founded the group, and is not one of them. */
+  async startJoiner(nodeId: NodeId): Promise<RunningNode> {
+    this.stores.set(nodeId, this.newStore(nodeId, `store-${nodeId}`));
+    this.kvs.set(nodeId, new MemoryKvStore());
+    return this.start(nodeId);
+  }
+
   newStore(nodeId: NodeId, storeUuid: string): MemoryStore {
     const segmentSizeBytes = this.#options.segmentSizeBytes ?? 64 * KIB;
     return new MemoryStore({ clusterId: 'c', groupId: 'g', nodeId, storeUuid, segmentSizeBytes });
   }
 
-  async start(nodeId: NodeId): Promise<RunningNode> {
+  async start(nodeId: NodeId, founders = this.nodeIds): Promise<RunningNode> {
     const log = new MemoryCommitLog(this.stores.get(nodeId)!);
     const state = await openDerivedState({
       kv: this.kvs.get(nodeId)!,
       durableIndexMax: LogIndex(log.recovered.entries.length),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
     });
-    const members = this.nodeIds.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
+    const members = founders.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
     const addresses = { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: '' };
-    const node: Omit<RunningNode, 'replica'> = {
+    const node: Omit<RunningNode, 'replica' | 'transport'> = {
       nodeId,
       log,
       events: [],
@@ -107,7 +116,7 @@ export class ReplicaGroup {
       onFatal,
       onEvent: (event) => node.events.push(event),
     });
-    const running = Object.assign(node, { replica });
+    const running = Object.assign(node, { replica, transport });
     this.running.set(nodeId, running);
     return running;
   }
@@ -183,13 +192,43 @@ export class ReplicaGroup {
     await this.outcomeOf(leader.replica.propose(topicProposal()));
   }
 
-  async outcomeOf(proposing: Promise<ProposeOutcome>): Promise<ProposeOutcome> {
-    let outcome: ProposeOutcome | null = null;
-    void proposing.then((known) => {
+  async outcomeOf<Outcome>(asking: Promise<Outcome>): Promise<Outcome> {
+    let outcome: Outcome | null = null;
+    void asking.then((known) => {
       outcome = known;
     });
     await this.until('the outcome is known', () => outcome !== null);
     return outcome!;
+  }
+
+  /** Asks whoever leads, for the membership as it is; accepted, and committed everywhere it runs. */
+  async change(...steps: readonly MembershipStep[]): Promise<Membership> {
+    const leader = await this.leader();
+    await this.until('nothing is under way', () => {
+      const { membership, isMembershipCommitted } = leader.replica.status();
+      return isMembershipCommitted && !isJoint(membership.membership);
+    });
+    const { index } = leader.replica.status().membership;
+    const outcome = await this.outcomeOf(leader.replica.changeMembership(steps, index));
+    assert.equal(outcome.kind, 'accepted', JSON.stringify(outcome));
+    await this.until('the change is committed', () => {
+      const { membership, isMembershipCommitted } = (this.serving ?? leader).replica.status();
+      return membership.index > index && isMembershipCommitted && !isJoint(membership.membership);
+    });
+    return (await this.leader()).replica.status().membership.membership;
+  }
+
+  /** The stores of all members are in the membership, and that is committed and applied. */
+  async pinned(): Promise<void> {
+    await this.until('all stores are pinned', () =>
+      [...this.running.values()].every(({ replica }) => {
+        const { membership, appliedIndex } = replica.status();
+        const { members } = membership.membership;
+        const isPinned = members.every(({ storeUuid }) => storeUuid !== null);
+        return isPinned && appliedIndex >= membership.index;
+      }),
+    );
+    await this.allApplied();
   }
 
   async allApplied(): Promise<void> {

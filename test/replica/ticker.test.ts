@@ -6,14 +6,16 @@ import { Ticker } from '../../src/replica/ticker.ts';
 function startTicker() {
   const clock = new ManualClock();
   const ticks: number[] = [];
+  const resumes: number[] = [];
   const ticker = new Ticker({
     clock,
     tickMs: 50,
     gapMsMax: 500,
     onTick: () => ticks.push(clock.monotonicMs()),
+    onResume: () => resumes.push(clock.monotonicMs()),
   });
   ticker.start();
-  return { clock, ticks, ticker };
+  return { clock, ticks, resumes, ticker };
 }
 
 test('ticks come in their interval, one per timer', () => {
@@ -34,12 +36,14 @@ test('a small delay costs the time that was missed, and is never made up', () =>
 });
 
 test('after a pause nothing is credited before the loop has turned once and an interval passed', () => {
-  const { clock, ticks, ticker } = startTicker();
+  const { clock, ticks, resumes, ticker } = startTicker();
   clock.jump(60_000);
   clock.advance(0); // the late timer
   assert.equal(ticker.pauseCount, 1);
+  assert.deepEqual(resumes, []);
   clock.advance(0); // after the sockets were polled
   assert.deepEqual(ticks, []);
+  assert.deepEqual(resumes, [60_000]);
   clock.advance(49);
   assert.deepEqual(ticks, []);
   clock.advance(1);
@@ -53,8 +57,16 @@ test('a stopped ticker has no timer, also when it is stopped by its own tick', (
   assert.deepEqual(ticks, []);
   assert.equal(clock.timerCount, 0);
 
-  const own = new Ticker({ clock, tickMs: 50, gapMsMax: 500, onTick: () => own.stop() });
+  const common = { clock, tickMs: 50, gapMsMax: 500 };
+  const own = new Ticker({ ...common, onTick: () => own.stop(), onResume: () => {} });
   own.start();
   clock.advance(50);
+  assert.equal(clock.timerCount, 0);
+
+  const late = new Ticker({ ...common, onTick: () => {}, onResume: () => late.stop() });
+  late.start();
+  clock.jump(1_000);
+  clock.advance(0);
+  clock.advance(0);
   assert.equal(clock.timerCount, 0);
 });

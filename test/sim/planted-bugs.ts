@@ -1,6 +1,6 @@
 /**
- * Classic mistakes, planted in the driver, in the disk or in the core's rules, to prove that the
- * simulator would find them. Test code only: production has no switch for any of this.
+ * Classic mistakes, planted in the driver, in the disk, in the handshake or in the core's rules, to
+ * prove that the simulator would find them. Test code only: production has no switch for any of this.
  */
 import { LogIndex, Term } from '../../src/base/units.ts';
 import type { Message } from '../../src/raft/messages.ts';
@@ -12,8 +12,6 @@ export type DriverBug =
   | 'repliesBeforeDurable'
   /** Tells clients of success when the entry is appended. */
   | 'acknowledgesUnapplied'
-  /** Makes every append look as if it followed an entry that matches (Raft 5.3 left out). */
-  | 'skipsPrevCheck'
   /** Heartbeats carry the leader's commit, not what the receiver is known to hold (hazard H12). */
   | 'heartbeatsCommitPastMatch'
   /** Says yes to every candidate of the current term. */
@@ -23,38 +21,46 @@ export type DiskBug =
   /** After a restart the vote is gone. */
   | 'votesForgotten'
   /** After a restart the term is that of the last entry. */
-  | 'termsForgotten';
+  | 'termsForgotten'
+  /** A cut removes entries from its first index on, and a crash in between leaves a hole (H13). */
+  | 'cutsFrontToBack'
+  /** Installing a snapshot leaves the old log: a restart finds its entries above the snapshot (H8). */
+  | 'keepsLogOverSnapshot';
+
+/** What the handshake between nodes does not look at (H21 to H23). */
+export type IdentityBug =
+  /** A voter that comes back with an empty directory, and a new store id, is a voter still. */
+  | 'wipedVoterVotes'
+  /** The store id is never compared: a directory that belongs to another node is as good. */
+  | 'storeNotChecked'
+  /** A directory that is older than what peers have seen of it is taken back. */
+  | 'oldImageAccepted';
 
 export interface PlantedBugs {
   readonly rules: SafetyRules | null;
   readonly driver: DriverBug | null;
   readonly disk: DiskBug | null;
+  readonly identity: IdentityBug | null;
 }
 
-export const NO_BUGS: PlantedBugs = { rules: null, driver: null, disk: null };
+export const NO_BUGS: PlantedBugs = { rules: null, driver: null, disk: null, identity: null };
 
+/** @returns a vote that the core never gave. */
+export function forgeVote(bug: DriverBug | null, node: SimNode, message: Message): Message | null {
+  if (bug !== 'grantsEveryVote' || message.kind !== 'voteRequest') return null;
+  const isBehind = message.last.index < node.status.lastIndex;
+  if (isBehind || message.term < node.status.term) return null;
+  return { kind: 'voteReply', term: Term(message.term), granted: true };
+}
+
+/** Heartbeats that carry the leader's commit, not what the receiver is known to hold (H12). */
 export function falsifySent(bug: DriverBug | null, node: SimNode, message: Message): Message {
   if (bug !== 'heartbeatsCommitPastMatch' || message.kind !== 'heartbeat') return message;
   return { ...message, commitIndex: node.status.commitIndex };
 }
 
 export function falsifyReceived(bug: DriverBug | null, node: SimNode, message: Message): Message {
-  if (bug === 'skipsPrevCheck' && message.kind === 'appendRequest') {
-    const own = node.log[message.prev.index - 1];
-    return own === undefined ? message : { ...message, prev: { term: own.term, index: own.index } };
-  }
-  if (bug === 'heartbeatsCommitPastMatch' && message.kind === 'heartbeat') {
-    const lastIndex = node.log.at(-1)?.index ?? message.commitIndex;
-    const commitIndex = LogIndex(Math.min(message.commitIndex, lastIndex));
-    return { ...message, commitIndex };
-  }
-  return message;
-}
-
-/** @returns a vote that the core never gave. */
-export function forgeVote(bug: DriverBug | null, node: SimNode, message: Message): Message | null {
-  if (bug !== 'grantsEveryVote' || message.kind !== 'voteRequest') return null;
-  const isBehind = message.last.index < (node.log.at(-1)?.index ?? 0);
-  if (isBehind || message.term < node.status.term) return null;
-  return { kind: 'voteReply', term: Term(message.term), granted: true };
+  if (bug !== 'heartbeatsCommitPastMatch' || message.kind !== 'heartbeat') return message;
+  const commitIndex = LogIndex(Math.min(message.commitIndex, node.status.durableIndex));
+  return { ...message, commitIndex };
 }

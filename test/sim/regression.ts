@@ -2,6 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InvariantId } from './checkers/violation.ts';
+import type { ClientOp } from './client-script.ts';
+import { completeProfile } from './profile.ts';
 import type { Script } from './world.ts';
 
 export interface Regression {
@@ -26,8 +28,13 @@ export function writeRegression(regression: Regression, folder = REGRESSION_FOLD
 
 export function readRegressions(folder = REGRESSION_FOLDER): readonly Regression[] {
   const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
-  // Files of our own making: their shape is what writeRegression wrote.
-  return names
-    .sort()
-    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Regression);
+  return names.sort().map((name) => completed(readFileSync(join(folder, name), 'utf8')));
+}
+
+/** Files of our own making, in the shape of their day: what they do not name is as it was then. */
+function completed(text: string): Regression {
+  const regression = JSON.parse(text) as Regression;
+  const { script } = regression;
+  const ops = script.ops.map((op) => ({ ...op, kind: op.kind ?? 'propose' }) as ClientOp);
+  return { ...regression, script: { ...script, profile: completeProfile(script.profile), ops } };
 }

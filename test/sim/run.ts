@@ -5,8 +5,8 @@ import { clientScriptOf } from './client-script.ts';
 import { faultScriptOf } from './fault-script.ts';
 import type { Mark } from './marks.ts';
 import { NO_BUGS, type PlantedBugs } from './planted-bugs.ts';
-import type { Profile } from './profiles.ts';
-import { type Script, World } from './world.ts';
+import { type Profile, weatherOf } from './profile.ts';
+import { type OpCounts, type Script, World } from './world.ts';
 
 export interface RunOptions {
   readonly bugs?: PlantedBugs;
@@ -31,18 +31,19 @@ export interface RunResult {
   readonly faults: ReadonlyMap<string, number>;
   /** How often each situation of note was met. */
   readonly marks: ReadonlyMap<Mark, number>;
-  readonly proposalsApplied: number;
+  readonly ops: Readonly<OpCounts>;
   readonly committedIndex: number;
   /** Equal for equal runs. */
   readonly digest: string;
 }
 
 export function scriptOf(seed: number, profile: Profile): Script {
+  const weather = weatherOf(seed, profile);
   return {
     seed,
-    profile,
-    faults: faultScriptOf(seed, profile),
-    ops: clientScriptOf(seed, profile),
+    profile: weather,
+    faults: faultScriptOf(seed, weather),
+    ops: clientScriptOf(seed, weather),
   };
 }
 
@@ -60,7 +61,7 @@ export function runScript(script: Script, options: RunOptions = {}): RunResult {
     simulatedMs: world.nowMs,
     faults: world.faults.counts,
     marks: world.marks.counts,
-    proposalsApplied: world.ackedCount,
+    ops: world.opCounts,
     committedIndex: world.history.lastIndex,
     digest: world.digest,
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { canaryNamed, hunt } from './canaries.ts';
+import { canaryNamed, hunt, profileOf } from './canaries.ts';
 import { profileNamed } from './profiles.ts';
 import { readRegressions } from './regression.ts';
 import { runScript, scriptOf } from './run.ts';
@@ -23,12 +23,12 @@ test('ddmin keeps exactly the items that a failure needs', () => {
 });
 
 test('a shrunk script is smaller and breaks the same invariant', () => {
-  const canary = canaryNamed('term-forgotten');
+  const canary = canaryNamed('C3');
   const witness = canary.witnesses[0]!; // every canary has one
   const { violation, seed } = hunt(canary, witness);
   assert.ok(violation !== null);
   const options = { bugs: canary.bugs, muted: witness.muted };
-  const script = scriptOf(seed, profileNamed(witness.profile));
+  const script = scriptOf(seed, profileOf(witness));
   const { script: small } = shrink(script, violation.invariant, options);
 
   assert.ok(small.faults.length <= 3, `${small.faults.length} faults are left`);
@@ -43,3 +43,13 @@ for (const regression of readRegressions()) {
     assert.equal(violation?.message, undefined);
   });
 }
+
+test('files of older days are read as complete scripts of today', () => {
+  const regressions = readRegressions();
+  assert.ok(regressions.length > 0);
+  const known = Object.keys(profileNamed('calm-3')).sort();
+  for (const { name, script } of regressions) {
+    assert.deepEqual(Object.keys(script.profile).sort(), known, name);
+    for (const { kind } of script.ops) assert.ok(kind !== undefined, name);
+  }
+});

@@ -1,6 +1,6 @@
 /**
- * Makes a failing script small: drops whole kinds of faults, then parts of the fault and client
- * scripts (ddmin), then time. A smaller script counts when it breaks the same invariant.
+ * Makes a failing script small: drops whole kinds of faults and of client operations, then parts of
+ * the two scripts (ddmin), then time. A smaller script counts when it breaks the same invariant.
  */
 import type { InvariantId } from './checkers/violation.ts';
 import type { FaultKind } from './fault-script.ts';
@@ -54,6 +54,10 @@ function withoutKinds(script: Script, fails: (candidate: Script) => boolean): Sc
   const kinds = new Set<FaultKind>(script.faults.map(({ kind }) => kind));
   for (const dropped of kinds) {
     const candidate = { ...best, faults: best.faults.filter(({ kind }) => kind !== dropped) };
+    if (fails(candidate)) best = candidate;
+  }
+  for (const dropped of new Set(script.ops.map(({ kind }) => kind))) {
+    const candidate = { ...best, ops: best.ops.filter(({ kind }) => kind !== dropped) };
     if (fails(candidate)) best = candidate;
   }
   return best;

@@ -1,20 +1,34 @@
 /** Sums over runs, and the tables that show them. */
-import type { Mark } from './marks.ts';
+import { MARKS, type Mark, SCRIPTED_MARKS } from './marks.ts';
 import type { RunResult } from './run.ts';
 
 const HOUR_MS = 3_600_000;
+const SECOND_MS = 1_000;
 
 interface Row {
   seeds: number;
   simulatedMs: number;
   realMs: number;
   events: number;
-  applied: number;
   committed: number;
+  acknowledged: number;
+  readsAnswered: number;
+  changesAccepted: number;
+  transfersDone: number;
 }
 
 function emptyRow(): Row {
-  return { seeds: 0, simulatedMs: 0, realMs: 0, events: 0, applied: 0, committed: 0 };
+  return {
+    seeds: 0,
+    simulatedMs: 0,
+    realMs: 0,
+    events: 0,
+    committed: 0,
+    acknowledged: 0,
+    readsAnswered: 0,
+    changesAccepted: 0,
+    transfersDone: 0,
+  };
 }
 
 export class Tally {
@@ -26,13 +40,17 @@ export class Tally {
   add(profile: string, result: RunResult, realMs: number): void {
     const row = this.#rows.get(profile) ?? emptyRow();
     this.#rows.set(profile, row);
+    const { ops } = result;
     for (const sum of [row, this.#total]) {
       sum.seeds += 1;
       sum.simulatedMs += result.simulatedMs;
       sum.realMs += realMs;
       sum.events += result.events;
-      sum.applied += result.proposalsApplied;
       sum.committed += result.committedIndex;
+      sum.acknowledged += ops.acknowledged;
+      sum.readsAnswered += ops.readsAnswered;
+      sum.changesAccepted += ops.changesAccepted;
+      sum.transfersDone += ops.transfersDone;
     }
     addAll(this.#faults, result.faults);
     addAll(this.#marks, result.marks);
@@ -54,31 +72,53 @@ export class Tally {
     return this.#marks;
   }
 
-  /** One line. */
-  summary(): string {
-    const { seeds, simulatedMs, events, applied } = this.#total;
-    const hours = (simulatedMs / HOUR_MS).toFixed(2);
-    return `${seeds} runs, ${hours} simulated h, ${events} events, ${applied} acknowledged, ${this.speed()}`;
+  /** Situations that chance should have brought about, and that no run has met. */
+  missingMarks(): readonly Mark[] {
+    return MARKS.filter((mark) => !SCRIPTED_MARKS.has(mark) && !this.#marks.has(mark));
   }
 
-  speed(): string {
-    return speedOf(this.#total);
+  /** One line. */
+  summary(): string {
+    const { seeds, simulatedMs, events, acknowledged } = this.#total;
+    const hours = (simulatedMs / HOUR_MS).toFixed(2);
+    return `${seeds} runs, ${hours} simulated h, ${events} events, ${acknowledged} acknowledged, ${speedOf(this.#total)}`;
   }
 }
 
 export function formatTable(tally: Tally): string {
-  const head = ['profile', 'runs', 'sim hours', 'events', 'acked', 'committed', 'speed'];
+  const head = [
+    'profile',
+    'runs',
+    'sim hours',
+    'events',
+    'events/s',
+    'committed',
+    'proposals',
+    'reads',
+    'changes',
+    'transfers',
+    'speed',
+  ];
   const body = [...tally.rows, ['total', tally.total] as const].map(([name, row]) => [
     name,
     String(row.seeds),
     (row.simulatedMs / HOUR_MS).toFixed(2),
     String(row.events),
-    String(row.applied),
+    String(Math.round((row.events * SECOND_MS) / Math.max(1, row.realMs))),
     String(row.committed),
+    String(row.acknowledged),
+    String(row.readsAnswered),
+    String(row.changesAccepted),
+    String(row.transfersDone),
     speedOf(row),
   ]);
-  const table = align([head, ...body]);
-  return `${table}\nfaults: ${formatCounts(tally.faults)}\nmet: ${formatCounts(tally.marks)}`;
+  const missing = tally.missingMarks();
+  return [
+    align([head, ...body]),
+    `faults: ${formatCounts(tally.faults)}`,
+    `marks: ${formatCounts(tally.marks)}`,
+    `marks not met: ${missing.join(', ') || 'none'}`,
+  ].join('\n');
 }
 
 function addAll<K>(sums: Map<K, number>, counts: ReadonlyMap<K, number>): void {

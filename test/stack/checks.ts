@@ -13,6 +13,7 @@ import { TOPIC, type Workload } from './workload.ts';
 
 const READ_SIZE_BYTES_MAX = 64 * 1024;
 const CHECK_TIMEOUT_MS = 30_000;
+const HOLDING_TRIES_MAX = 20;
 
 /** A message as it lies in a log. */
 interface LoggedMessage {
@@ -23,31 +24,71 @@ interface LoggedMessage {
   readonly body: Uint8Array;
 }
 
-export async function checkWorld(world: StackWorld, workload: Workload): Promise<void> {
-  let first: readonly StoredEntry[] | null = null;
-  let firstDump: readonly string[] | null = null;
-  for (const node of world.nodes) {
-    const { log, state } = node.running ?? {};
-    if (log == null || state == null) {
-      world.observer.violation(`${node.nodeId} does not run`);
-      return;
-    }
-    const entries = await world.await(entriesOf(log, state.appliedIndex), CHECK_TIMEOUT_MS);
-    if (entries === null) {
-      world.observer.violation(`${node.nodeId} does not read its log`);
-      return;
-    }
-    first ??= entries;
-    checkSameBytes(world, node, first, entries);
-    checkMessages(world, node, messagesOf(entries), workload, state);
+/** What a node holds at one moment. */
+interface Holding {
+  readonly node: StackNode;
+  readonly state: DerivedState;
+  readonly entries: readonly StoredEntry[];
+  readonly rows: readonly string[];
+}
 
-    state.flush();
-    await world.await(state.flushed(), CHECK_TIMEOUT_MS);
-    const dump = node.kv === null ? [] : dumpOf(node.kv);
-    firstDump ??= dump;
-    checkSameRows(world, `${node.nodeId} and n1`, firstDump, dump);
-    checkSameRows(world, `${node.nodeId} and its rebuild`, await rebuilt(entries), dump);
+/** @returns the log that all agree on; null when something is wrong */
+export async function checkWorld(
+  world: StackWorld,
+  workload: Workload,
+): Promise<readonly StoredEntry[] | null> {
+  const { observer } = world;
+  const holdings = await holdingsOf(world);
+  if (holdings === null) return null;
+  const [first] = holdings;
+  if (first === undefined) return null;
+  for (const holding of holdings) {
+    const { node, state, entries, rows } = holding;
+    for (const { bytes } of entries) observer.noteBytes(bytes);
+    checkSameBytes(world, node, first.entries, entries);
+    checkMessages(world, node, messagesOf(entries), workload, state);
+    checkSameRows(world, `${node.nodeId} and ${first.node.nodeId}`, first.rows, rows);
+    checkSameRows(world, `${node.nodeId} and its rebuild`, await rebuilt(entries), rows);
   }
+  return observer.isBroken ? null : first.entries;
+}
+
+/** Of all sound nodes, with nothing applied meanwhile: an election in between is no difference. */
+async function holdingsOf(world: StackWorld): Promise<readonly Holding[] | null> {
+  for (let tries = 0; tries < HOLDING_TRIES_MAX; tries++) {
+    const holdings: Holding[] = [];
+    for (const node of world.soundNodes) {
+      const holding = await holdingOf(world, node);
+      if (holding === null) return null;
+      holdings.push(holding);
+    }
+    const count = holdings[0]?.entries.length;
+    if (
+      holdings.every(({ entries, state }) => {
+        return entries.length === count && state.appliedIndex === count;
+      })
+    ) {
+      return holdings;
+    }
+  }
+  world.observer.violation('L2', 'the nodes do not come to rest');
+  return null;
+}
+
+async function holdingOf(world: StackWorld, node: StackNode): Promise<Holding | null> {
+  const { log, state } = node.running ?? {};
+  if (log == null || state == null) {
+    world.observer.violation('L2', `${node.nodeId} does not run`);
+    return null;
+  }
+  const entries = await world.await(entriesOf(log, state.appliedIndex), CHECK_TIMEOUT_MS);
+  if (entries === null) {
+    world.observer.violation('L2', `${node.nodeId} does not read its log`);
+    return null;
+  }
+  state.flush();
+  await world.await(state.flushed(), CHECK_TIMEOUT_MS);
+  return { node, state, entries, rows: node.kv === null ? [] : dumpOf(node.kv) };
 }
 
 async function entriesOf(log: CommitLog, last: LogIndex): Promise<readonly StoredEntry[]> {
@@ -68,11 +109,14 @@ function checkSameBytes(
   const count = Math.min(expected.length, found.length);
   for (let i = 0; i < count; i++) {
     if (Buffer.compare(expected[i]!.bytes, found[i]!.bytes) === 0) continue; // i < both lengths
-    world.observer.violation(`entry ${i + 1} of ${node.nodeId} has other bytes (I3)`);
+    world.observer.violation('I3', `entry ${i + 1} of ${node.nodeId} has other bytes`);
     return;
   }
   if (expected.length !== found.length) {
-    world.observer.violation(`${node.nodeId} has ${found.length} of ${expected.length} entries`);
+    world.observer.violation(
+      'L2',
+      `${node.nodeId} has ${found.length} of ${expected.length} entries`,
+    );
   }
 }
 
@@ -104,18 +148,21 @@ function checkMessages(
   const nextOffsets = new Map<number, number>();
   for (const message of messages) {
     const { messageId, queueId, queueOffset, body } = message;
-    if (byId.has(messageId)) observer.violation(`${messageId} is in the log twice`);
+    if (byId.has(messageId)) observer.violation('A2', `${messageId} is in the log twice`);
     byId.set(messageId, message);
     const next = nextOffsets.get(queueId) ?? 0;
-    if (queueOffset !== next) observer.violation(`queue ${queueId}: ${queueOffset} after ${next}`);
+    if (queueOffset !== next) {
+      observer.violation('A2', `queue ${queueId}: ${queueOffset} instead of ${next}`);
+    }
     nextOffsets.set(queueId, queueOffset + 1);
     const sent = workload.bodies.get(messageId);
     if (sent === undefined || Buffer.compare(sent, body) !== 0) {
-      observer.violation(`${messageId} is in the log of ${node.nodeId} with another body`);
+      observer.violation('A3', `${messageId} is in the log of ${node.nodeId} with another body`);
     }
   }
   for (const [messageId, receipt] of workload.receipts) {
     const { queueId, queueOffset, physicalOffset } = receipt;
+    observer.checkCount += 2;
     const logged = byId.get(messageId);
     const isThere =
       logged !== undefined &&
@@ -123,12 +170,26 @@ function checkMessages(
       logged.queueOffset === queueOffset &&
       logged.physicalOffset === physicalOffset;
     if (!isThere) {
-      observer.violation(`${messageId} was acknowledged and is not in the log of ${node.nodeId}`);
+      observer.violation(
+        'A1',
+        `${messageId} was acknowledged and is not in the log of ${node.nodeId}`,
+      );
     }
     const unit = state.queueUnit(TOPIC, queueId, queueOffset);
     if (unit?.physicalOffset !== physicalOffset) {
-      observer.violation(`${messageId} is not in its queue at ${node.nodeId}`);
+      observer.violation('D2', `${messageId} is not in its queue at ${node.nodeId}`);
     }
+  }
+  for (const messageId of workload.surelyFailed) {
+    observer.checkCount++;
+    if (!byId.has(messageId)) continue;
+    observer.violation('A4', `${messageId} was refused for sure and is in the log`);
+  }
+  for (const [messageId, { queueId, queueOffset }] of workload.delivered) {
+    observer.checkCount++;
+    const logged = byId.get(messageId);
+    if (logged?.queueId === queueId && logged.queueOffset === queueOffset) continue;
+    observer.violation('A5', `${messageId} was delivered from ${queueId}/${queueOffset}`);
   }
 }
 
@@ -158,6 +219,7 @@ function checkSameRows(
   if (at === -1 && expected.length === found.length) return;
   const rows = JSON.stringify([expected[at]?.slice(0, 80), found[at]?.slice(0, 80)]);
   world.observer.violation(
-    `${whose} differ in derived state: ${expected.length} and ${found.length} rows, first at ${at}: ${rows} (D2)`,
+    'D2',
+    `${whose} differ: ${expected.length} and ${found.length} rows, first at ${at}: ${rows}`,
   );
 }

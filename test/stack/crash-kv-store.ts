@@ -3,7 +3,7 @@
  * lost newest first in a power cut, and survive the end of the process once they have finished.
  */
 import type { Prng } from '../../src/base/prng.ts';
-import type { KvChanges, KvKey, KvRow, KvStore } from '../../src/store/derived/kv-store.ts';
+import type { KvChanges, KvKey, KvRow, KvStore, KvView } from '../../src/store/derived/kv-store.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 
 /** Commits that the machine has not written back yet; beyond it the oldest are durable. */
@@ -39,6 +39,10 @@ export class CrashKvStore implements KvStore {
     return this.#seen.range(from, to);
   }
 
+  view(): KvView {
+    return this.#seen.view();
+  }
+
   commit(changes: KvChanges): Promise<void> {
     return new Promise((resolve) => {
       this.#later(() => {
@@ -72,6 +76,12 @@ export class CrashKvStore implements KvStore {
     this.#isDead = true;
     while (this.#unsynced.length > 0) this.#writeBack();
     return CrashKvStore.open(this.#later, this.#durable);
+  }
+
+  /** The same rows, all of them durable, on another machine. */
+  imageOn(later: (step: () => void) => void): Promise<CrashKvStore> {
+    const rows = [...this.#seen.range('\x00', '\xff')];
+    return CrashKvStore.open(later, new Map(rows.map(({ key, value }) => [key, value.slice()])));
   }
 
   #writeBack(): void {

@@ -51,7 +51,7 @@ export class MemoryForwarder implements ForwardTransport {
         gateway
           .answer(call, new AbortController().signal)
           .then(answer, (error: unknown) =>
-            this.#world.observer.violation(`${peer} failed a forwarded call: ${error}`),
+            this.#world.observer.violation('C1', `${peer} failed a forwarded call: ${error}`),
           );
       };
       network.post({ from: self, to: peer, bytes: SOME_BYTES, deliver });

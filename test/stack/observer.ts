@@ -2,15 +2,23 @@
  * Sees everything the nodes say and apply, and remembers it across their deaths. A violation is kept
  * and ends the run: exceptions in the middle of production code would be taken for something else.
  *
- * The names in brackets are those of the invariants that every Raft group must keep.
+ * Everything seen goes into a running digest: two runs with the same digest were the same run.
  */
 import { crc32 } from '../../src/base/crc32.ts';
 import type { NodeId, Term } from '../../src/base/units.ts';
+import { recordsOf } from '../../src/protocol/records.ts';
 import type { Message } from '../../src/raft/messages.ts';
 import type { RecoveredLog } from '../../src/store/commit-log.ts';
 import type { CommittedEntry } from '../../src/store/derived/derived-state.ts';
+import type { CheckId, Violation } from './check-id.ts';
 
-/** What one directory has promised to the others. */
+/** A directory in one line of its life: a copy that is started elsewhere is another store. */
+export interface StoreName {
+  readonly nodeId: NodeId;
+  readonly lineage: number;
+}
+
+/** What one store has promised to the others. */
 interface Promised {
   term: number;
   /** In `term`; null: nobody. */
@@ -19,89 +27,152 @@ interface Promised {
   matchIndex: number;
 }
 
+const encoder = new TextEncoder();
+
 export class Observer {
-  readonly violations: string[] = [];
-  readonly #promised = new Map<NodeId, Promised>();
+  readonly violations: Violation[] = [];
+  readonly #muted: ReadonlySet<CheckId>;
+  readonly #nowMs: () => number;
+  readonly #promised = new Map<string, Promised>();
   readonly #leaders = new Map<Term, NodeId>();
   readonly #applied = new Map<number, string>();
-  /** Highest applied entry, and elections won. */
+  readonly #nextOffsets = new Map<string, number>();
+  #digest = 0;
+  eventCount = 0;
+  /** Highest applied entry. */
   appliedMax = 0;
+  /** Checks that were made: facts about single things that could have been wrong. */
+  checkCount = 0;
+
+  constructor(nowMs: () => number, muted: readonly CheckId[] = []) {
+    this.#nowMs = nowMs;
+    this.#muted = new Set(muted);
+  }
 
   get leaderCount(): number {
     return this.#leaders.size;
   }
 
-  violation(sentence: string): void {
-    this.violations.push(sentence);
+  get digest(): number {
+    return this.#digest;
   }
 
-  onSend(from: NodeId, to: NodeId, message: Message): void {
+  get isBroken(): boolean {
+    return this.violations.length > 0;
+  }
+
+  violation(check: CheckId, sentence: string): void {
+    if (this.#muted.has(check)) return;
+    const { eventCount } = this;
+    this.violations.push({ check, atMs: this.#nowMs(), eventCount, sentence });
+  }
+
+  /** Something that happened: part of the digest. */
+  note(...facts: readonly (string | number | boolean | null)[]): void {
+    this.eventCount++;
+    this.#digest = crc32(encoder.encode(`${this.#nowMs()} ${facts.join(' ')}`), this.#digest);
+  }
+
+  noteBytes(bytes: Uint8Array): void {
+    this.#digest = crc32(bytes, this.#digest);
+  }
+
+  onSend(from: StoreName, to: NodeId, message: Message): void {
+    this.note('send', from.nodeId, from.lineage, to, message.kind, message.term);
     if (message.kind === 'voteReply' && message.granted) this.#onVote(from, message.term, to);
-    if (message.kind === 'voteRequest') this.#onVote(from, message.term, from);
+    if (message.kind === 'voteRequest') this.#onVote(from, message.term, from.nodeId);
     if (message.kind === 'appendAccepted') {
       const promised = this.#promisedBy(from, message.term);
       promised.matchIndex = Math.max(promised.matchIndex, message.matchIndex);
     }
   }
 
-  /** Whatever left the node must be on its disk: term, vote (N1) and acknowledged entries (N5, N6). */
-  onBoot(nodeId: NodeId, recovered: RecoveredLog): void {
-    const promised = this.#promised.get(nodeId);
-    if (promised === undefined) return;
+  /** Whatever left the store must be on its disk: term, vote (N1) and acknowledged entries (N6). */
+  onBoot(store: StoreName, recovered: RecoveredLog): void {
+    const { nodeId } = store;
     const { term, votedFor } = recovered.hardState;
+    const count = recovered.entries.length;
+    this.note('boot', nodeId, recovered.bootCount, term, votedFor, count, recovered.tornBytes);
+    const promised = this.#promised.get(keyOf(store));
+    if (promised === undefined) return;
+    this.checkCount += 2;
     if (term < promised.term) {
-      this.violation(`${nodeId} forgot term ${promised.term} and is in ${term} (N1)`);
+      this.violation('N1', `${nodeId} forgot term ${promised.term} and is in ${term}`);
     }
     if (term !== promised.term) return;
     if (promised.vote !== null && votedFor !== promised.vote) {
-      this.violation(`${nodeId} voted for ${promised.vote} in ${term}, now ${votedFor} (N1)`);
+      this.violation('N1', `${nodeId} voted for ${promised.vote} in ${term}, now ${votedFor}`);
     }
-    if (recovered.entries.length < promised.matchIndex) {
+    if (count < promised.matchIndex) {
       this.violation(
-        `${nodeId} acknowledged entry ${promised.matchIndex} and has ${recovered.entries.length} (N6)`,
+        'N6',
+        `${nodeId} acknowledged entry ${promised.matchIndex} and has ${count} left`,
       );
     }
   }
 
-  /** One leader per term (I1). */
   onLeader(nodeId: NodeId, term: Term): void {
+    this.note('leader', nodeId, term);
+    this.checkCount++;
     const known = this.#leaders.get(term);
     if (known !== undefined && known !== nodeId) {
-      this.violation(`${known} and ${nodeId} lead in term ${term} (I1)`);
+      this.violation('I1', `${known} and ${nodeId} lead in term ${term}`);
     }
     this.#leaders.set(term, nodeId);
   }
 
-  /** Nobody ever applies another entry at an index (I9). */
   onApplied(nodeId: NodeId, entry: CommittedEntry): void {
     const { index, term, type, payloadOffset, payload } = entry;
     const print = `${term} ${type} ${payloadOffset} ${payload.length} ${crc32(payload)}`;
+    this.note('applied', nodeId, index, print);
+    this.checkCount++;
     const known = this.#applied.get(index);
     if (known !== undefined && known !== print) {
-      this.violation(`${nodeId} applied entry ${index} as ${print}, before it was ${known} (I9)`);
+      this.violation('I9', `${nodeId} applied entry ${index} as ${print}, before it was ${known}`);
     }
     this.#applied.set(index, print);
+    if (index > this.appliedMax && type === 'data') this.#countMessages(payload);
     this.appliedMax = Math.max(this.appliedMax, index);
   }
 
-  #onVote(from: NodeId, term: Term, candidate: NodeId): void {
+  /** How far the queue reaches in the part of the log that somebody has applied. */
+  nextOffset(topic: string, queueId: number): number {
+    return this.#nextOffsets.get(`${topic} ${queueId}`) ?? 0;
+  }
+
+  #countMessages(payload: Uint8Array): void {
+    for (const record of recordsOf(payload)) {
+      if (record.kind !== 'message') continue;
+      const { topic, queueId, queueOffset } = record.message;
+      this.#nextOffsets.set(`${topic} ${queueId}`, queueOffset + 1);
+    }
+  }
+
+  #onVote(from: StoreName, term: Term, candidate: NodeId): void {
+    this.checkCount++;
     const promised = this.#promisedBy(from, term);
     if (promised.term !== term) return;
     if (promised.vote !== null && promised.vote !== candidate) {
-      this.violation(`${from} voted for ${promised.vote} and ${candidate} in term ${term} (N1)`);
+      const both = `${promised.vote} and ${candidate}`;
+      this.violation('N1', `${from.nodeId} voted for ${both} in term ${term}`);
     }
     promised.vote = candidate;
   }
 
   /** A message that promises something belongs to the newest term its sender has spoken in. */
-  #promisedBy(nodeId: NodeId, term: Term): Promised {
-    const known = this.#promised.get(nodeId);
+  #promisedBy(store: StoreName, term: Term): Promised {
+    const key = keyOf(store);
+    const known = this.#promised.get(key);
     if (known !== undefined && known.term >= term) {
       // Late news of an older term: already outdone, so a copy takes the changes.
       return known.term === term ? known : { ...known };
     }
     const promised: Promised = { term, vote: null, matchIndex: 0 };
-    this.#promised.set(nodeId, promised);
+    this.#promised.set(key, promised);
     return promised;
   }
+}
+
+function keyOf({ nodeId, lineage }: StoreName): string {
+  return `${nodeId}#${lineage}`;
 }

@@ -1,79 +1,218 @@
 /**
- * One seed: a storm over a group of three whole nodes, then calm, then the reckoning.
+ * One script: a storm over a group of three whole nodes, then healing in steps, then the reckoning.
  *
- * Everything is decided by the seed: faults, network, disks, clients, clocks. Nothing in it waits for
- * real time, a socket or a file, so a seed is the same run on every machine.
+ * 1. Storm: faults strike and heal; nothing unsafe may be seen.
+ * 2. A majority is well, what ails the others stays for good: every request must be answered.
+ * 3. All are well: all that can be members agree, and hold everything that was acknowledged.
+ * 4. Cold start of all: the same again.
+ *
+ * Everything is decided by the script. Nothing in it waits for real time, a socket or a file, so a
+ * script is the same run on every machine: its digest says so.
  */
+import { Prng } from '../../src/base/prng.ts';
+import type { StoredEntry } from '../../src/store/commit-log.ts';
+import type { CheckId, Violation } from './check-id.ts';
 import { checkWorld } from './checks.ts';
-import { Faults } from './faults.ts';
+import { FaultEngine } from './fault-engine.ts';
+import type { StackFaultKind } from './fault-script.ts';
+import type { StackProfile } from './profiles.ts';
+import { setRealTimeTrap } from './real-time-trap.ts';
+import { type StackScript, scriptOf } from './script.ts';
+import type { StackBugs } from './stack-bugs.ts';
+import type { StackNode } from './stack-node.ts';
 import { StackWorld } from './stack-world.ts';
 import { Workload } from './workload.ts';
 
-const STORM_MS = 6_000;
-/** From the end of the storm: everybody runs, agrees, and has consumed everything. */
+const MAJORITY = 2;
+/** For each of the steps after the storm. */
 const CALM_TIMEOUT_MS = 60_000;
-/** One after the other is another world than a crowd. */
-const PRODUCER_COUNT_MAX = 12;
-const CONSUMER_COUNT = 2;
+const REFUSAL_TIMEOUT_MS = 10_000;
+
+export interface RunOptions {
+  readonly bugs?: StackBugs;
+  /** What these checks find is not seen. */
+  readonly muted?: readonly CheckId[];
+}
 
 export interface RunResult {
   readonly seed: number;
-  /** Empty: the promises were kept. */
-  readonly violations: readonly string[];
+  readonly profile: string;
+  /** null: the promises were kept. */
+  readonly violation: Violation | null;
+  /** Of everything that could be seen, in order. */
+  readonly digest: number;
+  readonly eventCount: number;
+  readonly simulatedMs: number;
+  readonly checkCount: number;
+  /** Requests that were answered, and messages acknowledged and consumed. */
+  readonly answered: number;
   readonly acknowledged: number;
   readonly consumed: number;
-  readonly repeats: number;
   readonly entries: number;
   readonly leaders: number;
-  readonly faults: ReadonlyMap<string, number>;
-  readonly calmMs: number;
+  readonly faults: ReadonlyMap<StackFaultKind, number>;
 }
 
-export async function runSeed(seed: number): Promise<RunResult> {
-  const world = new StackWorld(seed);
-  const workload = new Workload(world);
-  const faults = new Faults(world);
-  world.startAll();
-  workload.start(1 + (seed % PRODUCER_COUNT_MAX), CONSUMER_COUNT);
-  const { observer, clock } = world;
-  while (clock.monotonicMs() < STORM_MS && observer.violations.length === 0) {
-    await world.step(() => faults.perhaps());
+export function runSeed(
+  seed: number,
+  profile: StackProfile,
+  options: RunOptions = {},
+): Promise<RunResult> {
+  return runScript(scriptOf(seed, profile), options);
+}
+
+export async function runScript(script: StackScript, options: RunOptions = {}): Promise<RunResult> {
+  const world = new StackWorld(script.seed, options);
+  const { observer } = world;
+  const removeTrap = setRealTimeTrap((what) => observer.violation('T1', `${what} was called`));
+  try {
+    const run = new Run(world, script);
+    await run.play();
+    await world.endAll();
+    return run.result();
+  } finally {
+    removeTrap();
   }
-  faults.healAll();
-  workload.stopping = true;
-  const calmAtMs = clock.monotonicMs();
-  if (observer.violations.length === 0) await calmDown(world, workload);
-  const calmMs = clock.monotonicMs() - calmAtMs;
-  if (observer.violations.length === 0) await checkWorld(world, workload);
-  await world.endAll();
-  return {
-    ...{ seed, violations: observer.violations, faults: faults.counts, calmMs },
-    acknowledged: workload.receipts.size,
-    consumed: workload.doneAtMs.size,
-    repeats: workload.repeats,
-    entries: observer.appliedMax,
-    leaders: observer.leaderCount,
-  };
 }
 
-async function calmDown(world: StackWorld, workload: Workload): Promise<void> {
-  const { observer, nodes } = world;
-  const isOver = () => workload.isOver || observer.violations.length > 0;
-  if (!(await world.until(isOver, CALM_TIMEOUT_MS))) {
-    const missing = workload.unconsumed;
-    observer.violation(`after the storm ${missing.length} messages never came: ${missing}`);
-    return;
+class Run {
+  readonly #world: StackWorld;
+  readonly #script: StackScript;
+  readonly #workload: Workload;
+  readonly #faults: FaultEngine;
+  readonly #random: Prng;
+
+  constructor(world: StackWorld, script: StackScript) {
+    this.#world = world;
+    this.#script = script;
+    this.#workload = new Workload(world);
+    this.#faults = new FaultEngine(world, script.faults);
+    this.#random = new Prng(script.seed, 'healing');
   }
-  const agree = () => {
-    const all = nodes.map(({ running }) => running?.replica?.status() ?? null);
-    const last = Math.max(...all.map((status) => status?.lastIndex ?? 0));
-    return all.every((status) => status?.appliedIndex === last);
-  };
-  if (await world.until(() => agree() || observer.violations.length > 0, CALM_TIMEOUT_MS)) return;
-  const states = JSON.stringify(nodes.map(({ running }) => running?.replica?.status()));
-  observer.violation(`after the storm the nodes do not agree: ${states}`);
+
+  async play(): Promise<void> {
+    const { observer } = this.#world;
+    await this.#storm();
+    if (!observer.isBroken) await this.#healMajority();
+    if (!observer.isBroken) await this.#healRest();
+    const log = observer.isBroken ? null : await checkWorld(this.#world, this.#workload);
+    if (log !== null) await this.#startCold(log);
+  }
+
+  result(): RunResult {
+    const { observer, clock } = this.#world;
+    const workload = this.#workload;
+    const { digest, eventCount, checkCount } = observer;
+    return {
+      ...{ digest, eventCount, checkCount },
+      seed: this.#script.seed,
+      profile: this.#script.profile,
+      violation: observer.violations[0] ?? null,
+      simulatedMs: clock.monotonicMs(),
+      answered: workload.answeredCount,
+      acknowledged: workload.receipts.size,
+      consumed: workload.doneAtMs.size,
+      entries: observer.appliedMax,
+      leaders: observer.leaderCount,
+      faults: this.#faults.counts,
+    };
+  }
+
+  async #storm(): Promise<void> {
+    const { chaosMs, producers, consumers } = this.#script;
+    const { clock, observer } = this.#world;
+    this.#world.startAll();
+    this.#workload.start(producers, consumers);
+    while (clock.monotonicMs() < chaosMs && !observer.isBroken) {
+      await this.#world.step(() => this.#faults.run());
+    }
+    this.#workload.stopping = true;
+  }
+
+  async #healMajority(): Promise<void> {
+    const { observer, soundNodes } = this.#world;
+    const core = shuffled(soundNodes, this.#random).slice(0, MAJORITY);
+    observer.note('core', ...core.map(({ nodeId }) => nodeId));
+    await this.#faults.healOnly(core);
+    const isOver = () => this.#workload.isOver || observer.isBroken;
+    if (await this.#world.until(isOver, CALM_TIMEOUT_MS)) return;
+    const missing = this.#workload.unconsumed;
+    const states = this.#states();
+    observer.violation('L1', `not all is answered; ${missing.length} unconsumed; ${states}`);
+  }
+
+  async #healRest(): Promise<void> {
+    const { observer } = this.#world;
+    await this.#faults.healAll();
+    await this.#untilAgreed();
+    if (!observer.isBroken) await this.#expectRefusals();
+  }
+
+  async #untilAgreed(): Promise<void> {
+    const { observer, nodes, soundNodes } = this.#world;
+    const agree = () => {
+      const all = soundNodes.map(({ running }) => running?.replica?.status() ?? null);
+      const last = Math.max(...all.map((status) => status?.lastIndex ?? 0));
+      const hasLeader = nodes.some(({ running }) => running?.replica?.status().role === 'leader');
+      return hasLeader && all.every((status) => status?.appliedIndex === last);
+    };
+    if (await this.#world.until(() => agree() || observer.isBroken, CALM_TIMEOUT_MS)) return;
+    observer.violation('L2', `the nodes do not agree: ${this.#states()}`);
+  }
+
+  /** Whoever is on a wrong directory for good must have been told so. */
+  async #expectRefusals(): Promise<void> {
+    const { nodes, refusals, observer } = this.#world;
+    for (const node of nodes) {
+      const { standing, nodeId } = node;
+      if (standing.kind === 'member') continue;
+      const isRefused = () =>
+        standing.kind === 'refusesToStart'
+          ? node.hasRefused
+          : standing.refusedAs.some((code) => (refusals.get(code) ?? 0) > 0);
+      if (await this.#world.until(isRefused, REFUSAL_TIMEOUT_MS)) continue;
+      if (standing.kind === 'impostor') {
+        observer.violation('H21', `nobody has refused ${nodeId} as ${standing.refusedAs}`);
+      } else {
+        observer.violation('F2', `${nodeId} has not said that it cannot start`);
+      }
+    }
+  }
+
+  async #startCold(before: readonly StoredEntry[]): Promise<void> {
+    const { nodes, observer } = this.#world;
+    const how = this.#random.below(3);
+    for (const node of nodes) {
+      if (how === 0 && !node.isLost) await node.powerCut(this.#random);
+      else await node.kill();
+    }
+    for (const node of nodes) node.start();
+    await this.#untilAgreed();
+    if (observer.isBroken) return;
+    const after = await checkWorld(this.#world, this.#workload);
+    if (after === null) return;
+    const isSame = before.every(({ bytes }, i) => {
+      const now = after[i]?.bytes;
+      return now !== undefined && Buffer.compare(bytes, now) === 0;
+    });
+    if (!isSame) observer.violation('L2', 'after a cold start the log is another one');
+  }
+
+  #states(): string {
+    const states = this.#world.nodes.map(({ nodeId, running, standing }) => {
+      const status = running?.replica?.status();
+      const { role, term, lastIndex, commitIndex, appliedIndex } = status ?? {};
+      return { nodeId, standing: standing.kind, role, term, lastIndex, commitIndex, appliedIndex };
+    });
+    return JSON.stringify(states);
+  }
 }
 
-export function replayLine(seed: number): string {
-  return `MQ_RAFT_STACK_SEED=${seed} node dist/test/stack/main.js`;
+function shuffled(nodes: readonly StackNode[], random: Prng): readonly StackNode[] {
+  const rest = [...nodes];
+  return nodes.map(() => rest.splice(random.below(rest.length), 1)[0]!); // as many as there are
+}
+
+export function replayLine(seed: number, profile: string): string {
+  return `node dist/test/stack/main.js --seed ${seed} --profile ${profile}`;
 }

@@ -1,114 +1,147 @@
 /**
  * One node of production code on a disk, a network and a clock in memory. It can be started, lose its
- * process or its power at any moment, start-up included, and be started again on what is left.
+ * process or its power at any moment, start-up included, be started again on what is left, or on
+ * another directory than its own.
  */
-import { FatalError } from '../../src/base/errors.ts';
+import { FatalError, type FatalReason } from '../../src/base/errors.ts';
 import { Prng } from '../../src/base/prng.ts';
-import { LogIndex, NodeId } from '../../src/base/units.ts';
-import { type Broker, createBroker } from '../../src/broker/broker.ts';
-import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
+import { NodeId } from '../../src/base/units.ts';
+import { DiskError } from '../../src/io/disk.ts';
 import { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
-import type { Message } from '../../src/raft/messages.ts';
-import { type RunningReplica, startReplica } from '../../src/replica/driver.ts';
-import type { PeerTransport } from '../../src/replica/peer-transport.ts';
-import type { CommitLog } from '../../src/store/commit-log.ts';
-import type { DerivedState } from '../../src/store/derived/derived-state.ts';
-import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
-import { openCommitLog } from '../../src/store/open-commit-log.ts';
-import { MemoryPeers } from '../replica/memory-peer-transport.ts';
+import type { RefusalCode } from '../../src/replica/handshake.ts';
+import { keyedU32 } from '../sim/keyed-random.ts';
 import { CrashKvStore } from './crash-kv-store.ts';
-import { MemoryForwarder } from './memory-forwarder.ts';
+import type { Moment } from './fault-script.ts';
+import { bootNode, type Incarnation } from './incarnation.ts';
+import { MachineDisk } from './machine-disk.ts';
 import { NodeClock } from './node-clock.ts';
+import type { StoreName } from './observer.ts';
 import type { StackWorld } from './stack-world.ts';
 
-const DIRECTORY = '/store';
-/** Small, so that applying and peers read from the disk as well. */
-const TAIL_CACHE_SIZE_BYTES = 24 * 1024;
-/** Elections in a few ticks: more of them in a run. */
-const TIMING = { heartbeatTicks: 2, electionTimeoutTicksMin: 6, electionTimeoutTicksMax: 12 };
 /** Clocks of different machines; the second one is ahead of whoever follows it. */
 const CLOCK_SKEW_MS = [0, 700, -400];
+export const DISK_SPEED_DEFAULT = 6;
 
-/** A process from its start to its end. */
-export interface Incarnation {
-  readonly clock: NodeClock;
-  readonly died: Promise<'died'>;
-  readonly die: () => void;
-  isAlive: boolean;
-  log: CommitLog | null;
-  state: DerivedState | null;
-  peers: MemoryPeers | null;
-  replica: RunningReplica | null;
-  broker: Broker | null;
-  gateway: Gateway | null;
-  forwarder: MemoryForwarder | null;
+/** What the node must be when it is started on the directory it has now. */
+export type Standing =
+  | { readonly kind: 'member' }
+  /** It starts, and its peers send it away for one of these reasons. */
+  | { readonly kind: 'impostor'; readonly refusedAs: readonly RefusalCode[] }
+  /** It says why and ends. */
+  | { readonly kind: 'refusesToStart'; readonly reason: FatalReason };
+
+export const MEMBER: Standing = { kind: 'member' };
+
+/** A directory with its database, and how it has been continued. */
+export interface NodeStore {
+  readonly disk: MemoryDisk;
+  /** null: no database. */
+  readonly kv: CrashKvStore | null;
+  readonly lineage: number;
 }
 
 export class StackNode {
   readonly nodeId: NodeId;
-  readonly #world: StackWorld;
-  readonly #number: number;
-  readonly #random: Prng;
+  readonly number: number;
+  /** A second process with the name of a node: it can call, and cannot be called. */
+  readonly isClone: boolean;
+  readonly world: StackWorld;
+  readonly machine: MachineDisk;
   /** Steps of the disk and the database that are due, in order. */
   #diskSteps: (() => void)[] = [];
   #disk: MemoryDisk;
   #kv: CrashKvStore | null = null;
   #running: Incarnation | null = null;
   #startCount = 0;
+  #uuidCount = 0;
+  #lineage = 0;
   /** The disk was told to fail: the process must end, and may. */
   #isDiskBad = false;
+  standing: Standing = MEMBER;
+  /** Of the configuration. */
+  clusterId = 'c';
+  /** It can never again be what it was: repair and replacement are the operator's. */
+  isLost = false;
+  /** An operator has taken it away. */
+  isRetired = false;
+  /** It has ended as its standing says. */
+  hasRefused = false;
+  /** Hears what the node does, for whoever lies in wait for it. */
+  onMoment: ((moment: Moment) => void) | null = null;
   /** Steps of the disk per round, at most; 0: the disk hangs. */
-  diskSpeed = 6;
+  diskSpeed = DISK_SPEED_DEFAULT;
 
-  constructor(world: StackWorld, number: number) {
-    this.#world = world;
-    this.#number = number;
+  constructor(world: StackWorld, number: number, clonedFrom: NodeStore | null = null) {
+    this.world = world;
+    this.number = number;
+    this.isClone = clonedFrom !== null;
     this.nodeId = NodeId(`n${number + 1}`);
-    this.#random = new Prng(world.seed, `disk-${this.nodeId}`);
-    this.#disk = new MemoryDisk({ later: this.#later });
+    this.machine = new MachineDisk(world.bugs, this.later);
+    this.#disk = clonedFrom?.disk.imageOn(this.machine.options) ?? this.emptyDisk();
+    this.#kv = clonedFrom?.kv ?? null;
+    this.#lineage = clonedFrom?.lineage ?? 0;
   }
 
   get running(): Incarnation | null {
     return this.#running;
   }
 
-  /** Ready to answer, as a leader or not. */
-  get gateway(): Gateway | null {
-    return this.#running?.gateway ?? null;
-  }
-
   get kv(): CrashKvStore | null {
     return this.#kv;
   }
 
-  runDisk(): void {
+  get disk(): MemoryDisk {
+    return this.#disk;
+  }
+
+  get storeName(): StoreName {
+    return { nodeId: this.nodeId, lineage: this.#lineage };
+  }
+
+  runDisk(round: number): void {
     if (this.diskSpeed === 0) return;
-    for (let left = 1 + this.#random.below(this.diskSpeed); left > 0; left--) {
-      this.#diskSteps.shift()?.();
-    }
+    const chance = keyedU32(this.world.seed, this.number, this.isClone ? 1 : 0, round);
+    for (let left = 1 + (chance % this.diskSpeed); left > 0; left--) this.#diskSteps.shift()?.();
   }
 
   start(): void {
-    if (this.#running !== null) return;
+    if (this.#running !== null || this.isRetired) return;
     let die = () => {};
     const died = new Promise<'died'>((resolve) => {
       die = () => resolve('died');
     });
-    const skewMs = CLOCK_SKEW_MS[this.#number] ?? 0;
-    const clock = new NodeClock(this.#world.clock, skewMs);
+    const clock = new NodeClock(this.world.clock, CLOCK_SKEW_MS[this.number] ?? 0);
     const parts = { log: null, state: null, peers: null, replica: null, broker: null };
-    const more = { gateway: null, forwarder: null, isAlive: true };
+    const more = { gateway: null, forwarder: null, isAlive: true, isStopping: false };
     const running: Incarnation = { clock, died, die, ...parts, ...more };
     this.#running = running;
     this.#startCount++;
-    this.#boot(running).catch((error: unknown) => this.#onFatal(running, error));
+    this.world.observer.note('start', this.nodeId, this.#startCount);
+    this.onMoment?.('boots');
+    bootNode(this, running).catch((error: unknown) => this.onFatal(running, error));
   }
 
-  /** One of the next operations of the log's disk fails; the page cache lies from then on. */
-  failDisk(operation: 'sync' | 'write'): void {
+  /** Of the process that runs now. */
+  raftRandom(): Prng {
+    const name = `raft-${this.nodeId}-${this.#startCount}${this.isClone ? '-clone' : ''}`;
+    return new Prng(this.world.seed, name);
+  }
+
+  mintUuid(): string {
+    if (this.world.bugs.mintsUuidFromName) return `store-${this.nodeId}`;
+    return `store-${this.nodeId}-${++this.#uuidCount}`;
+  }
+
+  mintBootId(): string {
+    const digits = `${this.number}${this.isClone ? 1 : 0}${this.#startCount.toString(16)}`;
+    return digits.padStart(16, '0');
+  }
+
+  /** One of the next operations of the disk fails; after a sync or a write the page cache lies. */
+  failDisk(operation: 'read' | 'sync' | 'write', after: number): void {
     if (this.#running === null) return;
     this.#isDiskBad = true;
-    this.#disk.failNext({ operation, code: 'EIO', after: this.#random.below(6) });
+    this.machine.failLater(operation, after);
   }
 
   /** The process is gone, the machine lives. */
@@ -120,136 +153,100 @@ export class StackNode {
   }
 
   /** The machine is gone: of what was not synced, chance decides. */
-  async powerCut(): Promise<void> {
+  async powerCut(random: Prng): Promise<void> {
     // Also without a process: what a killed one has left unsynced is still in memory.
     if (this.#running !== null) this.#end(this.#running);
-    this.#disk = this.#disk.powerCut(this.#random);
-    this.#kv = (await this.#kv?.powerCut(this.#random)) ?? null;
+    this.#disk = this.#disk.powerCut(random);
+    this.#kv = (await this.#kv?.powerCut(random)) ?? null;
+  }
+
+  /** The process ends in order, when its disk lets it. */
+  get isStopping(): boolean {
+    return this.#running?.isStopping ?? false;
+  }
+
+  /** Asks the process to end in order; it is gone when its disk has let it. */
+  stop(): void {
+    const running = this.#running;
+    if (running?.replica == null || running.isStopping) return;
+    running.isStopping = true;
+    running.gateway?.close();
+    running.broker?.close();
+    running.replica.close().then(
+      () => {
+        if (running.isAlive) void this.kill(); // Only what is dead is left of it.
+      },
+      (error: unknown) => this.onFatal(running, error),
+    );
+  }
+
+  emptyDisk(): MemoryDisk {
+    return new MemoryDisk(this.machine.options);
+  }
+
+  async openKv(): Promise<CrashKvStore> {
+    this.#kv ??= await CrashKvStore.open(this.later);
+    return this.#kv;
+  }
+
+  /** Requires that no process runs. */
+  get store(): NodeStore {
+    return { disk: this.#disk, kv: this.#kv, lineage: this.#lineage };
+  }
+
+  /** Requires that no process runs. */
+  mount({ disk, kv, lineage }: NodeStore): void {
+    this.#disk = disk;
+    this.#kv = kv;
+    this.#lineage = lineage;
+    this.hasRefused = false;
+  }
+
+  /** As it is at this moment, as if copied to another machine. */
+  async imageFor(node: StackNode, lineage: number): Promise<NodeStore> {
+    const disk = this.#disk.imageOn(node.machine.options);
+    const kv = (await this.#kv?.imageOn(node.later)) ?? null;
+    return { disk, kv, lineage };
+  }
+
+  readonly later = (step: () => void): void => {
+    this.#diskSteps.push(step);
+  };
+
+  onFatal(running: Incarnation, error: unknown): void {
+    if (!running.isAlive) return;
+    const reason = error instanceof FatalError ? error.reason : null;
+    const isDiskError = reason === 'diskFailed' || error instanceof DiskError;
+    if (this.#isDiskBad && isDiskError) {
+      void this.kill().then(() => this.start()); // Its failures are found by `start`.
+      return;
+    }
+    const { standing } = this;
+    if (standing.kind === 'refusesToStart' && reason === standing.reason) {
+      this.world.observer.note('refuses', this.nodeId, reason);
+      this.hasRefused = true;
+      void this.kill(); // In memory: done when it returns.
+      return;
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.world.observer.violation('F1', `${this.nodeId} gave up: ${text}`);
   }
 
   #end(running: Incarnation): void {
+    this.world.observer.note('end', this.nodeId);
     this.#running = null;
     this.#isDiskBad = false;
+    this.machine.forget();
     running.isAlive = false;
     running.clock.die();
     this.#diskSteps = [];
     void running.peers?.close(); // In memory: done when it returns.
     // Also those whose handshake was under way: their sockets are reset.
-    for (const { running: other } of this.#world.nodes) other?.peers?.breakStreams(this.nodeId);
+    if (!this.isClone) {
+      for (const { running: other } of this.world.nodes) other?.peers?.breakStreams(this.nodeId);
+    }
     running.forwarder?.close();
     running.die();
-  }
-
-  readonly #later = (step: () => void): void => {
-    this.#diskSteps.push(step);
-  };
-
-  async #boot(running: Incarnation): Promise<void> {
-    const { observer, segmentSizeBytes } = this.#world;
-    const { nodeId } = this;
-    const identity = { clusterId: 'c', groupId: 'g', nodeId, segmentSizeBytes };
-    const onFatal = (error: unknown) => this.#onFatal(running, error);
-    const log = await openCommitLog(this.#disk, {
-      directory: DIRECTORY,
-      identity,
-      mintUuid: () => `store-${nodeId}`,
-      clock: running.clock,
-      tailCacheSizeBytes: TAIL_CACHE_SIZE_BYTES,
-      onFatal,
-    });
-    running.log = log;
-    observer.onBoot(nodeId, log.recovered);
-    this.#kv ??= await CrashKvStore.open(this.#later);
-    if (!running.isAlive) return;
-    const state = await openDerivedState({
-      kv: this.#kv,
-      durableIndexMax: LogIndex(log.recovered.entries.length),
-      onEvent: (event) => observer.violation(`${nodeId}: ${JSON.stringify(event)}`),
-    });
-    if (!running.isAlive) return;
-    running.state = state;
-    await this.#join(running, log, state, onFatal);
-  }
-
-  async #join(
-    running: Incarnation,
-    log: CommitLog,
-    state: DerivedState,
-    onFatal: (error: unknown) => void,
-  ): Promise<void> {
-    const { observer, network, nodeIds, seed } = this.#world;
-    const { nodeId } = this;
-    const { clock } = running;
-    const members = nodeIds.map((id) => ({ nodeId: id, raftAddress: addressOf(id) }));
-    const addresses = { raft: addressOf(nodeId), grpc: `${nodeId}:8081`, http: '' };
-    const peers = new MemoryPeers({
-      ...{ network, log, members, addresses, clock, onFatal },
-      onEvent: (event) => {
-        if (event.kind === 'refusedPeer') observer.violation(`${nodeId}: ${event.sentence}`);
-      },
-    });
-    running.peers = peers;
-    const replica = await startReplica({
-      identity: log.identity,
-      ...{ members, addresses, log, state, clock, onFatal },
-      transport: this.#spied(peers),
-      random: new Prng(seed, `raft-${nodeId}-${this.#startCount}`),
-      timing: TIMING,
-      onEvent: (event) => {
-        if (event.kind === 'chainBroken' || event.kind === 'alarm') {
-          observer.violation(`${nodeId}: ${JSON.stringify(event)}`);
-        }
-      },
-    });
-    if (!running.isAlive) return;
-    running.replica = replica;
-    replica.onApplied((entry) => observer.onApplied(nodeId, entry));
-    replica.onRoleChange(({ role, term }) => {
-      if (role === 'leader') observer.onLeader(nodeId, term);
-    });
-    this.#serve(running, replica, addresses);
-  }
-
-  #serve(
-    running: Incarnation,
-    replica: RunningReplica,
-    ownAddresses: { readonly raft: string; readonly grpc: string; readonly http: string },
-  ): void {
-    const { clock } = running;
-    const storeHost = `10.0.0.${this.#number + 1}:8081`;
-    const broker = createBroker({ replica, clock, autoCreateTopics: true, storeHost });
-    const forwarder = new MemoryForwarder(this.#world, this.nodeId);
-    running.broker = broker;
-    running.forwarder = forwarder;
-    running.gateway = createGateway({
-      ...{ replica, clock, broker, transport: forwarder, ownAddresses },
-      memberRaftAddress: addressOf,
-    });
-  }
-
-  #spied(peers: MemoryPeers): PeerTransport {
-    return {
-      start: (receiver) => peers.start(receiver),
-      send: (to, message: Message, entryBytes) => {
-        this.#world.observer.onSend(this.nodeId, to, message);
-        peers.send(to, message, entryBytes);
-      },
-      linkOf: (peer) => peers.linkOf(peer),
-      get counters() {
-        return peers.counters;
-      },
-      close: () => peers.close(),
-    };
-  }
-
-  #onFatal(running: Incarnation, error: unknown): void {
-    if (!running.isAlive) return;
-    if (this.#isDiskBad && error instanceof FatalError && error.reason === 'diskFailed') {
-      void this.kill().then(() => this.start()); // Its failures are found by `start`.
-      return;
-    }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#world.observer.violation(`${this.nodeId} gave up: ${text}`);
   }
 }
 

@@ -1,17 +1,20 @@
 /** A group of three whole nodes, and the power over time, network, disks and their lives. */
-import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import type { NodeId } from '../../src/base/units.ts';
 import type { BrokerRequest, BrokerResponse } from '../../src/broker/verbs.ts';
 import { ManualClock, settled } from '../../src/io/memory/manual-clock.ts';
+import type { AlarmId } from '../../src/raft/effects.ts';
+import type { RefusalCode } from '../../src/replica/handshake.ts';
+import type { CheckId } from './check-id.ts';
 import { FaultyNetwork } from './faulty-network.ts';
 import { Observer } from './observer.ts';
+import { NO_BUGS, type StackBugs } from './stack-bugs.ts';
 import { StackNode } from './stack-node.ts';
 
-const NODE_COUNT = 3;
-const STEP_MS = 10;
+export const NODE_COUNT = 3;
+export const STEP_MS = 10;
 /** In a step everybody gets so many turns. */
-const ROUNDS_PER_STEP = 4;
+export const ROUNDS_PER_STEP = 4;
 
 /** `unanswered`: the node died or the caller lost patience; whether it took effect is open. */
 export type CallResult =
@@ -19,23 +22,46 @@ export type CallResult =
   | { readonly kind: 'failure'; readonly error: unknown }
   | { readonly kind: 'unanswered' };
 
+export interface WorldOptions {
+  readonly bugs?: StackBugs;
+  readonly muted?: readonly CheckId[];
+}
+
 export class StackWorld {
   readonly seed: number;
+  readonly bugs: StackBugs;
   readonly clock = new ManualClock();
-  readonly observer = new Observer();
-  readonly random: Prng;
+  readonly observer: Observer;
   readonly network: FaultyNetwork;
   readonly segmentSizeBytes: number;
   readonly nodes: readonly StackNode[];
   readonly nodeIds: readonly NodeId[];
+  /** Second processes with the name of a node. */
+  readonly clones = new Set<StackNode>();
+  /** Who may be sent away, and why. */
+  readonly #allowedRefusals = new Set<RefusalCode>();
+  readonly #expectedAlarms = new Set<AlarmId>();
+  readonly refusals = new Map<RefusalCode, number>();
+  #round = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, { bugs = NO_BUGS, muted = [] }: WorldOptions = {}) {
     this.seed = seed;
-    this.random = new Prng(seed, 'faults');
-    this.network = new FaultyNetwork(new Prng(seed, 'network'));
+    this.bugs = bugs;
+    this.observer = new Observer(() => this.clock.monotonicMs(), muted);
+    this.network = new FaultyNetwork(seed);
     this.segmentSizeBytes = (seed % 2 === 0 ? 64 : 128) * KIB;
     this.nodes = Array.from({ length: NODE_COUNT }, (_, number) => new StackNode(this, number));
     this.nodeIds = this.nodes.map(({ nodeId }) => nodeId);
+  }
+
+  /** Rounds since the beginning: the finest measure of time there is. */
+  get round(): number {
+    return this.#round;
+  }
+
+  /** Those that can still be members of the group. */
+  get soundNodes(): readonly StackNode[] {
+    return this.nodes.filter(({ isLost }) => !isLost);
   }
 
   startAll(): void {
@@ -43,7 +69,34 @@ export class StackWorld {
   }
 
   async endAll(): Promise<void> {
-    for (const node of this.nodes) await node.kill();
+    for (const node of [...this.nodes, ...this.clones]) await node.kill();
+  }
+
+  /** Nobody must listen to it; of two processes with one name nobody can say which one speaks. */
+  isImpostor(nodeId: NodeId): boolean {
+    for (const clone of this.clones) if (clone.nodeId === nodeId) return false;
+    return this.nodes.some((node) => node.nodeId === nodeId && node.standing.kind === 'impostor');
+  }
+
+  /** From now on for good: the last words of a quarrel come late. */
+  allowRefusals(codes: readonly RefusalCode[]): void {
+    for (const code of codes) this.#allowedRefusals.add(code);
+  }
+
+  /** From now on for good, too. */
+  expectAlarm(id: AlarmId): void {
+    this.#expectedAlarms.add(id);
+  }
+
+  isExpectedAlarm(id: AlarmId): boolean {
+    return this.#expectedAlarms.has(id);
+  }
+
+  onRefusal(by: NodeId, code: RefusalCode, sentence: string): void {
+    this.observer.note('refusal', by, code);
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+    if (this.#allowedRefusals.has(code)) return;
+    this.observer.violation('H21', `${by} refuses a member: ${sentence}`);
   }
 
   /** Asks one node as a client does. */
@@ -75,7 +128,9 @@ export class StackWorld {
     for (let round = 0; round < ROUNDS_PER_STEP; round++) {
       await settled();
       await beforeRound();
-      for (const node of this.nodes) node.runDisk();
+      this.#round++;
+      for (const node of this.nodes) node.runDisk(this.#round);
+      for (const clone of this.clones) clone.runDisk(this.#round);
       await settled();
       this.network.deliver();
     }

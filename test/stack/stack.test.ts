@@ -1,28 +1,40 @@
 /**
- * Whole nodes under power cuts, kills, partitions and slow disks, seed by seed. `npm test` runs a few;
- * `node dist/test/stack/main.js` runs as many as one likes (main.ts has the variables).
+ * Whole nodes under power cuts, kills, partitions, bad disks and wrong directories, seed by seed.
+ * `npm test` runs a few; the head of main.ts says how to run as many as one likes.
  */
 import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { STACK_PROFILES, stackProfileNamed } from './profiles.ts';
 import { replayLine, runSeed } from './run.ts';
 
-const SEEDS_PER_TEST = 10;
-const TEST_COUNT = 4;
+const SEEDS_PER_PROFILE = 10;
 
-for (let part = 0; part < TEST_COUNT; part++) {
-  const from = 1 + part * SEEDS_PER_TEST;
-  test(`what was acknowledged survives every storm (seeds ${from} to ${from + SEEDS_PER_TEST - 1})`, async () => {
+for (const profile of STACK_PROFILES) {
+  const seeds = Array.from({ length: SEEDS_PER_PROFILE }, (_, place) => place + 1);
+  test(`what was acknowledged survives every storm of profile ${profile.name}`, async () => {
     let acknowledged = 0;
-    for (let seed = from; seed < from + SEEDS_PER_TEST; seed++) {
-      const result = await runSeed(seed);
-      equal(result.violations.join('\n'), '', replayLine(seed));
+    const kinds = new Set<string>();
+    for (const seed of seeds) {
+      const result = await runSeed(seed, profile);
+      equal(result.violation?.sentence, undefined, replayLine(seed, profile.name));
       acknowledged += result.acknowledged;
+      for (const kind of result.faults.keys()) kinds.add(kind);
     }
-    ok(acknowledged > 10 * SEEDS_PER_TEST, `the storms let only ${acknowledged} messages through`);
+    ok(acknowledged > 10 * seeds.length, `the storms let only ${acknowledged} messages through`);
+    ok(2 * kinds.size > profile.kinds.length, `only ${[...kinds]} ever struck`);
   });
 }
 
 test('a seed is the same run every time', async () => {
-  const [first, second] = [await runSeed(7), await runSeed(7)];
-  equal(JSON.stringify(first), JSON.stringify(second));
+  for (const profile of STACK_PROFILES) {
+    const [first, second] = [await runSeed(7, profile), await runSeed(7, profile)];
+    equal(first.digest, second.digest, profile.name);
+    equal(first.eventCount, second.eventCount, profile.name);
+  }
+});
+
+test('other seeds are other runs', async () => {
+  const profile = stackProfileNamed('crash');
+  const [first, second] = [await runSeed(21, profile), await runSeed(22, profile)];
+  ok(first.digest !== second.digest);
 });

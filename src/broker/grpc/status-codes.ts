@@ -93,6 +93,8 @@ export function codeOf(code: BrokerErrorCode): number {
     case 'forbidden':
       return CODE.forbidden;
     case 'busy':
+    // Clients back off on this code, and do not give up the node.
+    case 'diskFull':
       return CODE.tooManyRequests;
     case 'timeout':
       return CODE.proxyTimeout;

@@ -2,8 +2,11 @@ import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import { logOrigin } from '../../raft/entry.ts';
+import { foundingMembership } from '../../raft/membership.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
 import { newBrokerCounters } from '../counters.ts';
+import type { RoomReport } from '../verbs.ts';
 import { type HttpEndpoint, startHttpEndpoint } from './endpoint.ts';
 import type { NodeView } from './node-view.ts';
 
@@ -19,6 +22,12 @@ const HEALTHY: ReplicaStatus = {
   durableIndex: LogIndex(119),
   commitIndex: LogIndex(118),
   appliedIndex: LogIndex(117),
+  membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
+    .membership,
+  isMembershipCommitted: true,
+  transferTo: null,
+  isDiskStalled: false,
+  refusedBy: [],
   peers: [
     { nodeId: NodeId('n2'), connected: true, addresses: null, matchIndex: null, lagBytes: 64 },
     { nodeId: NodeId('n3'), connected: false, addresses: null, matchIndex: null, lagBytes: null },
@@ -29,6 +38,8 @@ const HEALTHY: ReplicaStatus = {
 class ScriptedNode implements NodeView {
   current = HEALTHY;
   oldestPendingMs = 0;
+  waitsForRoom = false;
+  room: RoomReport | null = null;
   isDraining = false;
   #listener: (status: ReplicaStatus) => void = () => undefined;
 
@@ -38,6 +49,7 @@ class ScriptedNode implements NodeView {
       writtenBytes: 4_096,
       syncSecondsSum: 0.5,
       oldestPendingMs: () => this.oldestPendingMs,
+      waitsForRoom: () => this.waitsForRoom,
       syncMsAt: () => null,
       syncSecondsBuckets: () => [[0.001, 30] as const, [0.01, 40] as const],
     },
@@ -83,6 +95,7 @@ async function setUp(t: TestContext): Promise<TestBed> {
           },
           clients: () => ({ clientCount: 2, streamCount: 4 }),
         },
+        diskRoom: () => node.room,
         memory: () => ({ rss: 100, heapUsed: 50, external: 25 }),
         version: '0.1.0',
       },
@@ -126,6 +139,15 @@ const TROUBLES: readonly {
     },
     live: 200,
     reason: /disk: .* 6000 ms/,
+  },
+  {
+    what: 'a disk without room for the next segment',
+    cause: (node) => {
+      node.oldestPendingMs = 40_000;
+      node.waitsForRoom = true;
+    },
+    live: 200,
+    reason: /disk: .* 40000 ms.*no room for the next segment/,
   },
   {
     what: 'a stuck disk',
@@ -269,4 +291,21 @@ test('closing twice closes once, and open connections do not hold it up', async 
   await (await get('/livez')).text();
   await Promise.all([endpoint.close(), endpoint.close()]);
   await rejects(get('/livez'));
+});
+
+test('the metrics tell how much room the disk has, as far as it is known', async (t) => {
+  const { node, get } = await setUp(t);
+  const text = async () => (await get('/metrics')).text();
+  const before = await text();
+  equal(before.includes('mqraft_disk_free_bytes'), false);
+  match(before, /^mqraft_log_waits_for_room 0$/m);
+  node.room = { level: 'full', totalBytes: 1_000, freeBytes: 40, reserveBytes: 50 };
+  node.waitsForRoom = true;
+  const after = await text();
+  match(after, /^mqraft_disk_total_bytes 1000$/m);
+  match(after, /^mqraft_disk_free_bytes 40$/m);
+  match(after, /^mqraft_disk_reserve_bytes 50$/m);
+  match(after, /^mqraft_disk_room\{level="full"\} 1$/m);
+  match(after, /^mqraft_disk_room\{level="ok"\} 0$/m);
+  match(after, /^mqraft_log_waits_for_room 1$/m);
 });

@@ -15,7 +15,9 @@ export interface Check {
 
 /** That there is an answer at all shows that the event loop turns. */
 export function liveChecks(replica: NodeView): readonly Check[] {
-  return [diskCheck(replica, LIVE_DISK_STALL_MS_MAX)];
+  const check = diskCheck(replica, LIVE_DISK_STALL_MS_MAX);
+  // No restart makes room.
+  return [{ ...check, ok: check.ok || replica.log.diskStats.waitsForRoom() }];
 }
 
 export function readyChecks(replica: NodeView, isDraining: boolean): readonly Check[] {
@@ -42,11 +44,13 @@ export function readyChecks(replica: NodeView, isDraining: boolean): readonly Ch
 }
 
 function diskCheck(replica: NodeView, stallMsMax: number): Check {
-  const oldestMs = Math.round(replica.log.diskStats.oldestPendingMs());
+  const { diskStats } = replica.log;
+  const oldestMs = Math.round(diskStats.oldestPendingMs());
+  const why = diskStats.waitsForRoom() ? ': the disk has no room for the next segment' : '';
   return {
     name: 'disk',
     ok: oldestMs <= stallMsMax,
-    detail: `the oldest unfinished write is ${oldestMs} ms old, at most ${stallMsMax} ms are fine`,
+    detail: `the oldest unfinished write is ${oldestMs} ms old, at most ${stallMsMax} ms are fine${why}`,
   };
 }
 

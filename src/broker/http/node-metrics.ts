@@ -8,6 +8,7 @@ import type { Role } from '../../raft/effects.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
 import type { BrokerCounters } from '../counters.ts';
 import type { EndpointCounts } from '../grpc/counters.ts';
+import { ROOM_LEVELS, type RoomReport } from '../verbs.ts';
 import { EVENT_LOOP_RESOLUTION_MS } from './limits.ts';
 import { MetricsText, type Sample } from './metrics-text.ts';
 import type { NodeView } from './node-view.ts';
@@ -21,6 +22,8 @@ export interface MetricsSources {
   readonly counters: BrokerCounters;
   /** The gRPC endpoint. */
   readonly messaging: MessagingMetrics;
+  /** null when it is not known. */
+  diskRoom(): RoomReport | null;
   /** Of the process, in bytes. */
   memory(): { readonly rss: number; readonly heapUsed: number; readonly external: number };
   /** Version of the build, e.g. of package.json. */
@@ -51,6 +54,7 @@ export class NodeMetrics {
     const status = this.#replica.status();
     this.#writeRaft(text, status);
     this.#writeDisk(text);
+    this.#writeRoom(text, this.#sources.diskRoom());
     this.#writeMessages(text);
     this.#writeProcess(text, status);
     return text.toString();
@@ -106,6 +110,29 @@ export class NodeMetrics {
     );
   }
 
+  #writeRoom(text: MetricsText, room: RoomReport | null): void {
+    if (room !== null) {
+      const { level, totalBytes, freeBytes, reserveBytes } = room;
+      text.gauge('mqraft_disk_total_bytes', 'Size of the file system of the log.', totalBytes);
+      text.gauge('mqraft_disk_free_bytes', 'Free on the file system of the log.', freeBytes);
+      text.gauge(
+        'mqraft_disk_reserve_bytes',
+        'With less than this free a leader refuses messages.',
+        reserveBytes,
+      );
+      const levels = ROOM_LEVELS.map((name) => ({
+        labels: { level: name },
+        value: level === name ? 1 : 0,
+      }));
+      text.gauge('mqraft_disk_room', 'One for how much room there is.', levels);
+    }
+    text.gauge(
+      'mqraft_log_waits_for_room',
+      'Whether a write waits for room for the next segment.',
+      this.#replica.log.diskStats.waitsForRoom() ? 1 : 0,
+    );
+  }
+
   #writeMessages(text: MetricsText): void {
     const { counters, messaging } = this.#sources;
     const { syncCount } = this.#replica.log.diskStats;
@@ -130,6 +157,12 @@ export class NodeMetrics {
     text.counter('mqraft_redelivered_messages_total', 'Deliveries after the first.', redelivered);
     text.counter('mqraft_consumed_messages_total', 'Acknowledged deliveries.', acknowledged);
     text.counter('mqraft_dead_letters_total', 'Messages given up by a group.', deadLettered);
+    text.counter('mqraft_expired_messages_total', 'Taken by retention.', counters.expired);
+    text.counter(
+      'mqraft_expired_in_flight_total',
+      'Deliveries that ended because retention took the message.',
+      counters.expiredInFlight,
+    );
     text.counter('mqraft_forwarded_calls_total', 'Calls passed on to the leader.', forwarded);
     text.counter('mqraft_rejected_total', 'Calls that failed, by reason.', rejections(counters));
     const { clientCount, streamCount } = messaging.clients();

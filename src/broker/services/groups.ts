@@ -3,6 +3,7 @@ import type { DerivedState, GroupConfig } from '../../store/derived/derived-stat
 import { METADATA_LIMITS } from '../limits.ts';
 import { checkGroupName } from '../names.ts';
 import type { Proposer } from '../proposer.ts';
+import type { RoomGate } from '../room-gate.ts';
 import { BrokerError, type GroupDescription } from '../verbs.ts';
 import { groupNotFound, type Metadata } from './metadata.ts';
 
@@ -10,6 +11,7 @@ export interface GroupsOptions {
   readonly state: DerivedState;
   readonly proposer: Proposer;
   readonly metadata: Metadata;
+  readonly gate: RoomGate;
 }
 
 export class Groups {
@@ -21,7 +23,7 @@ export class Groups {
 
   /** @returns whether it is new */
   async put(group: string, maxAttempts: number): Promise<boolean> {
-    const { proposer, metadata } = this.#options;
+    const { proposer, metadata, gate } = this.#options;
     checkGroupName(group);
     const { maxAttemptsMax } = METADATA_LIMITS;
     if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > maxAttemptsMax) {
@@ -30,6 +32,7 @@ export class Groups {
         `The most attempts is given as ${maxAttempts}, from 1 to ${maxAttemptsMax} are allowed.`,
       );
     }
+    gate.requireRoom();
     return metadata.putGroup(proposer.requireTerm(), group, maxAttempts);
   }
 

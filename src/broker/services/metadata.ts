@@ -11,6 +11,7 @@ import type { LeaderTime } from '../leader-time.ts';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE_COUNT, METADATA_LIMITS } from '../limits.ts';
 import { isReservedKind } from '../names.ts';
 import type { Proposer } from '../proposer.ts';
+import type { RoomGate } from '../room-gate.ts';
 import { BrokerError } from '../verbs.ts';
 
 /** RocketMQ permission bits. */
@@ -21,6 +22,7 @@ export interface MetadataOptions {
   readonly state: DerivedState;
   readonly proposer: Proposer;
   readonly time: LeaderTime;
+  readonly gate: RoomGate;
   readonly autoCreateTopics: boolean;
 }
 
@@ -28,6 +30,7 @@ export class Metadata {
   readonly #state: DerivedState;
   readonly #proposer: Proposer;
   readonly #time: LeaderTime;
+  readonly #gate: RoomGate;
   readonly #autoCreateTopics: boolean;
   /** By `t` or `g`, then the name. */
   readonly #creating = new Map<string, Promise<void>>();
@@ -36,6 +39,7 @@ export class Metadata {
     this.#state = options.state;
     this.#proposer = options.proposer;
     this.#time = options.time;
+    this.#gate = options.gate;
     this.#autoCreateTopics = options.autoCreateTopics;
   }
 
@@ -44,6 +48,7 @@ export class Metadata {
     const known = this.#state.topic(topic);
     if (known !== null) return known;
     if (!this.#autoCreateTopics || isReservedKind(topic)) throw topicNotFound(topic);
+    this.#gate.requireRoom();
     await this.#createOnce(`t${topic}`, (term) => this.putTopic(term, topic, DEFAULT_QUEUE_COUNT));
     return this.#createdTopic(topic);
   }

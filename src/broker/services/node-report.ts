@@ -1,8 +1,8 @@
 /** How this node sees itself and its group; needs no leader. */
 import type { Replica } from '../../replica/replica.ts';
-import type { NodeReport } from '../verbs.ts';
+import type { NodeReport, RoomReport } from '../verbs.ts';
 
-export function nodeReport(replica: Replica): NodeReport {
+export function nodeReport(replica: Replica, room: RoomReport | null): NodeReport {
   const { peers, ...own } = replica.status();
   const { diskStats } = replica.log;
   return {
@@ -23,6 +23,7 @@ export function nodeReport(replica: Replica): NodeReport {
       oldestPendingMs: diskStats.oldestPendingMs(),
       syncMsP50: diskStats.syncMsAt(0.5),
       syncMsP99: diskStats.syncMsAt(0.99),
+      room,
     },
   };
 }

@@ -13,6 +13,7 @@ import type { BrokerCounters } from '../counters.ts';
 import { storedMessageOf } from '../message-contents.ts';
 import type { Proposer } from '../proposer.ts';
 import type { MessageStored, QueueAppender } from '../queue-appender.ts';
+import type { RoomGate } from '../room-gate.ts';
 import { BrokerError, type OutgoingMessage, type SendReceipt, type SendRequest } from '../verbs.ts';
 import { MESSAGE_TYPE_NORMAL, type Metadata, PERMISSION, topicNotFound } from './metadata.ts';
 import { checkSend } from './send-validation.ts';
@@ -22,6 +23,7 @@ export interface SendMessageOptions {
   readonly proposer: Proposer;
   readonly appender: QueueAppender;
   readonly metadata: Metadata;
+  readonly gate: RoomGate;
   readonly counters: BrokerCounters;
   readonly storeHost: string;
 }
@@ -37,7 +39,7 @@ export class SendMessage {
   }
 
   async send(request: SendRequest): Promise<readonly SendReceipt[]> {
-    const { state, proposer, metadata, counters } = this.#options;
+    const { state, proposer, metadata, gate, counters } = this.#options;
     const topic = checkSend(request);
     await metadata.topicForSend(topic);
     let claim = this.#claimOn(topic, request.messages);
@@ -59,6 +61,8 @@ export class SendMessage {
       else receipts.set(messageId, receiptOf(messageId, first, true));
     }
     if (fresh.size > 0) {
+      // What was stored before is told also when there is no room for more.
+      gate.requireRoom();
       const stored = await this.#store(term, config, [...fresh.values()]);
       for (const each of stored) {
         receipts.set(each.messageId, receiptOf(each.messageId, each, false));

@@ -5,6 +5,7 @@ import { METADATA_LIMITS } from '../limits.ts';
 import { checkTopicName } from '../names.ts';
 import type { Proposer } from '../proposer.ts';
 import type { QueueAppender } from '../queue-appender.ts';
+import type { RoomGate } from '../room-gate.ts';
 import { BrokerError, type TopicDescription } from '../verbs.ts';
 import { type Metadata, topicNotFound } from './metadata.ts';
 
@@ -13,6 +14,7 @@ export interface TopicsOptions {
   readonly proposer: Proposer;
   readonly appender: QueueAppender;
   readonly metadata: Metadata;
+  readonly gate: RoomGate;
 }
 
 export class Topics {
@@ -24,7 +26,7 @@ export class Topics {
 
   /** @returns whether it is new */
   async put(topic: string, queueCount: number): Promise<boolean> {
-    const { state, proposer, metadata } = this.#options;
+    const { state, proposer, metadata, gate } = this.#options;
     checkTopicName(topic);
     const countMax = METADATA_LIMITS.queueCountMax;
     if (!Number.isSafeInteger(queueCount) || queueCount < 1 || queueCount > countMax) {
@@ -40,6 +42,7 @@ export class Topics {
         `Topic "${topic}" has ${before} queues; ${queueCount} would lose what lies in the others. Ask for ${before} or more.`,
       );
     }
+    gate.requireRoom();
     return metadata.putTopic(proposer.requireTerm(), topic, queueCount);
   }
 

@@ -124,8 +124,25 @@ test('status -o json has the version and 64-bit numbers as strings', async () =>
     lag: '3',
     fsyncP50Ms: 0.14,
     fsyncP99Ms: 0.21,
+    disk: null,
   });
   deepEqual(status.nameServers, [{ address: '127.0.0.1:9876', reachable: true }]);
+});
+
+test('a node whose disk is full says so, in the table and with the numbers in JSON', async () => {
+  const room = { level: 'full', totalBytes: 1000, freeBytes: 40, reserveBytes: 50 } as const;
+  const report = aNodeReport('n1', { role: 'leader', serving: true });
+  const status = { ...report, disk: { ...report.disk, room } };
+  const terminal = () => new MemoryTerminal(() => answered({ kind: 'status', status }));
+  const table = terminal();
+  await table.run('status');
+  match(table.stdout.text, /LEADER .* disk full\n/);
+  const json = terminal();
+  await json.run('status', '-o', 'json');
+  const [node] = JSON.parse(json.stdout.text).groups[0].nodes;
+  equal(node.state, 'disk full');
+  const numbers = { totalBytes: '1000', freeBytes: '40', reserveBytes: '50' };
+  deepEqual(node.disk, { level: 'full', ...numbers });
 });
 
 test('status without any name server ends with 6 and says what to do', async () => {

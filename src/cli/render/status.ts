@@ -1,6 +1,7 @@
 /** The state of a cluster as text and as JSON. */
 import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
-import type { NodeReport } from '../../protocol/verbs.ts';
+import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
+import type { NodeReport, RoomReport } from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
 import {
   type Cell,
@@ -21,10 +22,12 @@ export type NodeState =
   | 'no leader'
   | 'not serving yet'
   | 'disk stalled'
+  | 'disk full'
+  | 'under repair'
   | 'unreachable';
 
-export function stateOf({ report }: MemberStatus, leader: NodeReport | null): NodeState {
-  if (report === null) return 'unreachable';
+export function stateOf({ report, why }: MemberStatus, leader: NodeReport | null): NodeState {
+  if (report === null) return why.includes(UNDER_REPAIR) ? 'under repair' : 'unreachable';
   if (report.disk.oldestPendingMs > DISK_STALLED_MS) return 'disk stalled';
   if (report.serving) return 'ready';
   if (report.role === 'leader') return 'not serving yet';
@@ -115,7 +118,9 @@ function fittingTable(
 function shownState(node: MemberStatus, leader: NodeReport | null): NodeState {
   const state = stateOf(node, leader);
   // It may not have noticed yet that the leader it follows is gone.
-  return state === 'ready' && leader === null ? 'no leader' : state;
+  if (state === 'ready' && leader === null) return 'no leader';
+  // It serves on, except for sends: worth a word, and no reason to wait for anything.
+  return state === 'ready' && node.report?.disk.room?.level === 'full' ? 'disk full' : state;
 }
 
 function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
@@ -178,6 +183,16 @@ function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
     lag: lag === null ? null : String(lag),
     fsyncP50Ms: report.disk.syncMsP50,
     fsyncP99Ms: report.disk.syncMsP99,
+    disk: report.disk.room === null ? null : roomJson(report.disk.room),
+  };
+}
+
+function roomJson({ level, totalBytes, freeBytes, reserveBytes }: RoomReport): object {
+  return {
+    level,
+    totalBytes: String(totalBytes),
+    freeBytes: String(freeBytes),
+    reserveBytes: String(reserveBytes),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   type DirectoryLock,
   type Disk,
   DiskError,
+  type DiskRoom,
   type LogWriter,
   type LogWriterEvents,
 } from '../disk.ts';
@@ -22,6 +23,19 @@ import { MemoryLogWriter, type WriterHost } from './memory-log-writer.ts';
 export interface MemoryDiskOptions {
   /** When the next step of an operation happens: at once in a microtask, unless a simulator decides. */
   readonly later?: (step: () => void) => void;
+  /** What this machine does other than an honest one, in every life of the disk. */
+  readonly nature?: DiskNature;
+}
+
+/** `skipped`: reports success and does nothing. `lost`: as after an error that nobody read (H2). */
+export type SyncFate = 'durable' | 'skipped' | 'lost';
+
+export interface DiskNature {
+  /** The code that an operation fails with now; null: it succeeds. */
+  readonly failureOf: (operation: FaultyOperation, path: string) => string | null;
+  /** What a sync of the file by the log writer comes to. */
+  readonly syncFate: (path: string) => SyncFate;
+  readonly syncsDirectories: boolean;
 }
 
 export type FaultyOperation = 'read' | 'write' | 'sync' | 'prepare';
@@ -47,6 +61,9 @@ interface PendingFault extends Fault {
   left: number;
 }
 
+/** Nobody fills it by accident. */
+const CAPACITY_BYTES_DEFAULT = 2 ** 50;
+
 export class MemoryDisk implements Disk, WriterHost {
   readonly #later: (step: () => void) => void;
   readonly #options: MemoryDiskOptions;
@@ -55,6 +72,9 @@ export class MemoryDisk implements Disk, WriterHost {
   readonly #durableNames: Map<string, MemoryFile>;
   readonly #locked = new Set<string>();
   readonly #faults: PendingFault[] = [];
+  #capacityBytes = CAPACITY_BYTES_DEFAULT;
+  /** Taken by others. */
+  #foreignBytes = 0;
   #isDead = false;
   #nextFileId = 1;
 
@@ -101,18 +121,31 @@ export class MemoryDisk implements Disk, WriterHost {
     await this.#turn();
     this.raiseFault('write', path);
     this.raiseFault('sync', path);
+    this.takeRoom('write', path, bytes.length);
     await this.#publish(path, MemoryFile.durable(bytes));
   }
 
-  async preallocate(path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+  async preallocate(
+    path: string,
+    sizeBytes: number,
+    signal: AbortSignal,
+    keepFreeBytes = 0,
+  ): Promise<void> {
     await this.#turn();
     if (signal.aborted) throw new DiskError('prepare', path, 'ABORTED');
     this.raiseFault('prepare', path);
+    this.takeRoom('prepare', path, sizeBytes + keepFreeBytes);
     await this.#publish(path, MemoryFile.durable(new Uint8Array(sizeBytes)));
+  }
+
+  async room(): Promise<DiskRoom> {
+    await this.#turn();
+    return { totalBytes: this.#capacityBytes, freeBytes: this.#freeBytes };
   }
 
   async syncDirectory(directory: string): Promise<void> {
     await this.#turn();
+    if (this.#options.nature?.syncsDirectories === false) return;
     for (const path of [...this.#seenNames.keys(), ...this.#durableNames.keys()]) {
       if (directoryOf(path) !== directory) continue;
       const file = this.#seenNames.get(path);
@@ -146,6 +179,16 @@ export class MemoryDisk implements Disk, WriterHost {
   /** The next operation that matches fails, after those that are allowed to succeed. */
   failNext(fault: Fault): void {
     this.#faults.push({ ...fault, left: fault.after });
+  }
+
+  /** From now on files that would go beyond it fail with ENOSPC. */
+  limitTo(capacityBytes: number): void {
+    this.#capacityBytes = capacityBytes;
+  }
+
+  /** So much of the disk belongs to others, until said otherwise. */
+  occupy(foreignBytes: number): void {
+    this.#foreignBytes = foreignBytes;
   }
 
   /** All paths, sorted. */
@@ -199,13 +242,26 @@ export class MemoryDisk implements Disk, WriterHost {
         file.afterPowerCut((sector) => survival.sector(path, sector)),
       );
     }
-    return new MemoryDisk(this.#options, names);
+    return this.#nextLife(new MemoryDisk(this.#options, names));
+  }
+
+  /** The same contents, all of them durable, on another machine. */
+  imageOn(options: MemoryDiskOptions): MemoryDisk {
+    const names = new Map<string, MemoryFile>();
+    for (const path of this.paths) names.set(path, MemoryFile.durable(this.contentOf(path)));
+    return new MemoryDisk(options, names);
   }
 
   /** The process dies now, the machine lives: what was written stays, synced or not. */
   killed(): MemoryDisk {
     this.#isDead = true;
-    return new MemoryDisk(this.#options, this.#seenNames, this.#durableNames);
+    return this.#nextLife(new MemoryDisk(this.#options, this.#seenNames, this.#durableNames));
+  }
+
+  #nextLife(next: MemoryDisk): MemoryDisk {
+    next.limitTo(this.#capacityBytes);
+    next.occupy(this.#foreignBytes);
+    return next;
   }
 
   // What the log writer of this disk needs.
@@ -222,6 +278,15 @@ export class MemoryDisk implements Disk, WriterHost {
     return this.#nextFileId++;
   }
 
+  syncFate(path: string): SyncFate {
+    return this.#options.nature?.syncFate(path) ?? 'durable';
+  }
+
+  /** @throws DiskError when there is no room for so much more */
+  takeRoom(operation: FaultyOperation, path: string, sizeBytes: number): void {
+    if (sizeBytes > this.#freeBytes) throw new DiskError(operation, path, 'ENOSPC');
+  }
+
   fileAt(path: string): MemoryFile {
     const file = this.#seenNames.get(path);
     if (file === undefined) throw new DiskError('open', path, 'ENOENT');
@@ -229,6 +294,8 @@ export class MemoryDisk implements Disk, WriterHost {
   }
 
   raiseFault(operation: FaultyOperation, path: string): void {
+    const code = this.#options.nature?.failureOf(operation, path) ?? null;
+    if (code !== null) throw new DiskError(operation, path, code);
     for (const fault of this.#faults) {
       if (fault.operation !== operation) continue;
       if (fault.pathPart !== undefined && !path.includes(fault.pathPart)) continue;
@@ -239,6 +306,12 @@ export class MemoryDisk implements Disk, WriterHost {
       this.#faults.splice(this.#faults.indexOf(fault), 1);
       throw new DiskError(operation, path, fault.code);
     }
+  }
+
+  get #freeBytes(): number {
+    let takenBytes = this.#foreignBytes;
+    for (const file of this.#seenNames.values()) takenBytes += file.sizeBytes;
+    return Math.max(0, this.#capacityBytes - takenBytes);
   }
 
   async #publish(path: string, file: MemoryFile): Promise<void> {

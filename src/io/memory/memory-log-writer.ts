@@ -27,6 +27,9 @@ export interface WriterHost {
   fileAt(path: string): MemoryFile;
   /** @throws DiskError when an injected fault is due. */
   raiseFault(operation: 'write' | 'sync', path: string): void;
+  /** @throws DiskError when the disk has no room for so much more */
+  takeRoom(operation: 'write', path: string, sizeBytes: number): void;
+  syncFate(path: string): 'durable' | 'skipped' | 'lost';
 }
 
 export class MemoryLogWriter implements LogWriter {
@@ -120,7 +123,10 @@ export class MemoryLogWriter implements LogWriter {
     const { path } = write.file;
     this.#disk.raiseFault('write', path);
     const bytes = 'bytes' in write ? write.bytes : new Uint8Array(write.zeroSizeBytes);
-    this.#disk.fileAt(path).write(write.position, bytes);
+    const file = this.#disk.fileAt(path);
+    const growth = write.position + bytes.length - file.sizeBytes;
+    if (growth > 0) this.#disk.takeRoom('write', path, growth);
+    file.write(write.position, bytes);
   }
 
   #sync(path: string): void {
@@ -131,7 +137,9 @@ export class MemoryLogWriter implements LogWriter {
       file.failSync();
       throw error;
     }
-    file.sync();
+    const fate = this.#disk.syncFate(path);
+    if (fate === 'durable') file.sync();
+    else if (fate === 'lost') file.failSync();
   }
 
   #check(path: string): void {

@@ -25,7 +25,7 @@ const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 const START_TIME_FIELD = 22;
 const FIELDS_UP_TO_NAME = 2;
 
-interface Owner {
+export interface Owner {
   readonly pid: number;
   /** Empty where the system does not tell. */
   readonly bootId: string;
@@ -52,6 +52,11 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   };
 }
 
+/** In the abstract namespace of Linux. */
+export function lockSocketName(dev: number, ino: number): string {
+  return `\0mq-raft-${dev}-${ino}`;
+}
+
 async function bindLockSocket(directory: string): Promise<Server> {
   const { dev, ino } = await attempting('look at', directory, () => stat(directory));
   const server = createServer((connection) => connection.destroy());
@@ -59,7 +64,7 @@ async function bindLockSocket(directory: string): Promise<Server> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ path: `\0mq-raft-${dev}-${ino}`, exclusive: true }, () => {
+      server.listen({ path: lockSocketName(dev, ino), exclusive: true }, () => {
         server.off('error', reject);
         resolve();
       });
@@ -134,7 +139,7 @@ async function unlinkIfThere(path: string): Promise<void> {
 }
 
 /** @returns null when there is no lock file, or one that says nothing. */
-async function readOwner(directory: string): Promise<Owner | null> {
+export async function readOwner(directory: string): Promise<Owner | null> {
   try {
     const value: unknown = JSON.parse(await readFile(join(directory, LOCK_NAME), 'utf8'));
     if (typeof value !== 'object' || value === null) return null;
@@ -151,7 +156,7 @@ async function ownerOf(pid: number): Promise<Owner> {
   return { pid, bootId: await readBootId(), startTime: (await readStartTime(pid)) ?? '' };
 }
 
-async function isAlive(owner: Owner): Promise<boolean> {
+export async function isAlive(owner: Owner): Promise<boolean> {
   if (owner.bootId !== (await readBootId())) return false;
   if (owner.startTime !== '') return (await readStartTime(owner.pid)) === owner.startTime;
   try {

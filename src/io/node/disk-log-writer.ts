@@ -72,9 +72,10 @@ export class NodeLogWriter implements LogWriter {
   #nextFileId = 1;
   #state: 'open' | 'closing' | 'failed' | 'stopped' = 'open';
 
-  constructor(events: LogWriterEvents) {
+  /** @param watch see process-watchdog.ts; of one writer at a time */
+  constructor(events: LogWriterEvents, watch: SharedArrayBuffer | null = null) {
     this.#events = events;
-    const memory = createSharedMemory();
+    const memory = createSharedMemory(watch);
     this.#control = new Int32Array(memory.control);
     this.#descriptors = new Float64Array(memory.descriptors);
     this.#data = new Uint8Array(memory.data);
@@ -91,6 +92,11 @@ export class NodeLogWriter implements LogWriter {
       this.#fail(new DiskError('run', 'the disk thread', 'UNKNOWN', { cause }));
     });
     this.#worker.on('exit', () => this.#onExit());
+  }
+
+  /** It makes no call any more. */
+  get isOver(): boolean {
+    return this.#state === 'stopped' || this.#state === 'failed';
   }
 
   open(path: string): WriterFile {

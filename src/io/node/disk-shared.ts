@@ -40,15 +40,18 @@ export interface SharedMemory {
   readonly control: SharedArrayBuffer;
   readonly descriptors: SharedArrayBuffer;
   readonly data: SharedArrayBuffer;
+  /** Where the calls of the worker are counted for a watchdog; null: nobody watches. */
+  readonly watch: SharedArrayBuffer | null;
 }
 
-export function createSharedMemory(): SharedMemory {
+export function createSharedMemory(watch: SharedArrayBuffer | null): SharedMemory {
   return {
     control: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     descriptors: new SharedArrayBuffer(
       DESCRIPTOR_COUNT * DESCRIPTOR_FIELDS * Float64Array.BYTES_PER_ELEMENT,
     ),
     data: new SharedArrayBuffer(DATA_SIZE_BYTES),
+    watch,
   };
 }
 

@@ -29,6 +29,7 @@ import {
   SIZE_BYTES,
   type WorkerReport,
 } from './disk-shared.ts';
+import { DISK_CALLS, WATCH_WORDS } from './stall-judge.ts';
 
 /** Notes reach the disk this long after the last time when the thread is idle... */
 const NOTE_SYNC_IDLE_MS = 100;
@@ -60,11 +61,18 @@ class FailedCall extends Error {
   }
 }
 
+const { watch } = workerData as SharedMemory;
+const watched = new Int32Array(watch ?? new SharedArrayBuffer(WATCH_WORDS * 4));
+
+/** A call that hangs shows as a count that stays odd. */
 function attempt<T>(operation: string, path: string, call: () => T): T {
+  Atomics.add(watched, DISK_CALLS, 1);
   try {
     return call();
   } catch (error) {
     throw new FailedCall(operation, path, error);
+  } finally {
+    Atomics.add(watched, DISK_CALLS, 1);
   }
 }
 

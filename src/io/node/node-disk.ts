@@ -5,7 +5,7 @@
  * Every new name is made under `<path>.new` and renamed when its content is durable, then the directory
  * is synced (H8): whoever sees a file sees all of it.
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { MIB } from '../../base/sizes.ts';
@@ -13,6 +13,7 @@ import {
   type DirectoryLock,
   type Disk,
   DiskError,
+  type DiskRoom,
   type LogWriter,
   type LogWriterEvents,
 } from '../disk.ts';
@@ -30,6 +31,13 @@ const PREALLOCATE_STEPS_PER_SYNC = 8;
 export class NodeDisk implements Disk {
   /** In order of last use, oldest first. */
   readonly #readHandles = new Map<string, Promise<FileHandle>>();
+  readonly #watch: SharedArrayBuffer | null;
+  #watched: NodeLogWriter | null = null;
+
+  /** @param watch for the calls of the log writer: see process-watchdog.ts */
+  constructor(watch: SharedArrayBuffer | null = null) {
+    this.#watch = watch;
+  }
 
   async list(directory: string): Promise<readonly string[]> {
     try {
@@ -82,24 +90,34 @@ export class NodeDisk implements Disk {
     await this.#publish(path);
   }
 
-  async preallocate(path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
-    const zeros = new Uint8Array(Math.min(PREALLOCATE_STEP_SIZE_BYTES, sizeBytes));
-    const isWanted = await attempting('prepare', path, async () => {
-      await using handle = await openNew(newNameOf(path));
-      let stepCount = 0;
-      for (let position = 0; position < sizeBytes; position += zeros.length) {
-        if (signal.aborted) return false;
-        const stepSizeBytes = Math.min(zeros.length, sizeBytes - position);
-        await writeAll(handle, zeros.subarray(0, stepSizeBytes), position);
-        stepCount += 1;
-        if (stepCount % PREALLOCATE_STEPS_PER_SYNC === 0) await handle.datasync();
-      }
-      await handle.datasync();
-      return true;
-    });
-    if (isWanted) return this.#publish(path);
-    await this.remove(newNameOf(path));
-    throw new DiskError('prepare', path, 'ABORTED');
+  async preallocate(
+    path: string,
+    sizeBytes: number,
+    signal: AbortSignal,
+    keepFreeBytes = 0,
+  ): Promise<void> {
+    // What an earlier process began takes room, too.
+    await attempting('remove', newNameOf(path), () => rm(newNameOf(path), { force: true }));
+    const { freeBytes } = await this.room(dirname(path));
+    if (freeBytes < sizeBytes + keepFreeBytes) throw new DiskError('prepare', path, 'ENOSPC');
+    try {
+      const isWanted = await attempting('prepare', path, () =>
+        writeZeros(newNameOf(path), sizeBytes, signal),
+      );
+      if (!isWanted) throw new DiskError('prepare', path, 'ABORTED');
+    } catch (error) {
+      // Half a file must not hold the room for which everybody waits.
+      await this.remove(newNameOf(path));
+      throw error;
+    }
+    return this.#publish(path);
+  }
+
+  async room(directory: string): Promise<DiskRoom> {
+    const { bsize, blocks, bavail } = await attempting('look at', directory, () =>
+      statfs(directory),
+    );
+    return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
   }
 
   syncDirectory(directory: string): Promise<void> {
@@ -117,7 +135,10 @@ export class NodeDisk implements Disk {
   }
 
   openLogWriter(events: LogWriterEvents): LogWriter {
-    return new NodeLogWriter(events);
+    // Two that count in one place would hide each other.
+    if (this.#watched?.isOver === false) return new NodeLogWriter(events);
+    this.#watched = new NodeLogWriter(events, this.#watch);
+    return this.#watched;
   }
 
   /** Closes the files kept open for reading. The disk stays usable. */
@@ -169,6 +190,22 @@ function newNameOf(path: string): string {
 
 async function openNew(path: string): Promise<FileHandle> {
   return open(path, 'w');
+}
+
+/** @returns false when it was told to stop */
+async function writeZeros(path: string, sizeBytes: number, signal: AbortSignal): Promise<boolean> {
+  await using handle = await openNew(path);
+  const zeros = new Uint8Array(Math.min(PREALLOCATE_STEP_SIZE_BYTES, sizeBytes));
+  let stepCount = 0;
+  for (let position = 0; position < sizeBytes; position += zeros.length) {
+    if (signal.aborted) return false;
+    const stepSizeBytes = Math.min(zeros.length, sizeBytes - position);
+    await writeAll(handle, zeros.subarray(0, stepSizeBytes), position);
+    stepCount += 1;
+    if (stepCount % PREALLOCATE_STEPS_PER_SYNC === 0) await handle.datasync();
+  }
+  await handle.datasync();
+  return true;
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -7,9 +7,10 @@
  * so: a deletion may have been appended between the consumer's request and its command.
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { PhysicalOffset } from '../../base/units.ts';
+import type { LogIndex, PhysicalOffset } from '../../base/units.ts';
 import type {
   AcknowledgeCommand,
+  AdvanceLogStartCommand,
   ChangeInvisibleCommand,
   Command,
   DeliverCommand,
@@ -20,10 +21,13 @@ import type { ConsumeQueues } from './consume-queues.ts';
 import type { DedupWindow } from './dedup-window.ts';
 import type { HandleOutcome, RecordResult } from './derived-state.ts';
 import type { GroupTable } from './group-table.ts';
-import { textOf } from './key-codec.ts';
+import { indexedKey, textOf } from './key-codec.ts';
 import type { KeyIndex } from './key-index.ts';
+import type { LogStart } from './log-start.ts';
+import type { JournalUnit, MessageJournal } from './message-journal.ts';
 import type { ProgressTable } from './progress-table.ts';
 import type { Purge } from './purge.ts';
+import type { RowTrim } from './row-trim.ts';
 import type { TopicTable } from './topic-table.ts';
 
 export interface Tables {
@@ -34,6 +38,15 @@ export interface Tables {
   readonly window: DedupWindow;
   readonly progress: ProgressTable;
   readonly purge: Purge;
+  readonly journal: MessageJournal;
+  readonly trim: RowTrim;
+  logStart: LogStart;
+}
+
+/** Where a command lies. */
+export interface CommandPlace {
+  readonly index: LogIndex;
+  readonly offset: PhysicalOffset;
 }
 
 /** @param placedAt where the record lies in the log */
@@ -56,11 +69,16 @@ export function applyMessage(
   }));
 
   tables.queues.append(topic.number, queueId, queueOffset, message);
-  tables.window.append(physicalOffset, storeTimestampMs);
-  if (message.messageIdBinary !== null) {
-    tables.keys.addId(topic.number, message.messageIdBinary, message, tables.window.startOffset);
+  const unit = journalUnitOf(topic.number, message);
+  tables.journal.append(unit);
+  tables.window.follow();
+  if (unit.id !== null) {
+    tables.keys.addId(topic.number, unit.id, message, {
+      windowStart: tables.window.startOffset,
+      logStart: tables.logStart.offset,
+    });
   }
-  for (const key of message.keysBinary) tables.keys.addKey(topic.number, key, physicalOffset);
+  tables.keys.addKeys(topic.number, unit);
   return {
     kind: 'messageStored',
     topic: message.topic,
@@ -72,12 +90,25 @@ export function applyMessage(
   };
 }
 
-export function applyCommand(tables: Tables, command: Command): RecordResult {
+export function journalUnitOf(topicNumber: number, message: MessageIndexFields): JournalUnit {
+  const { messageIdBinary, keysBinary } = message;
+  return {
+    physicalOffset: message.physicalOffset,
+    storeTimestampMs: message.storeTimestampMs,
+    topicNumber,
+    queueId: message.queueId,
+    queueOffset: message.queueOffset,
+    id: messageIdBinary === null ? null : indexedKey(messageIdBinary),
+    keys: keysBinary.map(indexedKey),
+  };
+}
+
+export function applyCommand(tables: Tables, command: Command, place: CommandPlace): RecordResult {
   switch (command.kind) {
     case 'topicPut':
-      return { kind: 'topicPut', created: tables.topics.put(command).created };
+      return { kind: 'topicPut', created: tables.topics.put(command, place.offset).created };
     case 'topicDelete':
-      return { kind: 'topicDeleted', existed: deleteTopic(tables, command.topic) };
+      return { kind: 'topicDeleted', existed: deleteTopic(tables, command.topic, place.offset) };
     case 'groupPut':
       return { kind: 'groupPut', created: tables.groups.put(command).created };
     case 'deliver':
@@ -89,6 +120,10 @@ export function applyCommand(tables: Tables, command: Command): RecordResult {
     case 'offsetSave':
       saveOffset(tables, command);
       return { kind: 'offsetSaved' };
+    case 'advanceLogStart':
+      return advanceLogStart(tables, command, place);
+    case 'topicRetentionPut':
+      return { kind: 'topicRetentionPut', existed: tables.topics.putRetention(command) };
     default:
       return unreachable(command);
   }
@@ -98,10 +133,10 @@ export function applyCommand(tables: Tables, command: Command): RecordResult {
  * From here on nobody finds the topic's queues, progress or ids. Its messages stay in the log, where
  * who holds a physical offset can still read them; the rows go with time.
  */
-function deleteTopic(tables: Tables, name: string): boolean {
+function deleteTopic(tables: Tables, name: string, placedAt: PhysicalOffset): boolean {
   const topic = tables.topics.get(name);
   if (topic === null) return false;
-  tables.topics.delete(topic);
+  tables.topics.delete(topic, placedAt);
   tables.queues.drop(topic.number);
   tables.purge.add(topic.number);
   return true;
@@ -112,8 +147,8 @@ function deliver(tables: Tables, command: DeliverCommand): readonly boolean[] {
     const topic = topicWithQueue(tables, command.topic, queue.queueId);
     if (topic === null) return queue.deliveries.map(() => false);
     const key = { group: command.group, topicNumber: topic.number, queueId: queue.queueId };
-    const queueNext = tables.queues.nextOffset(topic.number, queue.queueId);
-    return tables.progress.deliver(key, command, queue, queueNext);
+    const range = tables.queues.range(topic.number, queue.queueId);
+    return tables.progress.deliver(key, command, queue, range);
   });
 }
 
@@ -137,8 +172,37 @@ function saveOffset(tables: Tables, command: OffsetSaveCommand): void {
   const { group, queueId, queueOffset } = command;
   const topic = topicWithQueue(tables, command.topic, queueId);
   if (topic === null) return;
-  const queueNext = tables.queues.nextOffset(topic.number, queueId);
-  tables.progress.reset({ group, topicNumber: topic.number, queueId }, queueOffset, queueNext);
+  const range = tables.queues.range(topic.number, queueId);
+  tables.progress.reset({ group, topicNumber: topic.number, queueId }, queueOffset, range);
+}
+
+/**
+ * What is before the new start is gone for everybody at once. A command that comes too late, because
+ * another one has moved the start further, does nothing.
+ */
+function advanceLogStart(
+  tables: Tables,
+  command: AdvanceLogStartCommand,
+  place: CommandPlace,
+): RecordResult {
+  const { physicalOffset: offset, firstIndex: index } = command;
+  const isForward = offset > tables.logStart.offset && index > tables.logStart.index;
+  if (!isForward || index > place.index || offset > place.offset) {
+    return { kind: 'logStartAdvanced', advanced: false, messageCount: 0, deliveryCount: 0 };
+  }
+  tables.logStart = { index, offset };
+  let messageCount = 0;
+  let deliveryCount = 0;
+  for (const { number } of tables.topics.all()) {
+    const queues = tables.queues.advanceMin(number, offset);
+    if (queues.length === 0) continue;
+    for (const queue of queues) messageCount += queue.messageCount;
+    deliveryCount += tables.progress.advanceMin(number, queues);
+  }
+  tables.journal.advanceFirst(offset);
+  tables.keys.forgetRepeats(offset);
+  tables.topics.forgetDeleted(offset);
+  return { kind: 'logStartAdvanced', advanced: true, messageCount, deliveryCount };
 }
 
 function topicWithQueue(tables: Tables, name: string, queueId: number) {

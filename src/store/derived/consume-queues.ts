@@ -3,11 +3,12 @@
  * last chunk of a queue is filled in memory and written with every flush.
  *
  * Invariants: the next offset of a queue equals the number of units ever appended (density); a byte of
- * a chunk never changes once its unit is appended, so a chunk may be committed while it is filled.
+ * a chunk never changes once its unit is appended, so a chunk may be committed while it is filled; units
+ * below the first offset are zeros, in a chunk that has others too.
  */
 import { assert } from '../../base/assert.ts';
 import { viewOf } from '../../base/bytes.ts';
-import { advance, QueueOffset } from '../../base/units.ts';
+import { advance, type PhysicalOffset, QueueOffset } from '../../base/units.ts';
 import type { QueueUnit } from './derived-state.ts';
 import { prefixEnd, readU32Key, TABLE, u32Key, u64Key } from './key-codec.ts';
 import { CHUNK_CACHE_MAX, HOT_TAILS_MAX } from './limits.ts';
@@ -22,6 +23,14 @@ import {
 } from './queue-unit.ts';
 import { RowReader, type RowWriter } from './row-codec.ts';
 
+/** A queue whose first offset has moved. */
+export interface AdvancedQueue {
+  readonly queueId: number;
+  readonly min: QueueOffset;
+  /** How many messages it lost. */
+  readonly messageCount: number;
+}
+
 export interface QueueRange {
   readonly min: QueueOffset;
   readonly next: QueueOffset;
@@ -33,9 +42,12 @@ interface Tail {
   readonly view: DataView;
 }
 
-interface Queue {
+interface QueueName {
   readonly topicNumber: number;
   readonly queueId: number;
+}
+
+interface Queue extends QueueName {
   min: QueueOffset;
   next: QueueOffset;
   /** null when not in memory, or when the last chunk is full. */
@@ -63,10 +75,8 @@ export class ConsumeQueues {
     this.#rows = rows;
     for (const { key, value } of overlay.range(TABLE.queueRange, prefixEnd(TABLE.queueRange))) {
       const row = new RowReader(value);
-      const queue = this.#createQueue(
-        readU32Key(key, TOPIC_NUMBER_AT),
-        readU32Key(key, QUEUE_ID_AT),
-      );
+      const topicNumber = readU32Key(key, TOPIC_NUMBER_AT);
+      const queue = this.#createQueue(topicNumber, readU32Key(key, QUEUE_ID_AT));
       queue.min = QueueOffset(row.u64());
       queue.next = QueueOffset(row.u64());
       row.end();
@@ -76,10 +86,6 @@ export class ConsumeQueues {
   range(topicNumber: number, queueId: number): QueueRange {
     const queue = this.#topics.get(topicNumber)?.get(queueId);
     return queue === undefined ? EMPTY_RANGE : { min: queue.min, next: queue.next };
-  }
-
-  nextOffset(topicNumber: number, queueId: number): QueueOffset {
-    return this.#topics.get(topicNumber)?.get(queueId)?.next ?? EMPTY_RANGE.next;
   }
 
   unit(topicNumber: number, queueId: number, at: QueueOffset): QueueUnit | null {
@@ -111,9 +117,7 @@ export class ConsumeQueues {
       this.#overlay.put(chunkKey(queue, Math.floor(at / UNITS_PER_CHUNK)), tail.bytes);
       this.#forgetTail(queue);
     }
-    if (queue.dirty) return;
-    queue.dirty = true;
-    this.#dirty.add(queue);
+    this.#markDirty(queue);
   }
 
   /** Puts what is only in memory into the overlay; before every flush. */
@@ -135,6 +139,99 @@ export class ConsumeQueues {
       this.#forgetTail(queue);
     }
     this.#topics.delete(topicNumber);
+  }
+
+  /**
+   * Messages of the topic before the offset are gone. The rows of their chunks are dead from here on;
+   * {@link removeChunkEndingWith} takes them.
+   */
+  advanceMin(topicNumber: number, logStart: PhysicalOffset): readonly AdvancedQueue[] {
+    const advanced: AdvancedQueue[] = [];
+    for (const queue of this.#topics.get(topicNumber)?.values() ?? []) {
+      const min = this.#firstFrom(queue, logStart);
+      if (min === queue.min) continue;
+      advanced.push({ queueId: queue.queueId, min, messageCount: min - queue.min });
+      this.#setMin(queue, min);
+    }
+    return advanced;
+  }
+
+  /** The message is dead, and with it its chunk, if it is the last one there. */
+  removeChunkEndingWith(unit: QueueName & { readonly queueOffset: QueueOffset }): void {
+    if (unit.queueOffset % UNITS_PER_CHUNK !== UNITS_PER_CHUNK - 1) return;
+    this.#overlay.delete(chunkKey(unit, Math.floor(unit.queueOffset / UNITS_PER_CHUNK)));
+  }
+
+  /**
+   * Back to the first offset of every queue, to append all units again.
+   * @returns whether each queue is where it was before
+   */
+  rewind(): () => boolean {
+    const wanted = new Map<Queue, QueueOffset>();
+    for (const queues of this.#topics.values()) {
+      for (const queue of queues.values()) {
+        wanted.set(queue, queue.next);
+        queue.next = queue.min;
+        if (queue.next % UNITS_PER_CHUNK > 0) this.#setTail(queue, emptyTail());
+        this.#markDirty(queue);
+      }
+    }
+    return () => {
+      for (const queues of this.#topics.values()) {
+        for (const queue of queues.values()) {
+          if (wanted.get(queue) !== queue.next) return false;
+        }
+      }
+      return true;
+    };
+  }
+
+  #firstFrom(queue: Queue, logStart: PhysicalOffset): QueueOffset {
+    const isKept = (at: number) => {
+      const unit = this.unit(queue.topicNumber, queue.queueId, QueueOffset(at));
+      return unit === null || unit.physicalOffset >= logStart;
+    };
+    // Steps that double, then halves: the start moves little, and the queue may be long.
+    let step = 1;
+    while (!isKept(queue.min + step - 1)) step *= 2;
+    let low = queue.min + Math.floor(step / 2);
+    let high = Math.min(queue.min + step - 1, queue.next);
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (isKept(middle)) high = middle;
+      else low = middle + 1;
+    }
+    return QueueOffset(low);
+  }
+
+  #setMin(queue: Queue, min: QueueOffset): void {
+    queue.min = min;
+    this.#markDirty(queue);
+    const goneBytes = (min % UNITS_PER_CHUNK) * QUEUE_UNIT_SIZE_BYTES;
+    if (goneBytes === 0) return;
+    const chunkNumber = Math.floor(min / UNITS_PER_CHUNK);
+    // Copies: what was there may be on its way into the database.
+    if (chunkNumber === Math.floor(queue.next / UNITS_PER_CHUNK)) {
+      const bytes = this.#tailOf(queue).bytes.slice().fill(0, 0, goneBytes);
+      this.#setTail(queue, { bytes, view: viewOf(bytes) });
+      return;
+    }
+    const bytes = this.#fullChunk(queue, chunkNumber).slice().fill(0, 0, goneBytes);
+    const key = chunkKey(queue, chunkNumber);
+    this.#overlay.put(key, bytes);
+    this.#fullChunks.set(key, bytes);
+  }
+
+  #markDirty(queue: Queue): void {
+    if (queue.dirty) return;
+    queue.dirty = true;
+    this.#dirty.add(queue);
+  }
+
+  #setTail(queue: Queue, tail: Tail): Tail {
+    queue.tail = tail;
+    this.#hotTails.add(queue);
+    return tail;
   }
 
   #createQueue(topicNumber: number, queueId: number): Queue {
@@ -164,8 +261,7 @@ export class ConsumeQueues {
 
   #tailOf(queue: Queue): Tail {
     if (queue.tail !== null) return queue.tail;
-    // A buffer of its own size, never pooled: its bytes are committed while it is being filled.
-    const bytes = new Uint8Array(QUEUE_CHUNK_SIZE_BYTES);
+    const tail = emptyTail();
     const unitCount = queue.next % UNITS_PER_CHUNK;
     if (unitCount > 0) {
       const stored = this.#overlay.get(chunkKey(queue, Math.floor(queue.next / UNITS_PER_CHUNK)));
@@ -173,11 +269,9 @@ export class ConsumeQueues {
         stored !== null && stored.length === unitCount * QUEUE_UNIT_SIZE_BYTES,
         'the last chunk ends where the queue ends',
       );
-      bytes.set(stored);
+      tail.bytes.set(stored);
     }
-    queue.tail = { bytes, view: viewOf(bytes) };
-    this.#hotTails.add(queue);
-    return queue.tail;
+    return this.#setTail(queue, tail);
   }
 
   #forgetTail(queue: Queue): void {
@@ -196,10 +290,16 @@ export class ConsumeQueues {
   }
 }
 
-function rangeKey(queue: Queue): string {
+/** A buffer of its own size, never pooled: its bytes are committed while it is being filled. */
+function emptyTail(): Tail {
+  const bytes = new Uint8Array(QUEUE_CHUNK_SIZE_BYTES);
+  return { bytes, view: viewOf(bytes) };
+}
+
+function rangeKey(queue: QueueName): string {
   return TABLE.queueRange + u32Key(queue.topicNumber) + u32Key(queue.queueId);
 }
 
-function chunkKey(queue: Queue, chunkNumber: number): string {
+function chunkKey(queue: QueueName, chunkNumber: number): string {
   return TABLE.queueChunk + u32Key(queue.topicNumber) + u32Key(queue.queueId) + u64Key(chunkNumber);
 }

@@ -7,6 +7,10 @@
  */
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
+import type { LogStart } from './log-start.ts';
+import type { StateSnapshot } from './state-snapshot.ts';
+
+export type { LogStart };
 
 export interface CommittedEntry {
   readonly index: LogIndex;
@@ -35,7 +39,17 @@ export type RecordResult =
   | { readonly kind: 'delivered'; readonly accepted: readonly boolean[] }
   | { readonly kind: 'acknowledged'; readonly outcomes: readonly HandleOutcome[] }
   | { readonly kind: 'invisibleChanged'; readonly outcome: HandleOutcome }
-  | { readonly kind: 'offsetSaved' };
+  | { readonly kind: 'offsetSaved' }
+  | {
+      readonly kind: 'logStartAdvanced';
+      /** False when it did not move the start forward, or beyond the command itself. */
+      readonly advanced: boolean;
+      /** Messages that are gone from the queues of topics. */
+      readonly messageCount: number;
+      /** Deliveries of such messages that were not acknowledged. */
+      readonly deliveryCount: number;
+    }
+  | { readonly kind: 'topicRetentionPut'; readonly existed: boolean };
 
 /** `gone`: acknowledged before, or never delivered. `stale`: another delivery replaced this one. */
 export type HandleOutcome = 'ok' | 'gone' | 'stale';
@@ -46,6 +60,8 @@ export interface TopicConfig {
   readonly permission: number;
   readonly messageTypes: readonly number[];
   readonly createdAtMs: number;
+  /** Its messages are kept at least this long; 0 for no minimum. */
+  readonly minRetentionMs: number;
 }
 
 export interface GroupConfig {
@@ -97,6 +113,15 @@ export interface FirstOutcome {
 export interface DerivedState {
   readonly appliedIndex: LogIndex;
   readonly appliedTerm: Term;
+  /** Of all entries applied and their results: equal on two replicas at the same index (H19). */
+  digest(): string;
+  /** Where the group has decided that the log begins. */
+  readonly logStart: LogStart;
+  /**
+   * Highest store time of the messages up to the first one at or behind the offset; of all messages,
+   * when none is behind it. null before any message.
+   */
+  storeTimeFrom(offset: PhysicalOffset): number | null;
 
   /** Requires `entry.index === appliedIndex + 1`. Throws InvariantError if the log is impossible. */
   apply(entry: CommittedEntry): readonly RecordResult[];
@@ -112,6 +137,12 @@ export interface DerivedState {
    * batches: applied entries that the database has not taken yet are kept in memory.
    */
   flushed(): Promise<void>;
+  /**
+   * What everything applied so far comes to, to be brought to others while applying goes on. Whoever
+   * takes it closes it, before this state is closed.
+   * @throws FatalError when the database cannot be written
+   */
+  takeSnapshot(): Promise<StateSnapshot>;
   /** Commits what is applied, then releases the database. Idempotent. */
   close(): Promise<void>;
 
@@ -119,7 +150,7 @@ export interface DerivedState {
   topics(): readonly TopicConfig[];
   group(name: string): GroupConfig | null;
   groups(): readonly GroupConfig[];
-  /** First offset that exists (0 until retention), and the one the next message will get. */
+  /** First offset that exists, and the one the next message will get. */
   queueRange(
     topic: string,
     queueId: number,
@@ -128,7 +159,7 @@ export interface DerivedState {
   queueUnit(topic: string, queueId: number, at: QueueOffset): QueueUnit | null;
   /** Physical offsets of messages with the key, newest first. */
   findByKey(topic: string, key: string, countMax: number): readonly PhysicalOffset[];
-  /** A group that never received from the queue starts at the first offset. */
+  /** A group that never received from the queue is at its first offset. */
   progress(group: string, topic: string, queueId: number): QueueProgress;
   /** Topics that the group has received from. */
   topicsOf(group: string): readonly string[];

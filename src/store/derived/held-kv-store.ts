@@ -1,6 +1,6 @@
 /** For tests: commits take effect when the test says so, so that a crash can come before they do. */
 import { assert } from '../../base/assert.ts';
-import type { KvChanges, KvKey, KvRow, KvStore } from './kv-store.ts';
+import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
 
 export class HeldKvStore implements KvStore {
   readonly #store: KvStore;
@@ -32,6 +32,10 @@ export class HeldKvStore implements KvStore {
     this.#finish = null;
     await finish?.();
     return finish !== null;
+  }
+
+  view(): KvView {
+    return this.#store.view();
   }
 
   clear(): Promise<void> {

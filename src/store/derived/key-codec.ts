@@ -12,10 +12,16 @@ const TEXT_SIZE_BYTES_MAX = 0xffff;
 
 /** First byte of every key. docs/format/derived-state.md describes the rows. */
 export const TABLE = {
+  /** Topics deleted while the log still has messages of theirs. */
+  deletedTopic: 'D',
+  /** Messages that repeat an id which was in the de-duplication window when they came. */
+  repeat: 'E',
   group: 'G',
   inFlight: 'I',
+  journalChunk: 'J',
   key: 'K',
   meta: 'M',
+  journalMeta: 'N',
   progress: 'P',
   queueChunk: 'Q',
   queueRange: 'R',
@@ -23,10 +29,11 @@ export const TABLE = {
   subscription: 'S',
   topic: 'T',
   uniqueKey: 'U',
-  windowChunk: 'V',
   windowMeta: 'W',
   /** Topics deleted whose rows are still being removed. */
   purge: 'X',
+  /** How far dead rows of messages are removed. */
+  trim: 'Y',
 } as const;
 
 /** UTF-8 bytes as a binary string. Texts in ASCII, nearly all, are their own. */
@@ -91,6 +98,10 @@ export function readU64Key(key: KvKey, at: number): number {
 export function readInvertedU64Key(key: KvKey, at: number): number {
   return Number.MAX_SAFE_INTEGER - readU64Key(key, at);
 }
+
+/** Every key is in between. */
+export const FIRST_KEY: KvKey = '\x01';
+export const END_KEY: KvKey = '\xff';
 
 /** One past every key that starts with the prefix. */
 export function prefixEnd(prefix: KvKey): KvKey {

@@ -17,6 +17,16 @@ export interface KvRow {
 /** null deletes. */
 export type KvChanges = ReadonlyMap<KvKey, Uint8Array | null>;
 
+/** One finished commit, whatever is committed afterwards. */
+export interface KvView {
+  /** The value, owned by the caller; null when absent. */
+  get(key: KvKey): Uint8Array | null;
+  /** Rows with from <= key < to, ascending. Is not kept open beyond the turn it was made in. */
+  range(from: KvKey, to: KvKey): Iterable<KvRow>;
+  /** The store keeps what the view sees until then; before the store is closed. Idempotent. */
+  close(): void;
+}
+
 export interface KvStore {
   /** The value, owned by the caller; null when absent. Sees finished commits only. */
   get(key: KvKey): Uint8Array | null;
@@ -27,6 +37,8 @@ export interface KvStore {
    * durable out of order. One at a time. The values must not change until it resolves.
    */
   commit(changes: KvChanges): Promise<void>;
+  /** The last finished commit. */
+  view(): KvView;
   /** Removes every row. */
   clear(): Promise<void>;
   /** Idempotent. */

@@ -133,3 +133,31 @@ test('what was closed is there when it is opened again, and clear() removes it',
   await again.clear();
   assert.deepEqual([...again.range('\x00', 'ÿ')], []);
 });
+
+test('a view sees one commit, while others are made and read', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = new LmdbKvStore(directory);
+  t.after(() => store.close());
+  const keys = Array.from({ length: 3_000 }, (_, i) => `k${String(i).padStart(4, '0')}`);
+  const commitRound = (round: number) =>
+    store.commit(new Map(keys.map((key) => [key, value(round)] as const)));
+  await commitRound(1);
+  for (let round = 1; round <= 5; round++) {
+    // The turn has read before: its own transaction is older than the commit that is viewed.
+    store.get('k0000');
+    await commitRound(round);
+    const view = store.view();
+    for (let later = 0; later < 3; later++) {
+      await commitRound(100 + later);
+      // Where the package ends the read transaction of a turn.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      assert.deepEqual([...view.get('k0007')!], [round]);
+      const seen = [...view.range('k', 'l')];
+      assert.equal(seen.length, keys.length);
+      assert.ok(seen.every((row) => row.value[0] === round));
+      assert.equal(store.get('k0007')![0], 100 + later);
+    }
+    view.close();
+    view.close();
+  }
+});

@@ -6,13 +6,12 @@
  * that was flushed as a whole, even when the machine did not restart in between: after a power cut of
  * the device alone the boot id is the old one.
  */
-import { type Key, open, type RootDatabase } from 'lmdb';
+import { type Key, open, type RootDatabase, type Transaction } from 'lmdb';
 import { assert } from '../../base/assert.ts';
-import type { KvChanges, KvKey, KvRow, KvStore } from './kv-store.ts';
-
-/** Below every key and above every key: keys start with a table letter. */
-const FIRST_KEY = '\x01';
-const END_KEY = '\xff';
+import { KIB } from '../../base/sizes.ts';
+import { type Disk, DiskError } from '../../io/disk.ts';
+import { END_KEY, FIRST_KEY } from './key-codec.ts';
+import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
 
 /** Keys are binary strings (kv-store.ts): one byte per character, no other encoding. */
 const keyEncoder = {
@@ -24,6 +23,15 @@ const keyEncoder = {
     return target.toString('latin1', start, end);
   },
 };
+
+/** LMDB passes the numbers of the system on; these are those of Linux. */
+const OUT_OF_SPACE_CODES: ReadonlyMap<unknown, string> = new Map([
+  [28, 'ENOSPC'],
+  [122, 'EDQUOT'],
+]);
+const EIO = 5;
+/** A write that fits only in part fills the disk, and LMDB calls it an input/output error. */
+const FULL_FREE_SIZE_BYTES_MAX = 512 * KIB;
 
 /** A constant of its own because the package's types lack two of its options. */
 const OPTIONS = {
@@ -38,13 +46,31 @@ const OPTIONS = {
   noSubdir: false,
 } as const;
 
+export interface LmdbOptions {
+  /**
+   * A commit is durable when it resolves. For a database that must be durable as a whole before it is
+   * used; slower by an fsync for each commit.
+   */
+  readonly durableCommits: boolean;
+  /** Asked whether it is full when LMDB speaks of an error of the disk; left out: it is not. */
+  readonly disk?: Pick<Disk, 'room'> | null;
+}
+
 export class LmdbKvStore implements KvStore {
+  readonly #directory: string;
+  readonly #disk: Pick<Disk, 'room'> | null;
   readonly #database: RootDatabase<Uint8Array, string>;
   #closing: Promise<void> | null = null;
 
   /** Creates the directory when it is missing. Throws when LMDB cannot make sense of what is there. */
-  constructor(directory: string) {
-    this.#database = open<Uint8Array, string>({ ...OPTIONS, path: directory });
+  constructor(
+    directory: string,
+    { durableCommits, disk = null }: LmdbOptions = { durableCommits: false },
+  ) {
+    this.#directory = directory;
+    this.#disk = disk;
+    const overlappingSync = OPTIONS.overlappingSync && !durableCommits;
+    this.#database = open<Uint8Array, string>({ ...OPTIONS, overlappingSync, path: directory });
   }
 
   get(key: KvKey): Uint8Array | null {
@@ -69,8 +95,25 @@ export class LmdbKvStore implements KvStore {
     try {
       await committed;
     } catch (error) {
-      throw await causeOf(error);
+      throw await this.#asDiskError(await causeOf(error));
     }
+  }
+
+  /** A commit that found no room changed nothing and may be tried again. */
+  async #asDiskError(error: unknown): Promise<unknown> {
+    const number = error instanceof Error && 'code' in error ? error.code : null;
+    const isFull =
+      number === EIO && this.#disk !== null && (await isOutOfRoom(this.#disk, this.#directory));
+    const code = isFull ? 'ENOSPC' : OUT_OF_SPACE_CODES.get(number);
+    if (code === undefined) return error;
+    return new DiskError('commit to', this.#directory, code, { cause: error });
+  }
+
+  view(): KvView {
+    assert(this.#closing === null, 'a closed database has no view');
+    // Else it may be the one that reads of this turn began with, older than the last commit.
+    this.#database.resetReadTxn();
+    return new LmdbView(this.#database, this.#database.useReadTransaction());
   }
 
   async clear(): Promise<void> {
@@ -84,6 +127,36 @@ export class LmdbKvStore implements KvStore {
   }
 }
 
+/** A read transaction: pages that it can see are not used again before it ends. */
+class LmdbView implements KvView {
+  readonly #database: RootDatabase<Uint8Array, string>;
+  #transaction: Transaction | null;
+
+  constructor(database: RootDatabase<Uint8Array, string>, transaction: Transaction) {
+    this.#database = database;
+    this.#transaction = transaction;
+  }
+
+  get(key: KvKey): Uint8Array | null {
+    return this.#database.get(key, { transaction: this.#open() }) ?? null;
+  }
+
+  *range(from: KvKey, to: KvKey): Generator<KvRow> {
+    const options = { start: from, end: to, transaction: this.#open() };
+    for (const { key, value } of this.#database.getRange(options)) yield { key, value };
+  }
+
+  close(): void {
+    this.#transaction?.done();
+    this.#transaction = null;
+  }
+
+  #open(): Transaction {
+    assert(this.#transaction !== null, 'a closed view is not read');
+    return this.#transaction;
+  }
+}
+
 /** LMDB rejects with a general error that holds a promise, rejected too, of what really happened. */
 async function causeOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
@@ -93,4 +166,14 @@ async function causeOf(error: unknown): Promise<unknown> {
     return cause;
   }
   return error;
+}
+
+async function isOutOfRoom(disk: Pick<Disk, 'room'>, directory: string): Promise<boolean> {
+  try {
+    return (await disk.room(directory)).freeBytes < FULL_FREE_SIZE_BYTES_MAX;
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    // Then it is an error of the disk indeed.
+    return false;
+  }
 }

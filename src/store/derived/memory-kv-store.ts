@@ -1,6 +1,6 @@
 /** A {@link KvStore} in memory, for tests and the simulator: what is committed survives a "crash". */
 import { assert } from '../../base/assert.ts';
-import type { KvChanges, KvKey, KvRow, KvStore } from './kv-store.ts';
+import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
 
 export class MemoryKvStore implements KvStore {
   readonly #rows = new Map<KvKey, Uint8Array>();
@@ -26,6 +26,16 @@ export class MemoryKvStore implements KvStore {
       else this.#rows.set(key, value.slice());
     }
     this.#sortedKeys = null;
+  }
+
+  view(): KvView {
+    const copy = new MemoryKvStore();
+    for (const [key, value] of this.#rows) copy.#rows.set(key, value);
+    return {
+      get: (key) => copy.get(key),
+      range: (from, to) => copy.range(from, to),
+      close: () => {},
+    };
   }
 
   async clear(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The one row that says what the database is: format version, and how far the log is applied. */
-import { LogIndex, Term } from '../../base/units.ts';
+import { LogIndex, PhysicalOffset, Term } from '../../base/units.ts';
 import { DERIVED_FORMAT_VERSION } from './limits.ts';
+import type { LogStart } from './log-start.ts';
 import { RowReader, type RowWriter } from './row-codec.ts';
 
 export interface Meta {
@@ -9,9 +10,12 @@ export interface Meta {
   readonly appliedTerm: Term;
   /** Number of the next topic to be created (topic-table.ts). */
   readonly nextTopicNumber: number;
+  /** Of all entries up to the applied index (apply-digest.ts). */
+  readonly digest: { readonly high: number; readonly low: number };
+  readonly logStart: LogStart;
 }
 
-const SIZE_BYTES = 4 + 8 + 8 + 4;
+const SIZE_BYTES = 4 + 8 + 8 + 4 + 4 + 4 + 8 + 8;
 const VERSION_SIZE_BYTES = 4;
 
 /** Of an empty database. */
@@ -20,6 +24,8 @@ export const FRESH_META: Meta = {
   appliedIndex: LogIndex(0),
   appliedTerm: Term(0),
   nextTopicNumber: 1,
+  digest: { high: 0, low: 0 },
+  logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
 };
 
 export function encodeMeta(rows: RowWriter, meta: Meta): Uint8Array {
@@ -29,6 +35,10 @@ export function encodeMeta(rows: RowWriter, meta: Meta): Uint8Array {
     .u64(meta.appliedIndex)
     .u64(meta.appliedTerm)
     .u32(meta.nextTopicNumber)
+    .u32(meta.digest.high)
+    .u32(meta.digest.low)
+    .u64(meta.logStart.index)
+    .u64(meta.logStart.offset)
     .finish();
 }
 
@@ -44,6 +54,8 @@ export function decodeMeta(value: Uint8Array): Meta | { readonly foreignVersion:
     appliedIndex: LogIndex(row.u64()),
     appliedTerm: Term(row.u64()),
     nextTopicNumber: row.u32(),
+    digest: { high: row.u32(), low: row.u32() },
+    logStart: { index: LogIndex(row.u64()), offset: PhysicalOffset(row.u64()) },
   };
   row.end();
   return meta;

@@ -3,19 +3,24 @@
  * the log, which it never overrules.
  *
  * The database lives in `derived/<number>/`, the highest number being the current one. One that cannot be
- * used is left where it is, for whoever wants to know why, and the next number begins empty.
+ * used is left where it is, for whoever wants to know why, and the next number begins empty: or with the
+ * base, when the log no longer has its first entries.
  */
+import { assert } from '../../base/assert.ts';
 import { FatalError } from '../../base/errors.ts';
 import type { LogIndex } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
 import { DatabaseGuard } from './database-guard.ts';
 import { DEDUP_WINDOW_BOUNDS, type DedupWindowBounds } from './dedup-window.ts';
+import { DerivedDirectory } from './derived-directory.ts';
 import type { DerivedState } from './derived-state.ts';
-import { prefixEnd, TABLE } from './key-codec.ts';
+import { type InstallSource, installSnapshot } from './install-snapshot.ts';
+import { END_KEY, FIRST_KEY, TABLE } from './key-codec.ts';
 import type { KvStore } from './kv-store.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
 import { decodeMeta, FRESH_META, type Meta } from './meta-row.ts';
-import { StateMachine } from './state-machine.ts';
+import { stageDatabase } from './stage-database.ts';
+import { type RoomWait, StateMachine } from './state-machine.ts';
 
 export type SetAsideReason =
   /** LMDB or our own rows do not make sense. */
@@ -23,7 +28,9 @@ export type SetAsideReason =
   /** Written by another version of this program. */
   | 'otherFormat'
   /** Knows more entries than the log: the log lost some, or this is another log's database. */
-  | 'aheadOfLog';
+  | 'aheadOfLog'
+  /** The next entry that it needs is no longer in the log. */
+  | 'behindLog';
 
 export type DerivedEvent =
   | {
@@ -33,15 +40,27 @@ export type DerivedEvent =
       /** null for a store that was handed in: it was cleared. */
       readonly directory: string | null;
     }
+  /** The disk is full: tried again until there is room. What is applied stays readable. */
+  | { readonly kind: 'commitWaitsForRoom' }
   /** Nothing can be committed any more; the next flush throws. */
   | { readonly kind: 'commitFailed'; readonly error: Error };
+
+/** A snapshot for a log that has lost its first entries, durable on this replica. */
+export interface LogBase extends InstallSource {
+  /** Of the first entry that the log has. */
+  readonly logFirstIndex: LogIndex;
+}
 
 interface CommonOptions {
   readonly onEvent: (event: DerivedEvent) => void;
   /** Last entry that the log holds durably. */
   readonly durableIndexMax: LogIndex;
+  /** Left out: the log has all entries from the first one on. */
+  readonly base?: LogBase;
   /** For tests: the defaults are part of the format. */
   readonly windowBounds?: DedupWindowBounds;
+  /** Left out: a commit that finds no room has failed. */
+  readonly roomWait?: RoomWait;
 }
 
 export type OpenDerivedStateOptions = CommonOptions &
@@ -54,19 +73,26 @@ export type OpenDerivedStateOptions = CommonOptions &
     | { readonly kv: KvStore }
   );
 
-/** @throws FatalError when not even an empty database can be opened. */
+/**
+ * @throws FatalError when not even an empty database can be opened
+ * @throws CorruptionError when one is needed from the base, and the base is damaged
+ */
 export async function openDerivedState(options: OpenDerivedStateOptions): Promise<DerivedState> {
   if ('kv' in options) return openOnStore(options, options.kv);
-  const parent = `${options.directory}/derived`;
-  await options.disk.makeDirectory(parent);
-  const newest = newestOf(await options.disk.list(parent));
-  const current = `${parent}/${newest}`;
+  const directory = new DerivedDirectory(options.disk, options.directory);
+  await directory.create();
+  const current = directory.pathOf(await directory.current());
   const opened = await openIn(options, options.disk, current);
   if (opened.kind === 'ready') return opened.state;
   const { why, details } = opened;
   options.onEvent({ kind: 'databaseSetAside', why, details, directory: current });
 
-  const next = `${parent}/${newest + 1}`;
+  if (options.base !== undefined) {
+    const staged = await stageDatabase(options.disk, options.directory, options.base);
+    await staged.activate();
+  }
+  const number = options.base === undefined ? await directory.next() : await directory.current();
+  const next = directory.pathOf(number);
   const fresh = await openIn(options, options.disk, next);
   if (fresh.kind === 'ready') return fresh.state;
   throw new FatalError('diskFailed', `Cannot create a database in ${next}: ${fresh.details}`);
@@ -77,7 +103,10 @@ async function openIn(options: CommonOptions, disk: Disk, directory: string): Pr
   const refusal = await guard.begin();
   if (refusal !== null)
     return { kind: 'unusable', why: 'unreadable', details: refusal, store: null };
-  const opened = tryOpen(options, () => new LmdbKvStore(directory));
+  const opened = tryOpen(
+    options,
+    () => new LmdbKvStore(directory, { durableCommits: false, disk }),
+  );
   await guard.end();
   if (opened.kind === 'unusable') await opened.store?.close();
   return opened;
@@ -89,7 +118,10 @@ async function openOnStore(options: CommonOptions, store: KvStore): Promise<Deri
   await store.clear();
   const { why, details } = opened;
   options.onEvent({ kind: 'databaseSetAside', why, details, directory: null });
-  return stateOn(options, store, FRESH_META);
+  if (options.base !== undefined) await installSnapshot(store, options.base);
+  const meta = metaOf(store);
+  assert(!('foreignVersion' in meta), 'what was just made is of our format');
+  return stateOn(options, store, meta);
 }
 
 type Opened =
@@ -114,6 +146,11 @@ function tryOpen(options: CommonOptions, openStore: () => KvStore): Opened {
       const details = `applied ${meta.appliedIndex}, log ends at ${options.durableIndexMax}`;
       return { kind: 'unusable', why: 'aheadOfLog', details, store };
     }
+    const logFirstIndex = options.base?.logFirstIndex ?? 1;
+    if (meta.appliedIndex + 1 < logFirstIndex) {
+      const details = `applied ${meta.appliedIndex}, log begins at ${logFirstIndex}`;
+      return { kind: 'unusable', why: 'behindLog', details, store };
+    }
     return { kind: 'ready', state: stateOn(options, store, meta) };
   } catch (error) {
     // LMDB reports damage as a plain Error; rows that make no sense are RangeError or InvariantError.
@@ -127,8 +164,7 @@ function tryOpen(options: CommonOptions, openStore: () => KvStore): Opened {
 function metaOf(store: KvStore): Meta | { readonly foreignVersion: number } {
   const value = store.get(TABLE.meta);
   if (value !== null) return decodeMeta(value);
-  const lastTable = prefixEnd(TABLE.purge);
-  for (const _row of store.range(TABLE.group, lastTable)) return { foreignVersion: 0 };
+  for (const _row of store.range(FIRST_KEY, END_KEY)) return { foreignVersion: 0 };
   return FRESH_META;
 }
 
@@ -138,10 +174,7 @@ function stateOn(options: CommonOptions, store: KvStore, meta: Meta): DerivedSta
     meta,
     windowBounds: options.windowBounds ?? DEDUP_WINDOW_BOUNDS,
     onCommitFailed: (error) => options.onEvent({ kind: 'commitFailed', error }),
+    roomWait: options.roomWait ?? null,
+    onCommitWaits: () => options.onEvent({ kind: 'commitWaitsForRoom' }),
   });
-}
-
-function newestOf(names: readonly string[]): number {
-  const numbers = names.filter((name) => /^[1-9]\d{0,8}$/.test(name)).map(Number);
-  return Math.max(1, ...numbers);
 }

@@ -15,7 +15,7 @@ const aStep = fc.oneof(
 
 test('reads see the last change of every row, pending, being committed or committed', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(aStep, { maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(fc.array(aStep, { maxLength: 60, size: 'max' }), async (steps) => {
       const store = new MemoryKvStore();
       const overlay = new Overlay(store);
       const model = new Map<string, number>();

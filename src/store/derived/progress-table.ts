@@ -2,8 +2,9 @@
  * What each group has consumed of each queue: the next offset, and the deliveries in flight below it.
  * Rows are the truth; what polls read is kept in memory in a bounded cache.
  *
- * Invariant: every delivery in flight is below the next offset, and the next offset is at most the
- * queue's.
+ * Invariant: every delivery in flight is below the next offset and not below the queue's first, and the
+ * next offset is at most the queue's. A group whose row is before the queue's first offset, or is not there,
+ * is at the first.
  */
 import { assert } from '../../base/assert.ts';
 import { advance, QueueOffset } from '../../base/units.ts';
@@ -13,6 +14,7 @@ import type {
   DeliverCommand,
   QueueDeliveries,
 } from '../../protocol/command-record.ts';
+import type { AdvancedQueue, QueueRange } from './consume-queues.ts';
 import type { HandleOutcome, InFlight, QueueProgress } from './derived-state.ts';
 import { consumerOffsetOf, decodeInFlight, encodeInFlight, placeOf } from './in-flight-row.ts';
 import { prefixEnd, readU32Key, readU64Key, TABLE, textKey, u32Key, u64Key } from './key-codec.ts';
@@ -41,6 +43,8 @@ export interface ProgressKey {
 }
 
 const OFFSET_ROW_SIZE_BYTES = 8;
+/** At the end of the key of a progress row. */
+const QUEUE_ID_SIZE_BYTES = 4;
 const PRESENT = Uint8Array.of(1);
 
 export class ProgressTable {
@@ -53,12 +57,15 @@ export class ProgressTable {
     this.#rows = rows;
   }
 
-  progress(key: ProgressKey): QueueProgress {
+  /** @param queueMin the queue's first offset */
+  progress(key: ProgressKey, queueMin: QueueOffset): QueueProgress {
     const state = this.#stateOf(key);
+    const nextOffset = nextIn(state, queueMin);
+    if (state.published?.nextOffset !== nextOffset) state.published = null;
     state.published ??= {
-      nextOffset: state.nextOffset,
+      nextOffset,
       inFlight: [...state.inFlight],
-      consumerOffset: consumerOffsetOf(state.inFlight, state.nextOffset),
+      consumerOffset: consumerOffsetOf(state.inFlight, nextOffset),
     };
     return state.published;
   }
@@ -75,17 +82,16 @@ export class ProgressTable {
    * less. Offsets below the new next offset that are not in flight were left out by the filter and
    * count as consumed.
    *
-   * @param queueNext the offset that the queue's next message will get
    * @returns for each delivery whether it took effect
    */
   deliver(
     key: ProgressKey,
     command: DeliverCommand,
     queue: QueueDeliveries,
-    queueNext: QueueOffset,
+    { min, next: queueNext }: QueueRange,
   ): readonly boolean[] {
     const state = this.#stateOf(key);
-    const firstNew = state.nextOffset;
+    const firstNew = nextIn(state, min);
     let nextOffset = QueueOffset(Math.max(firstNew, Math.min(queue.nextOffset, queueNext)));
     const accepted: boolean[] = [];
     for (const { queueOffset, attempt, deliveryId } of queue.deliveries) {
@@ -147,21 +153,45 @@ export class ProgressTable {
 
   /**
    * A reset: everything from the offset on is as if never delivered. Deliveries below it stay in flight.
-   * An offset beyond the queue means its end: messages to come must not count as consumed.
+   * An offset beyond the queue means its end: messages to come must not count as consumed; one before
+   * the queue means its first.
    */
-  reset(key: ProgressKey, offset: QueueOffset, queueNext: QueueOffset): void {
+  reset(key: ProgressKey, offset: QueueOffset, { min, next }: QueueRange): void {
     const state = this.#stateOf(key);
     const place = placeOf(state.inFlight, offset);
     for (const delivery of state.inFlight.splice(place)) {
       this.#overlay.delete(inFlightKey(state, delivery.queueOffset));
     }
-    this.#setNextOffset(key, state, QueueOffset(Math.min(offset, queueNext)));
+    this.#setNextOffset(key, state, QueueOffset(Math.max(min, Math.min(offset, next))));
+  }
+
+  /**
+   * The first messages of some queues of the topic are gone, and deliveries of them too. All at once; that
+   * is rare, and rows of progress are few. A stored next offset before the first means the first.
+   *
+   * @returns how many deliveries are gone
+   */
+  advanceMin(topicNumber: number, queues: readonly AdvancedQueue[]): number {
+    const minOf = new Map(queues.map(({ queueId, min }) => [queueId, min]));
+    const prefix = TABLE.progress + u32Key(topicNumber);
+    const keys = [...this.#overlay.range(prefix, prefixEnd(prefix))].map(({ key }) => key);
+    let goneCount = 0;
+    for (const key of keys) {
+      const min = minOf.get(readU32Key(key, key.length - QUEUE_ID_SIZE_BYTES));
+      if (min === undefined) continue;
+      const state = this.#stateAt(key.slice(TABLE.progress.length));
+      const gone = state.inFlight.splice(0, placeOf(state.inFlight, min));
+      for (const { queueOffset } of gone) this.#overlay.delete(inFlightKey(state, queueOffset));
+      goneCount += gone.length;
+      state.published = null;
+    }
+    return goneCount;
   }
 
   /** Removes what is left of a deleted topic's row of {@link TABLE.progress}. */
   forget(progressKey: string): void {
     const groupAt = TABLE.progress.length + 4;
-    const group = progressKey.slice(groupAt, progressKey.length - 4);
+    const group = progressKey.slice(groupAt, progressKey.length - QUEUE_ID_SIZE_BYTES);
     const topicNumber = progressKey.slice(TABLE.progress.length, groupAt);
     this.#overlay.delete(progressKey);
     this.#overlay.delete(TABLE.subscription + group + topicNumber);
@@ -187,7 +217,10 @@ export class ProgressTable {
   }
 
   #stateOf({ group, topicNumber, queueId }: ProgressKey): State {
-    const suffix = u32Key(topicNumber) + textKey(group) + u32Key(queueId);
+    return this.#stateAt(u32Key(topicNumber) + textKey(group) + u32Key(queueId));
+  }
+
+  #stateAt(suffix: string): State {
     const cached = this.#cache.get(suffix);
     if (cached !== undefined) return cached;
     const state = this.#load(suffix);
@@ -212,6 +245,10 @@ export class ProgressTable {
     assert((inFlight.at(-1)?.queueOffset ?? -1) < nextOffset, 'in flight is below next');
     return { suffix, stored: true, nextOffset, inFlight, published: null };
   }
+}
+
+function nextIn(state: State, queueMin: QueueOffset): QueueOffset {
+  return state.nextOffset < queueMin ? queueMin : state.nextOffset;
 }
 
 function inFlightAt(state: State, place: number, queueOffset: QueueOffset): InFlight | null {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { advance, type LogIndex, QueueOffset } from '../../base/units.ts';
+import { advance, LogIndex, PhysicalOffset, QueueOffset } from '../../base/units.ts';
 import type { Command } from '../../protocol/command-record.ts';
+import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { DerivedState } from './derived-state.ts';
 import { HeldKvStore } from './held-kv-store.ts';
+import { installSnapshot } from './install-snapshot.ts';
 import type { KvStore } from './kv-store.ts';
 import { MemoryKvStore } from './memory-kv-store.ts';
 import { openDerivedState } from './open-derived-state.ts';
 import { recordBytes, TestLog, type TestMessage } from './test-log.ts';
 import { Model, observedOf, observedOfModel, type Vocabulary } from './test-model.ts';
+import { bytesOf, dumpOf, liveDumpOf, sourceOf } from './test-rows.ts';
 
 const WORDS: Vocabulary = {
   topics: ['orders', 'zahlung-ü'],
@@ -30,6 +33,7 @@ const WINDOW = { countMin: 5, countMax: 70, ageMsMax: 50 };
 const aChoice = fc.record({
   kind: fc.constantFrom(
     ...(['topicPut', 'topicPut', 'topicDelete', 'groupPut', 'offsetSave'] as const),
+    ...(['advanceLogStart', 'advanceLogStart', 'topicRetentionPut'] as const),
     ...(['message', 'message', 'message', 'message', 'messages', 'messages'] as const),
     ...(['deliver', 'deliver', 'deliver', 'deliver', 'deliver', 'deliver'] as const),
     ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible'] as const),
@@ -50,14 +54,16 @@ const aStep = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.constantFrom(...(['flush', 'finishCommit', 'crash', 'restart'] as const)),
+    arbitrary: fc.constantFrom(
+      ...(['flush', 'finishCommit', 'crash', 'restart', 'snapshot', 'install'] as const),
+    ),
   },
 );
 
 class Run {
   readonly #log = new TestLog();
   readonly #model = new Model(WINDOW);
-  readonly #rows = new MemoryKvStore();
+  #rows = new MemoryKvStore();
   #store = new HeldKvStore(this.#rows);
   #timeMs = 1_000;
   #deliveryCount = 0;
@@ -80,7 +86,7 @@ class Run {
     for (const topic of WORDS.topics) {
       const config = { topic, queueCount: 2, permission: 6, messageTypes: [1], atMs: 1 };
       const command: Command = { kind: 'topicPut', ...config };
-      this.#model.command(command);
+      this.#model.command(command, { index: 1, offset: 0 });
       this.#derived.apply(this.#log.append(command));
     }
   }
@@ -92,7 +98,32 @@ class Run {
     else if (step === 'restart') {
       await this.commitAll();
       await this.open();
+    } else if (step === 'snapshot') await this.#snapshot();
+    else if (step === 'install') {
+      // From here on a replica that never saw the first entries is compared with the model.
+      const chunks = await this.#snapshot();
+      this.#rows = new MemoryKvStore();
+      const from = this.#derived.logStart.index;
+      const kept = this.#log.entries.map((entry) => (entry.index < from ? undefined : entry));
+      await installSnapshot(this.#rows, sourceOf(chunks, kept));
+      await this.open();
     } else this.#entry(step);
+  }
+
+  /** The bytes that every replica has at this index. */
+  async #snapshot(): Promise<readonly Uint8Array[]> {
+    const index = this.#derived.appliedIndex;
+    const taking = this.#derived.takeSnapshot();
+    while (this.#derived.unflushedEntries > 0) await this.#finishOneCommit();
+    const snapshot = await taking;
+    assert.equal(snapshot.appliedIndex, index);
+    assert.equal(snapshot.digest, this.#derived.digest());
+    const chunks = await bytesOf(snapshot);
+    const other = await replayed(this.#log);
+    assert.deepEqual(await bytesOf(await other.state.takeSnapshot()), chunks);
+    await other.state.close();
+    assert.deepEqual(liveDumpOf(this.#rows), liveDumpOf(other.rows));
+    return chunks;
   }
 
   async commitAll(): Promise<void> {
@@ -109,7 +140,21 @@ class Run {
   /** The same rows, byte for byte, as when the log is replayed from its start in one go. */
   async checkRebuild(): Promise<void> {
     await this.commitAll();
-    assert.deepEqual(dumpOf(this.#rows), await rebuiltRows(this.#log));
+    const early = await replayed(this.#log);
+    await early.state.close();
+    assert.deepEqual(liveDumpOf(this.#rows), liveDumpOf(early.rows));
+    assert.equal(this.#derived.digest(), early.state.digest());
+    // Until what is dead is gone.
+    for (let i = 0; i < 60; i++) {
+      this.#derived.apply(this.#log.appendPayload('noop', new Uint8Array(0)));
+    }
+    await this.commitAll();
+    const late = await replayed(this.#log);
+    await late.state.close();
+    assert.deepEqual(dumpOf(this.#rows), dumpOf(late.rows));
+    const withoutTrim = dumpOf(late.rows).filter((row) => !row.startsWith('Y'));
+    assert.deepEqual(liveDumpOf(late.rows), withoutTrim, 'all that is left is alive');
+    assert.equal(this.#derived.digest(), late.state.digest());
   }
 
   async #finishOneCommit(): Promise<void> {
@@ -134,7 +179,10 @@ class Run {
   }
 
   #modelResult(record: Command | TestMessage, placedAt: number): unknown {
-    if ('kind' in record) return this.#model.command(record);
+    if ('kind' in record) {
+      const index = advance(this.#log.lastIndex, 1);
+      return this.#model.command(record, { index, offset: placedAt });
+    }
     const topic = this.#model.topics.get(record.topic);
     if (topic === undefined || record.queueId >= topic.queueCount) return null;
     if (record.queueOffset !== topic.queue(record.queueId).length) return null;
@@ -159,6 +207,8 @@ class Run {
     if (kind === 'offsetSave') {
       return [{ kind, group, topic, queueId, queueOffset: QueueOffset(pick * other) }];
     }
+    if (kind === 'topicRetentionPut') return [{ kind, topic, minRetentionMs: 1_000 * pick }];
+    if (kind === 'advanceLogStart') return [this.#logStartCommand(choice)];
     return [this.#deliveryCommand(choice, kind)];
   }
 
@@ -176,6 +226,23 @@ class Run {
         ...(pick < 6 ? { keys: `${WORDS.keys[pick % 4]} ${WORDS.keys[other % 4]}` } : {}),
       };
     });
+  }
+
+  /** Somewhere in the log, more often than not forward; also behind its end. */
+  #logStartCommand({ pick, other, wrong }: Choice): Command {
+    const { entries } = this.#log;
+    const share = (8 * pick + other) / 64;
+    const first = entries[Math.floor(share * entries.length)];
+    const beyond = { index: this.#log.lastIndex + 2, payloadOffset: this.#log.nextPayloadOffset };
+    const { index, payloadOffset } = wrong === 1 || first === undefined ? beyond : first;
+    return {
+      kind: 'advanceLogStart',
+      physicalOffset: PhysicalOffset(payloadOffset - ENTRY_HEADER_SIZE_BYTES),
+      firstIndex: LogIndex(index),
+      reason: 'age',
+      storeTimestampMs: 0,
+      atMs: this.#timeMs,
+    };
   }
 
   #deliveryCommand(choice: Choice, kind: 'deliver' | 'acknowledge' | 'changeInvisible'): Command {
@@ -230,34 +297,29 @@ function openOn(kv: KvStore, durableIndexMax: LogIndex): Promise<DerivedState> {
   return openDerivedState({ kv, onEvent, durableIndexMax, windowBounds: WINDOW });
 }
 
-async function rebuiltRows(log: TestLog): Promise<unknown> {
+async function replayed(log: TestLog): Promise<{ rows: MemoryKvStore; state: DerivedState }> {
   const rows = new MemoryKvStore();
   const state = await openOn(rows, log.lastIndex);
   for (const entry of log.entries) state.apply(entry);
-  await state.close();
-  return dumpOf(rows);
+  return { rows, state };
 }
 
-function dumpOf(store: KvStore): unknown {
-  return [...store.range('\x00', '\xff')].map(({ key, value }) => [
-    Buffer.from(key, 'latin1').toString('hex'),
-    Buffer.from(value).toString('hex'),
-  ]);
-}
-
-test('what can be observed equals the plain model after every entry, commit, crash and restart', async () => {
+test('what can be observed equals the plain model after every entry, commit, crash, restart and install', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(aStep, { minLength: 5, maxLength: 60 }), async (steps) => {
-      const run = new Run();
-      await run.open();
-      run.createTopics();
-      for (const step of steps) {
-        await run.step(step);
+    fc.asyncProperty(
+      fc.array(aStep, { minLength: 5, maxLength: 60, size: 'max' }),
+      async (steps) => {
+        const run = new Run();
+        await run.open();
+        run.createTopics();
+        for (const step of steps) {
+          await run.step(step);
+          run.check();
+        }
+        await run.checkRebuild();
         run.check();
-      }
-      await run.checkRebuild();
-      run.check();
-    }),
-    { numRuns: 120 },
+      },
+    ),
+    { numRuns: 120, includeErrorInReport: true },
   );
 });

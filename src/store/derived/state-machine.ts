@@ -4,7 +4,8 @@
  *
  * Invariants:
  * - Entries are applied in order, each exactly once; a commit never splits one.
- * - The rows at an index are the same bytes on every replica, whenever it flushed or restarted.
+ * - The rows at an index are the same bytes on every replica, whenever it flushed or restarted; but for
+ *   dead rows, which nobody sees and which go with time, also on one that began with a snapshot.
  */
 import { assert } from '../../base/assert.ts';
 import { viewOf } from '../../base/bytes.ts';
@@ -16,12 +17,14 @@ import {
   type QueueOffset,
   type Term,
 } from '../../base/units.ts';
+import type { Clock } from '../../io/clock.ts';
+import { isOutOfSpace } from '../../io/disk.ts';
 import { decodeCommandRecord } from '../../protocol/command-record.ts';
 import { messageIndexFieldsAt } from '../../protocol/message-index-fields.ts';
 import { recordPlaceAt } from '../../protocol/records.ts';
 import { applyCommand, applyMessage, type Tables } from './apply.ts';
-import { ConsumeQueues } from './consume-queues.ts';
-import { DedupWindow, type DedupWindowBounds } from './dedup-window.ts';
+import { ApplyDigest } from './apply-digest.ts';
+import type { DedupWindowBounds } from './dedup-window.ts';
 import type {
   CommittedEntry,
   DerivedState,
@@ -32,17 +35,22 @@ import type {
   RecordResult,
   TopicConfig,
 } from './derived-state.ts';
-import { GroupTable } from './group-table.ts';
-import { binaryOf, TABLE } from './key-codec.ts';
-import { KeyIndex } from './key-index.ts';
-import type { KvStore } from './kv-store.ts';
-import { AUTO_FLUSH_CHANGES, DERIVED_FORMAT_VERSION } from './limits.ts';
+import { binaryOf, indexedKey, TABLE } from './key-codec.ts';
+import type { KvChanges, KvStore } from './kv-store.ts';
+import { AUTO_FLUSH_CHANGES, DERIVED_FORMAT_VERSION, NO_ROOM_RETRY_MS } from './limits.ts';
+import type { LogStart } from './log-start.ts';
 import { encodeMeta, type Meta } from './meta-row.ts';
+import { openTables } from './open-tables.ts';
 import { Overlay } from './overlay.ts';
-import { ProgressTable } from './progress-table.ts';
-import { Purge } from './purge.ts';
 import { RowWriter } from './row-codec.ts';
-import { TopicTable } from './topic-table.ts';
+import { type StateSnapshot, snapshotOf } from './state-snapshot.ts';
+
+/** How a commit waits that finds no room on the disk (H10). */
+export interface RoomWait {
+  readonly clock: Clock;
+  /** Aborted when this process stops: the next one replays what is not committed. */
+  readonly stopping: AbortSignal;
+}
 
 export interface StateMachineOptions {
   readonly store: KvStore;
@@ -51,6 +59,15 @@ export interface StateMachineOptions {
   readonly windowBounds: DedupWindowBounds;
   /** Runs once, when a commit fails; the next `flush` throws. */
   readonly onCommitFailed: (error: Error) => void;
+  /** null: a commit that finds no room has failed. */
+  readonly roomWait: RoomWait | null;
+  /** Runs when a commit begins to wait for room. */
+  readonly onCommitWaits: () => void;
+}
+
+interface SnapshotWaiter {
+  readonly resolve: (snapshot: StateSnapshot) => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class StateMachine implements DerivedState {
@@ -58,7 +75,10 @@ export class StateMachine implements DerivedState {
   readonly #overlay: Overlay;
   readonly #rows = new RowWriter();
   readonly #tables: Tables;
-  readonly #onCommitFailed: (error: Error) => void;
+  readonly #options: StateMachineOptions;
+  readonly #digest: ApplyDigest;
+  /** Wait for a commit of what is applied. */
+  #snapshotWaiters: SnapshotWaiter[] = [];
   #appliedIndex: LogIndex;
   #appliedTerm: Term;
   /** Applied index of the last finished commit. */
@@ -67,25 +87,20 @@ export class StateMachine implements DerivedState {
   #commit: Promise<void> | null = null;
   #flushAgain = false;
   #commitFailure: Error | null = null;
+  /** The process stops while a commit waits for room: none begins any more. */
+  #hasGivenUp = false;
   #closing: Promise<void> | null = null;
 
-  constructor({ store, meta, windowBounds, onCommitFailed }: StateMachineOptions) {
+  constructor(options: StateMachineOptions) {
+    const { store, meta, windowBounds } = options;
+    this.#options = options;
     this.#store = store;
     this.#overlay = new Overlay(store);
-    this.#onCommitFailed = onCommitFailed;
     this.#appliedIndex = meta.appliedIndex;
     this.#appliedTerm = meta.appliedTerm;
     this.#committedIndex = meta.appliedIndex;
-    const progress = new ProgressTable(this.#overlay, this.#rows);
-    this.#tables = {
-      topics: new TopicTable(this.#overlay, this.#rows, meta.nextTopicNumber),
-      groups: new GroupTable(this.#overlay, this.#rows),
-      queues: new ConsumeQueues(this.#overlay, this.#rows),
-      keys: new KeyIndex(this.#overlay, this.#rows),
-      window: new DedupWindow(this.#overlay, this.#rows, windowBounds),
-      progress,
-      purge: new Purge(this.#overlay, progress),
-    };
+    this.#digest = new ApplyDigest(meta.digest.high, meta.digest.low);
+    this.#tables = openTables(this.#overlay, this.#rows, meta, windowBounds);
   }
 
   get appliedIndex(): LogIndex {
@@ -94,6 +109,18 @@ export class StateMachine implements DerivedState {
 
   get appliedTerm(): Term {
     return this.#appliedTerm;
+  }
+
+  get logStart(): LogStart {
+    return this.#tables.logStart;
+  }
+
+  digest(): string {
+    return this.#digest.toString();
+  }
+
+  storeTimeFrom(offset: PhysicalOffset): number | null {
+    return this.#tables.journal.storeTimeFrom(offset);
   }
 
   get unflushedEntries(): number {
@@ -107,8 +134,11 @@ export class StateMachine implements DerivedState {
       appliedIndex: this.#appliedIndex,
     }));
     assert(entry.term >= this.#appliedTerm, 'terms do not decrease');
+    const messagesBefore = this.#tables.journal.next;
     const results = entry.type === 'data' ? this.#applyRecords(entry) : [];
     this.#tables.purge.step();
+    this.#tables.trim.step(this.#tables.journal.next - messagesBefore);
+    this.#digest.add(entry, results);
     this.#appliedIndex = entry.index;
     this.#appliedTerm = entry.term;
     if (this.#overlay.changeCount >= AUTO_FLUSH_CHANGES && this.#commit === null) this.flush();
@@ -116,21 +146,30 @@ export class StateMachine implements DerivedState {
   }
 
   flush(): void {
-    if (this.#commitFailure !== null) {
-      throw new FatalError('diskFailed', 'The database of derived state cannot be written', {
-        cause: this.#commitFailure,
-      });
-    }
+    if (this.#commitFailure !== null) throw failureOf(this.#commitFailure);
     if (this.#commit !== null) {
       this.#flushAgain = true;
       return;
     }
-    if (this.unflushedEntries === 0) return;
+    if (this.unflushedEntries === 0 || this.#hasGivenUp) return;
     this.#commit = this.#commitApplied();
   }
 
   async flushed(): Promise<void> {
     while (this.#commit !== null) await this.#commit;
+  }
+
+  async takeSnapshot(): Promise<StateSnapshot> {
+    assert(this.#closing === null, 'a closed state has no snapshot');
+    assert(this.#appliedIndex > 0, 'a snapshot is taken of something');
+    if (this.#commitFailure !== null) throw failureOf(this.#commitFailure);
+    if (this.#hasGivenUp) throw failureOf(new Error('No room, and the process stops'));
+    if (this.unflushedEntries === 0) return snapshotOf(this.#store.view());
+    const taken = new Promise<StateSnapshot>((resolve, reject) => {
+      this.#snapshotWaiters.push({ resolve, reject });
+    });
+    this.flush();
+    return taken;
   }
 
   close(): Promise<void> {
@@ -163,11 +202,14 @@ export class StateMachine implements DerivedState {
   }
 
   findByKey(topic: string, key: string, countMax: number): readonly PhysicalOffset[] {
-    return this.#tables.keys.find(this.#numberOf(topic), binaryOf(key), countMax);
+    const { keys, logStart } = this.#tables;
+    return keys.find(this.#numberOf(topic), indexedKey(binaryOf(key)), countMax, logStart.offset);
   }
 
   progress(group: string, topic: string, queueId: number): QueueProgress {
-    return this.#tables.progress.progress({ group, topicNumber: this.#numberOf(topic), queueId });
+    const topicNumber = this.#numberOf(topic);
+    const { min } = this.#tables.queues.range(topicNumber, queueId);
+    return this.#tables.progress.progress({ group, topicNumber, queueId }, min);
   }
 
   topicsOf(group: string): readonly string[] {
@@ -178,7 +220,7 @@ export class StateMachine implements DerivedState {
 
   firstOutcome(topic: string, messageId: string): FirstOutcome | null {
     const { keys, window } = this.#tables;
-    const outcome = keys.outcomeOf(this.#numberOf(topic), binaryOf(messageId));
+    const outcome = keys.outcomeOf(this.#numberOf(topic), indexedKey(binaryOf(messageId)));
     return outcome !== null && outcome.physicalOffset >= window.startOffset ? outcome : null;
   }
 
@@ -187,7 +229,7 @@ export class StateMachine implements DerivedState {
     return this.#tables.topics.get(topic)?.number ?? 0;
   }
 
-  #applyRecords({ payload, payloadOffset }: CommittedEntry): readonly RecordResult[] {
+  #applyRecords({ index, payload, payloadOffset }: CommittedEntry): readonly RecordResult[] {
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     const view = viewOf(payload);
     const results: RecordResult[] = [];
@@ -200,7 +242,10 @@ export class StateMachine implements DerivedState {
               messageIndexFieldsAt(bytes, view, at),
               advance(payloadOffset, at),
             )
-          : applyCommand(this.#tables, decodeCommandRecord(payload, at)),
+          : applyCommand(this.#tables, decodeCommandRecord(payload, at), {
+              index,
+              offset: advance(payloadOffset, at),
+            }),
       );
       at += place.sizeBytes;
     }
@@ -209,29 +254,71 @@ export class StateMachine implements DerivedState {
 
   async #commitApplied(): Promise<void> {
     const index = this.#appliedIndex;
+    const snapshotWaiters = this.#takeSnapshotWaiters();
     this.#flushAgain = false;
     this.#tables.queues.writeDirty();
+    this.#tables.journal.writeDirty();
     this.#tables.window.writeDirty();
+    this.#tables.trim.writeDirty();
     const meta = encodeMeta(this.#rows, {
       version: DERIVED_FORMAT_VERSION,
       appliedIndex: index,
       appliedTerm: this.#appliedTerm,
       nextTopicNumber: this.#tables.topics.nextNumber,
+      digest: this.#digest.words,
+      logStart: this.#tables.logStart,
     });
     this.#overlay.put(TABLE.meta, meta);
     try {
-      await this.#store.commit(this.#overlay.freeze());
+      const isCommitted = await this.#commitWithRoom(this.#overlay.freeze());
+      if (!isCommitted) {
+        this.#hasGivenUp = true;
+        this.#commit = null;
+        this.#failSnapshots(snapshotWaiters, new Error('No room, and the process stops'));
+        return;
+      }
     } catch (error) {
       // Whatever the database says, nothing after this point is committed; `flush` rethrows it.
       this.#commitFailure = error instanceof Error ? error : new Error(String(error));
       this.#commit = null;
-      this.#onCommitFailed(this.#commitFailure);
+      this.#failSnapshots(snapshotWaiters, this.#commitFailure);
+      this.#options.onCommitFailed(this.#commitFailure);
       return;
     }
     this.#overlay.thaw();
     this.#committedIndex = index;
     this.#commit = null;
+    // Who came while it ran is content with it, if nothing was applied meanwhile.
+    if (this.unflushedEntries === 0) snapshotWaiters.push(...this.#takeSnapshotWaiters());
+    // Before the next commit begins: the view is of this index.
+    for (const { resolve } of snapshotWaiters) resolve(snapshotOf(this.#store.view()));
     if (this.#flushAgain) this.flush();
+  }
+
+  /** @returns false when it had to wait for room and this process stops */
+  async #commitWithRoom(changes: KvChanges): Promise<boolean> {
+    const { roomWait, onCommitWaits } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#store.commit(changes);
+        return true;
+      } catch (error) {
+        if (roomWait === null || !isOutOfSpace(error)) throw error;
+        if (attempt === 1) onCommitWaits();
+        if (!(await pauseUnlessStopping(roomWait))) return false;
+      }
+    }
+  }
+
+  #failSnapshots(waiting: readonly SnapshotWaiter[], cause: Error): void {
+    const failed = [...waiting, ...this.#takeSnapshotWaiters()];
+    for (const { reject } of failed) reject(failureOf(cause));
+  }
+
+  #takeSnapshotWaiters(): SnapshotWaiter[] {
+    const waiters = this.#snapshotWaiters;
+    this.#snapshotWaiters = [];
+    return waiters;
   }
 
   async #flushAndClose(): Promise<void> {
@@ -240,4 +327,23 @@ export class StateMachine implements DerivedState {
     await this.flushed();
     await this.#store.close();
   }
+}
+
+function failureOf(cause: Error): FatalError {
+  return new FatalError('diskFailed', 'The database of derived state cannot be written', { cause });
+}
+
+/** @returns whether the pause came to its end */
+function pauseUnlessStopping({ clock, stopping }: RoomWait): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (isOver: boolean): void => {
+      timer.cancel();
+      stopping.removeEventListener('abort', onAbort);
+      resolve(isOver);
+    };
+    const onAbort = (): void => end(false);
+    const timer = clock.setTimer(NO_ROOM_RETRY_MS, () => end(true));
+    stopping.addEventListener('abort', onAbort, { once: true });
+    if (stopping.aborted) onAbort();
+  });
 }

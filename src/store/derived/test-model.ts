@@ -6,6 +6,7 @@ import { unreachable } from '../../base/assert.ts';
 import { QueueOffset } from '../../base/units.ts';
 import type {
   AcknowledgedDelivery,
+  AdvanceLogStartCommand,
   ChangeInvisibleCommand,
   Command,
   DeliverCommand,
@@ -42,6 +43,7 @@ interface ModelProgress {
 export class ModelTopic {
   queueCount = 0;
   permission = 0;
+  minRetentionMs = 0;
   messageTypes: readonly number[] = [];
   readonly createdAtMs: number;
   readonly messages: ModelMessage[] = [];
@@ -63,6 +65,7 @@ export class Model {
   readonly #bounds: DedupWindowBounds;
   readonly #storeTimes: number[] = [];
   windowHead = 0;
+  logStart = { index: 1, offset: 0 };
 
   constructor(bounds: DedupWindowBounds) {
     this.#bounds = bounds;
@@ -84,7 +87,8 @@ export class Model {
     }
   }
 
-  command(command: Command): unknown {
+  /** @param place of the command; where a log start may not go beyond */
+  command(command: Command, place: { index: number; offset: number }): unknown {
     switch (command.kind) {
       case 'topicPut': {
         const before = this.topics.get(command.topic);
@@ -121,13 +125,51 @@ export class Model {
           const progress = progressOf(topic, command.group, command.queueId);
           const end = topic.queue(command.queueId).length;
           progress.inFlight = progress.inFlight.filter((d) => d.queueOffset < command.queueOffset);
-          progress.nextOffset = Math.min(command.queueOffset, end);
+          const min = this.minOf(topic, command.queueId);
+          progress.nextOffset = Math.max(min, Math.min(command.queueOffset, end));
         }
         return { kind: 'offsetSaved' };
+      }
+      case 'advanceLogStart':
+        return this.#advanceLogStart(command, place);
+      case 'topicRetentionPut': {
+        const topic = this.topics.get(command.topic);
+        if (topic !== undefined) topic.minRetentionMs = command.minRetentionMs;
+        return { kind: 'topicRetentionPut', existed: topic !== undefined };
       }
       default:
         return unreachable(command);
     }
+  }
+
+  /** Offset of the first message that is still there, or of the next. */
+  minOf(topic: ModelTopic, queueId: number): number {
+    const messages = topic.queue(queueId);
+    const gone = messages.filter(({ physicalOffset }) => physicalOffset < this.logStart.offset);
+    return gone.length;
+  }
+
+  #advanceLogStart(command: AdvanceLogStartCommand, place: { index: number; offset: number }) {
+    const { physicalOffset: offset, firstIndex: index } = command;
+    const result = { kind: 'logStartAdvanced', advanced: false, messageCount: 0, deliveryCount: 0 };
+    const { logStart } = this;
+    if (offset <= logStart.offset || index <= logStart.index) return result;
+    if (offset > place.offset || index > place.index) return result;
+    result.advanced = true;
+    this.logStart = { index, offset };
+    for (const topic of this.topics.values()) {
+      result.messageCount += topic.messages.filter(({ physicalOffset }) => {
+        return physicalOffset >= logStart.offset && physicalOffset < offset;
+      }).length;
+      for (const [key, progress] of topic.progress) {
+        const min = this.minOf(topic, Number(key.split('/')[1]));
+        const kept = progress.inFlight.filter((d) => d.queueOffset >= min);
+        result.deliveryCount += progress.inFlight.length - kept.length;
+        progress.inFlight = kept;
+        progress.nextOffset = Math.max(progress.nextOffset, min);
+      }
+    }
+    return result;
   }
 
   #topicWithQueue(name: string, queueId: number): ModelTopic | null {
@@ -145,7 +187,8 @@ export class Model {
       }
       const progress = progressOf(topic, command.group, queue.queueId);
       const end = topic.queue(queue.queueId).length;
-      const before = progress.nextOffset;
+      const before = Math.max(progress.nextOffset, this.minOf(topic, queue.queueId));
+      progress.nextOffset = before;
       for (const { queueOffset, attempt, deliveryId } of queue.deliveries) {
         const earlier = progress.inFlight.find((d) => d.queueOffset === queueOffset);
         const ok =
@@ -219,6 +262,7 @@ export interface Vocabulary {
 /** Everything that the contract lets a caller see. */
 export function observedOf(state: DerivedState, words: Vocabulary): unknown {
   return {
+    logStart: state.logStart,
     topics: state.topics(),
     groups: state.groups(),
     topicsOf: words.groups.map((group) => state.topicsOf(group)),
@@ -245,8 +289,10 @@ export function observedOf(state: DerivedState, words: Vocabulary): unknown {
 export function observedOfModel(model: Model, words: Vocabulary): unknown {
   const topics = [...model.topics].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    topics: topics.map(([topic, { queueCount, permission, messageTypes, createdAtMs }]) => {
-      return { topic, queueCount, permission, messageTypes, createdAtMs };
+    logStart: model.logStart,
+    topics: topics.map(([topic, config]) => {
+      const { queueCount, permission, messageTypes, createdAtMs, minRetentionMs } = config;
+      return { topic, queueCount, permission, messageTypes, createdAtMs, minRetentionMs };
     }),
     groups: [...model.groups]
       .map(([group, config]) => ({ group, ...config }))
@@ -258,7 +304,7 @@ export function observedOfModel(model: Model, words: Vocabulary): unknown {
         )
         .map(([name]) => name),
     ),
-    queues: words.topics.map((name) => observedQueues(model.topics.get(name), words)),
+    queues: words.topics.map((name) => observedQueues(model, model.topics.get(name), words)),
     outcomes: words.topics.map((name) =>
       words.ids.map((id) => {
         const first = model.topics.get(name)?.first.get(id);
@@ -271,7 +317,8 @@ export function observedOfModel(model: Model, words: Vocabulary): unknown {
     found: words.topics.map((name) =>
       [...words.ids, ...words.keys].map((key) => {
         const offsets = (model.topics.get(name)?.messages ?? [])
-          .filter(({ message }) => {
+          .filter(({ message, physicalOffset }) => {
+            if (physicalOffset < model.logStart.offset) return false;
             return message.messageId === key || message.keys?.split(' ').includes(key) === true;
           })
           .map(({ physicalOffset }) => physicalOffset)
@@ -282,20 +329,24 @@ export function observedOfModel(model: Model, words: Vocabulary): unknown {
   };
 }
 
-function observedQueues(topic: ModelTopic | undefined, words: Vocabulary): unknown[] {
+function observedQueues(model: Model, topic: ModelTopic | undefined, words: Vocabulary): unknown[] {
   return Array.from({ length: topic?.queueCount ?? 0 }, (_, queueId) => {
     const messages = topic?.queue(queueId) ?? [];
-    const units = messages.map(({ message, physicalOffset, storeTimestampMs }) => ({
-      physicalOffset,
-      sizeBytes: messageRecord(message).length,
-      tagsCode: message.tag === undefined ? 0 : javaHashCode(message.tag),
-      storeTimestampMs,
-    }));
+    const min = topic === undefined ? 0 : model.minOf(topic, queueId);
+    const units = messages.map(({ message, physicalOffset, storeTimestampMs }, at) => {
+      if (at < min) return null;
+      return {
+        physicalOffset,
+        sizeBytes: messageRecord(message).length,
+        tagsCode: message.tag === undefined ? 0 : javaHashCode(message.tag),
+        storeTimestampMs,
+      };
+    });
     const progress = words.groups.map((group) => {
       const found = topic?.progress.get(`${group}/${queueId}`);
-      const { nextOffset, inFlight } = found ?? { nextOffset: 0, inFlight: [] };
+      const { nextOffset, inFlight } = found ?? { nextOffset: min, inFlight: [] };
       return { nextOffset, inFlight, consumerOffset: inFlight[0]?.queueOffset ?? nextOffset };
     });
-    return { min: 0, next: messages.length, units: [...units, null], progress };
+    return { min, next: messages.length, units: [...units, null], progress };
   });
 }

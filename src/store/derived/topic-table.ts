@@ -2,20 +2,35 @@
  * The topics, all in memory. A topic gets a number when it is created, never used again: its rows carry
  * the number instead of the name, so that a topic that is deleted and created again starts empty at
  * once, while the rows of the old number are removed bit by bit (purge.ts).
+ *
+ * A topic knows where in the log it was created, and a deleted one is remembered as long as the log may
+ * have messages of it: so the number that a message belongs to can be told from its place.
  */
 import { assert } from '../../base/assert.ts';
-import type { TopicPutCommand } from '../../protocol/command-record.ts';
+import type { PhysicalOffset } from '../../base/units.ts';
+import type { TopicPutCommand, TopicRetentionPutCommand } from '../../protocol/command-record.ts';
 import type { TopicConfig } from './derived-state.ts';
-import { prefixEnd, TABLE, textKey } from './key-codec.ts';
+import { prefixEnd, readU32Key, TABLE, textKey, u32Key } from './key-codec.ts';
 import type { Overlay } from './overlay.ts';
 import { RowReader, type RowWriter } from './row-codec.ts';
 
 export interface Topic {
   readonly number: number;
   readonly config: TopicConfig;
+  /** Of the command that created it. */
+  readonly createdOffset: number;
 }
 
-const FIXED_SIZE_BYTES = 4 + 4 + 4 + 8 + 1;
+/** A topic that is gone; messages of the name in [createdOffset, deletedOffset) are its. */
+export interface DeletedTopic {
+  readonly number: number;
+  readonly topic: string;
+  readonly createdOffset: number;
+  readonly deletedOffset: number;
+}
+
+const FIXED_SIZE_BYTES = 4 + 4 + 4 + 8 + 8 + 8 + 1;
+const DELETED_FIXED_SIZE_BYTES = 8 + 8;
 const MESSAGE_TYPES_MAX = 0xff;
 
 export class TopicTable {
@@ -54,7 +69,7 @@ export class TopicTable {
   }
 
   /** Creates or replaces. A smaller queue count is ignored: queues never disappear. */
-  put(command: TopicPutCommand): { readonly created: boolean } {
+  put(command: TopicPutCommand, placedAt: PhysicalOffset): { readonly created: boolean } {
     assert(command.messageTypes.length <= MESSAGE_TYPES_MAX, 'message types fit their count');
     const before = this.get(command.topic);
     const topic: Topic = {
@@ -65,17 +80,46 @@ export class TopicTable {
         permission: command.permission,
         messageTypes: command.messageTypes,
         createdAtMs: before?.config.createdAtMs ?? command.atMs,
+        minRetentionMs: before?.config.minRetentionMs ?? 0,
       },
+      createdOffset: before?.createdOffset ?? placedAt,
     };
-    this.#remember(topic);
-    this.#overlay.put(TABLE.topic + textKey(command.topic), this.#encode(topic));
+    this.#store(topic);
     return { created: before === null };
   }
 
-  delete(topic: Topic): void {
-    this.#byName.delete(topic.config.topic);
-    this.#byNumber.delete(topic.number);
-    this.#overlay.delete(TABLE.topic + textKey(topic.config.topic));
+  /** @returns whether the topic is there */
+  putRetention({ topic: name, minRetentionMs }: TopicRetentionPutCommand): boolean {
+    const topic = this.get(name);
+    if (topic === null) return false;
+    this.#store({ ...topic, config: { ...topic.config, minRetentionMs } });
+    return true;
+  }
+
+  delete({ number, config, createdOffset }: Topic, placedAt: PhysicalOffset): void {
+    this.#byName.delete(config.topic);
+    this.#byNumber.delete(number);
+    this.#overlay.delete(TABLE.topic + textKey(config.topic));
+    const row = this.#rows
+      .begin(DELETED_FIXED_SIZE_BYTES, config.topic)
+      .text(config.topic)
+      .u64(createdOffset)
+      .u64(placedAt)
+      .finish();
+    this.#overlay.put(TABLE.deletedTopic + u32Key(number), row);
+  }
+
+  /** Of deleted topics whose last message is gone nothing needs to be known any more. */
+  forgetDeleted(logStart: PhysicalOffset): void {
+    const rows = this.#overlay.range(TABLE.deletedTopic, prefixEnd(TABLE.deletedTopic));
+    for (const { key, value } of [...rows]) {
+      if (decodeDeletedTopic(key, value).deletedOffset < logStart) this.#overlay.delete(key);
+    }
+  }
+
+  #store(topic: Topic): void {
+    this.#remember(topic);
+    this.#overlay.put(TABLE.topic + textKey(topic.config.topic), this.#encode(topic));
   }
 
   #remember(topic: Topic): void {
@@ -83,7 +127,7 @@ export class TopicTable {
     this.#byNumber.set(topic.number, topic);
   }
 
-  #encode({ number, config }: Topic): Uint8Array {
+  #encode({ number, config, createdOffset }: Topic): Uint8Array {
     const rows = this.#rows
       .begin(FIXED_SIZE_BYTES + 4 * config.messageTypes.length, config.topic)
       .u32(number)
@@ -91,20 +135,40 @@ export class TopicTable {
       .u32(config.queueCount)
       .u32(config.permission)
       .u64(config.createdAtMs)
+      .u64(config.minRetentionMs)
+      .u64(createdOffset)
       .u8(config.messageTypes.length);
     for (const type of config.messageTypes) rows.u32(type);
     return rows.finish();
   }
 }
 
-function decodeTopic(value: Uint8Array): Topic {
+export function decodeTopic(value: Uint8Array): Topic {
   const row = new RowReader(value);
   const number = row.u32();
   const topic = row.text();
   const queueCount = row.u32();
   const permission = row.u32();
   const createdAtMs = row.u64();
+  const minRetentionMs = row.u64();
+  const createdOffset = row.u64();
   const messageTypes = Array.from({ length: row.u8() }, () => row.u32());
   row.end();
-  return { number, config: { topic, queueCount, permission, messageTypes, createdAtMs } };
+  return {
+    number,
+    config: { topic, queueCount, permission, messageTypes, createdAtMs, minRetentionMs },
+    createdOffset,
+  };
+}
+
+export function decodeDeletedTopic(key: string, value: Uint8Array): DeletedTopic {
+  const row = new RowReader(value);
+  const deleted = {
+    number: readU32Key(key, TABLE.deletedTopic.length),
+    topic: row.text(),
+    createdOffset: row.u64(),
+    deletedOffset: row.u64(),
+  };
+  row.end();
+  return deleted;
 }

@@ -2,10 +2,18 @@
  * What a checker may see, and the switchboard that tells all of them. A checker is told after every
  * event; it keeps what it needs, so that the cost of an event does not grow with the run.
  */
-import type { NodeId } from '../../../src/base/units.ts';
+import type { LogIndex, NodeId } from '../../../src/base/units.ts';
 import type { CoreStart, CoreStatus } from '../../../src/raft/core-types.ts';
-import type { AlarmId, Effect, Input, PersistEffect } from '../../../src/raft/effects.ts';
-import type { EntryDesc } from '../../../src/raft/entry.ts';
+import type {
+  AlarmId,
+  ChangeResult,
+  Effect,
+  Input,
+  PersistEffect,
+  TransferResult,
+} from '../../../src/raft/effects.ts';
+import type { EntryDesc, SnapshotDesc } from '../../../src/raft/entry.ts';
+import type { LoggedMembership } from '../../../src/raft/membership.ts';
 import type { Message } from '../../../src/raft/messages.ts';
 import type { Accepted, SimNode } from '../node.ts';
 
@@ -39,6 +47,23 @@ export interface Observers {
   committed(node: SimNode, entry: EntryDesc): void;
   elected(node: SimNode): void;
   alarmed(node: SimNode, id: AlarmId): void;
+  /** A client wants to read; told before the core is. */
+  readAsked(node: SimNode, tag: number): void;
+  /** The client has its answer, from a state machine that holds `appliedValueCount` values. */
+  readAnswered(node: SimNode, tag: number, index: LogIndex, appliedValueCount: number): void;
+  readRefused(node: SimNode, tag: number): void;
+  /** The core says that another membership is in force. */
+  membershipChanged(node: SimNode, current: LoggedMembership): void;
+  /** A snapshot has taken the place of the node's log and state, durably. */
+  snapshotInstalled(node: SimNode, snapshot: SnapshotDesc, digest: number): void;
+  /** The node's log begins after `through` now. */
+  compacted(node: SimNode, through: LogIndex): void;
+  /** The node's directory is gone; what comes back under its id is another store. */
+  wiped(node: SimNode): void;
+  /** The node's directory was replaced by an older copy of itself. */
+  rolledBack(node: SimNode): void;
+  transferEnded(node: SimNode, result: TransferResult): void;
+  changeEnded(node: SimNode, result: ChangeResult): void;
   /** The network is healed, everybody is up and has applied everything. */
   ended(): void;
 }
@@ -63,6 +88,16 @@ export class Switchboard implements Observers {
     committed: [],
     elected: [],
     alarmed: [],
+    readAsked: [],
+    readAnswered: [],
+    readRefused: [],
+    membershipChanged: [],
+    snapshotInstalled: [],
+    compacted: [],
+    wiped: [],
+    rolledBack: [],
+    transferEnded: [],
+    changeEnded: [],
     ended: [],
   };
 
@@ -110,6 +145,36 @@ export class Switchboard implements Observers {
   }
   alarmed(node: SimNode, id: AlarmId): void {
     for (const tell of this.#listeners.alarmed) tell(node, id);
+  }
+  readAsked(node: SimNode, tag: number): void {
+    for (const tell of this.#listeners.readAsked) tell(node, tag);
+  }
+  readAnswered(node: SimNode, tag: number, index: LogIndex, appliedValueCount: number): void {
+    for (const tell of this.#listeners.readAnswered) tell(node, tag, index, appliedValueCount);
+  }
+  readRefused(node: SimNode, tag: number): void {
+    for (const tell of this.#listeners.readRefused) tell(node, tag);
+  }
+  membershipChanged(node: SimNode, current: LoggedMembership): void {
+    for (const tell of this.#listeners.membershipChanged) tell(node, current);
+  }
+  snapshotInstalled(node: SimNode, snapshot: SnapshotDesc, digest: number): void {
+    for (const tell of this.#listeners.snapshotInstalled) tell(node, snapshot, digest);
+  }
+  compacted(node: SimNode, through: LogIndex): void {
+    for (const tell of this.#listeners.compacted) tell(node, through);
+  }
+  wiped(node: SimNode): void {
+    for (const tell of this.#listeners.wiped) tell(node);
+  }
+  rolledBack(node: SimNode): void {
+    for (const tell of this.#listeners.rolledBack) tell(node);
+  }
+  transferEnded(node: SimNode, result: TransferResult): void {
+    for (const tell of this.#listeners.transferEnded) tell(node, result);
+  }
+  changeEnded(node: SimNode, result: ChangeResult): void {
+    for (const tell of this.#listeners.changeEnded) tell(node, result);
   }
   ended(): void {
     for (const tell of this.#listeners.ended) tell();

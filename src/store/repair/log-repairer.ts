@@ -1,0 +1,396 @@
+/**
+ * Puts lost entries back into a log that is not open: says which one is wanted next, checks what is
+ * offered, writes it, and in the end opens the log anew. Owns the directory meanwhile, and gives what is
+ * good of it to others.
+ *
+ * A hole with a right side is filled from the right: the right side names the last missing entry, and each
+ * entry names the one before. So every entry is proven the moment it comes, is written in its place at
+ * once, and a crash leaves a smaller hole. A hole without a right side is filled from the left, with what a
+ * peer knows as committed.
+ *
+ * A peer that has committed another entry where one is named settles it: what named it was never
+ * committed, or is no entry of this log at all (a stale block, bytes inside a damaged message), and counts
+ * no longer. The watermark stays: the log is whole only when committed entries reach it.
+ *
+ * Invariants: nothing is overwritten before a copy of it is in quarantine (as far as there is room);
+ * nothing counts as filled before it is durable; the log never ends below the watermark.
+ */
+import { assert } from '../../base/assert.ts';
+import { advance, LogIndex, Term } from '../../base/units.ts';
+import type { DirectoryLock, Disk } from '../../io/disk.ts';
+import type { EntryId } from '../../raft/entry.ts';
+import type { LoggedMembership } from '../../raft/membership.ts';
+import type { CommitLog, StoredEntry, StoreIdentity } from '../commit-log.ts';
+import { type DurableNote, noteOf } from '../durable-ring.ts';
+import { REPAIR_READ_SIZE_BYTES_MAX } from '../limits.ts';
+import type { LogPaths } from '../log-paths.ts';
+import { type HolesFound, holesOf, tipAt } from '../recovery.ts';
+import type { ScanFindings } from '../scan.ts';
+import type { Superblock } from '../superblock.ts';
+import { GoodEntries } from './good-entries.ts';
+import { fitsRight, type Hole, textOfHole } from './hole.ts';
+import { chainOf, headerOf } from './offered-entries.ts';
+import { type Region, regionOf, type Tip, tipOf } from './region.ts';
+import {
+  NOTHING_COMMITTED,
+  type RepairAnswer,
+  type RepairRange,
+  type RepairSource,
+  unlessRotten,
+} from './repair-source.ts';
+import { RepairWriter } from './repair-writer.ts';
+
+/**
+ * `accepted`: something was written. `contradicted`: what was wanted is another entry now.
+ * `unusable`: it fits nothing here; `problem` says why.
+ */
+export type OfferOutcome =
+  | { readonly kind: 'accepted'; readonly entryCount: number }
+  | { readonly kind: 'contradicted' }
+  | { readonly kind: 'unusable'; readonly problem: string };
+
+export interface RepairerParts {
+  readonly disk: Disk;
+  readonly paths: LogPaths;
+  readonly lock: DirectoryLock;
+  readonly superblock: Superblock;
+  readonly note: DurableNote | null;
+  readonly findings: ScanFindings;
+  readonly verdict: HolesFound<'repair'> | HolesFound<'ambiguous'>;
+  /** Cut by repairs before. */
+  readonly tornBytes: number;
+  /** Opens the log with the lock that is held. */
+  readonly reopen: (tornBytes: number) => Promise<CommitLog>;
+}
+
+export class LogRepairer implements RepairSource {
+  readonly identity: StoreIdentity;
+  /** Whether it is open if the missing entries ever were here. */
+  readonly isAmbiguous: boolean;
+  /** A sentence without its end. */
+  readonly problem: string;
+  readonly #parts: RepairerParts;
+  readonly #good: GoodEntries;
+  readonly #writer: RepairWriter;
+  #regions: readonly Region[];
+  /** null: there is none, or it does not count any longer. */
+  #note: DurableNote | null;
+  #watermark: LogIndex;
+  #superblock: Superblock;
+  #holes: readonly Hole[];
+  #tornBytes: number;
+  #isNoteVoid = false;
+  #isClosed = false;
+
+  constructor(parts: RepairerParts) {
+    this.#parts = parts;
+    const { disk, paths, superblock, findings, verdict } = parts;
+    this.identity = superblock.identity;
+    this.isAmbiguous = verdict.kind === 'ambiguous';
+    this.problem = verdict.problem;
+    const { segmentSizeBytes } = superblock.identity;
+    this.#good = new GoodEntries({ disk, paths, segmentSizeBytes });
+    const label = `boot-${superblock.bootCount + 1}-repair`;
+    this.#writer = new RepairWriter({ disk, paths, segmentSizeBytes, label });
+    this.#regions = findings.remains?.regions ?? [];
+    this.#note = parts.note;
+    this.#watermark = verdict.watermark;
+    this.#superblock = superblock;
+    this.#tornBytes = parts.tornBytes;
+    this.#holes = verdict.holes;
+  }
+
+  /** In words: `entries 4 to 9, entry 12`. */
+  get missing(): string {
+    return this.#holes.map(textOfHole).join(', ');
+  }
+
+  get missingCount(): number {
+    let count = 0;
+    for (const { left, lastIndex } of this.#holes) count += Math.max(1, lastIndex - left.index);
+    return count;
+  }
+
+  /** The newest that can be read here: who else belongs to the group. */
+  get membership(): LoggedMembership | null {
+    const { memberships, remains } = this.#parts.findings;
+    return remains?.membership ?? memberships.at(-1) ?? null;
+  }
+
+  /** What to ask a peer for; null: nothing is missing any more, the log can be opened. */
+  wanted(): RepairRange | null {
+    const hole = this.#holes[0];
+    if (hole === undefined) return null;
+    // The entries before it were put back a moment ago: the next start reads them as the beginning.
+    if (hole.right === null && hole.left.index > this.#prefix.index) return null;
+    const sizeBytesMax = REPAIR_READ_SIZE_BYTES_MAX;
+    const from = LogIndex(Math.max(1, Math.min(hole.left.index + 1, hole.lastIndex)));
+    if (hole.right !== null) return { from, to: hole.lastIndex, anchor: 'last', sizeBytesMax };
+    const next = advance(this.#prefix.index, 1);
+    return { from: next, to: hole.lastIndex, anchor: 'first', sizeBytesMax };
+  }
+
+  /** What a peer gave as an answer to `wanted()`. */
+  async offer({ entries, committed }: RepairAnswer): Promise<OfferOutcome> {
+    const hole = this.#holes[0];
+    assert(hole !== undefined, 'something is wanted');
+    const commitIndex = committed.index;
+    const chain = chainOf(entries, this.identity.segmentSizeBytes);
+    if (typeof chain === 'string') return { kind: 'unusable', problem: chain };
+    return hole.right === null
+      ? this.#offerCommitted(hole, entries, chain, commitIndex)
+      : this.#offerNamed({ ...hole, right: hole.right }, entries, chain, commitIndex);
+  }
+
+  /**
+   * What a peer knows as committed can already settle a hole, whatever else it has: behind a committed
+   * entry no log has an entry of an earlier term, so what named one is void.
+   *
+   * @returns whether something else is wanted now
+   */
+  async hear(committed: EntryId): Promise<boolean> {
+    const hole = this.#holes[0];
+    if (hole === undefined) return false;
+    const { right } = hole;
+    const [index, term] =
+      right === null
+        ? [this.#watermark, this.#parts.superblock.hardState.term]
+        : right.kind === 'note'
+          ? [right.note.index, right.note.term]
+          : [right.region.firstIndex, right.region.firstTerm];
+    if (committed.index >= index || committed.term <= term) return false;
+    if (right?.kind === 'region') this.#dropRegion(right.region, committed.index);
+    else if (committed.index < this.#superblock.commitHint) return false;
+    else this.#voidEnd(committed.index);
+    await this.#settle();
+    return true;
+  }
+
+  /**
+   * Only for what is ambiguous: all other members have said that they do not have what is wanted. So
+   * nobody will ever have it again, and what follows it here is the rest of torn writes.
+   *
+   * @param commitIndex up to here some of them know the group's log as committed
+   */
+  async nobodyHasIt(commitIndex: LogIndex): Promise<void> {
+    assert(this.isAmbiguous, 'what was surely durable is never given up');
+    const lastIndex = this.#holes[0]?.lastIndex ?? 0;
+    this.#regions = [];
+    this.#raise(LogIndex(Math.min(commitIndex, Math.max(0, lastIndex - 1))));
+    await this.#settle();
+  }
+
+  async read(range: RepairRange): Promise<RepairAnswer> {
+    const { table, provenCommitIndex } = this.#parts.findings;
+    const anchor = range.anchor === 'first' ? range.from : range.to;
+    // A run behind a hole may be stale: only by its chain can it be of use.
+    if (anchor > table.lastIndex) {
+      const region = this.#regions.find(({ tip }) => tip.index >= anchor);
+      const entries = await unlessRotten(async () =>
+        region === undefined ? [] : this.#good.ofRegion(region, range),
+      );
+      return { entries, committed: NOTHING_COMMITTED };
+    }
+    const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
+    const committed = { index, term: table.termOf(index) };
+    const entries = await unlessRotten(() => this.#good.ofPrefix(table, range));
+    return { entries, committed };
+  }
+
+  /** @throws LogNeedsRepair with another repairer when something is still missing. */
+  async reopen(): Promise<CommitLog> {
+    assert(this.wanted() === null, 'nothing is missing');
+    assert(!this.#isClosed, 'a log is reopened once');
+    this.#isClosed = true;
+    try {
+      await this.#writer.close();
+    } catch (error) {
+      await this.#parts.lock.release();
+      throw error;
+    }
+    return this.#parts.reopen(this.#tornBytes);
+  }
+
+  /** Gives the directory free. Idempotent; does nothing after `reopen`. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#writer.close();
+    await this.#parts.lock.release();
+  }
+
+  get #prefix(): Tip {
+    const { table } = this.#parts.findings;
+    return tipAt(table, table.lastIndex);
+  }
+
+  async #offerNamed(
+    hole: Hole & { readonly right: NonNullable<Hole['right']> },
+    entries: readonly StoredEntry[],
+    chain: readonly Tip[],
+    commitIndex: LogIndex,
+  ): Promise<OfferOutcome> {
+    const last = chain.at(-1);
+    if (last?.index !== hole.lastIndex) {
+      return {
+        kind: 'unusable',
+        problem: `entry ${hole.lastIndex} was asked for, it came without`,
+      };
+    }
+    if (!fitsRight(hole.right, last, this.identity.segmentSizeBytes)) {
+      const problem = `it has another entry ${last.index} than there was here`;
+      if (commitIndex < last.index) return { kind: 'unusable', problem };
+      return this.#contradicted(hole.right, last.index, problem);
+    }
+    // Further to the left than the hole reaches nothing is wanted.
+    let first = entries.length;
+    let isClosed = false;
+    while (first > 0 && !isClosed) {
+      first -= 1;
+      isClosed = this.#isJoined(entries[first]!); // within bounds
+    }
+    const used = entries.slice(first);
+    // From the right, so that what a crash leaves goes on from the right side.
+    for (const entry of used.toReversed()) await this.#writer.put(entry);
+    this.#adopt(hole.right, used);
+    await this.#settle();
+    return { kind: 'accepted', entryCount: used.length };
+  }
+
+  /** Whether the entry goes on from what is good before it. */
+  #isJoined({ desc, bytes }: StoredEntry): boolean {
+    const { table } = this.#parts.findings;
+    const before = LogIndex(desc.index - 1);
+    const isPrefix = before <= table.lastIndex;
+    const tip = isPrefix
+      ? tipAt(table, before)
+      : this.#regions.find((region) => region.tip.index === before)?.tip;
+    if (tip === undefined) return false;
+    const region = regionOf(headerOf(bytes), bytes);
+    return fitsRight({ kind: 'region', region }, tip, this.identity.segmentSizeBytes);
+  }
+
+  /** The entries are there; what named them names now what is before them. */
+  #adopt(right: NonNullable<Hole['right']>, used: readonly StoredEntry[]): void {
+    const first = used[0];
+    const last = used.at(-1);
+    assert(first !== undefined && last !== undefined, 'something is adopted');
+    const start = regionOf(headerOf(first.bytes), first.bytes);
+    const named = right.kind === 'region' ? right.region : null;
+    const tip = named?.tip ?? tipOf(last.desc, headerOf(last.bytes).headerCrc);
+    const grown: Region = { ...start, tip, marks: [...start.marks, ...(named?.marks ?? [])] };
+    // What the new entries lie over was not good, or does not belong here.
+    const others = this.#regions.filter(
+      (region) =>
+        region !== named && !(region.tip.index >= first.desc.index && region.from < tip.end),
+    );
+    this.#regions = [...others, grown].sort((a, b) => a.from - b.from);
+    const { table } = this.#parts.findings;
+    if (table.has(first.desc.index)) table.truncateFrom(first.desc.index);
+  }
+
+  #contradicted(right: NonNullable<Hole['right']>, index: LogIndex, problem: string): OfferOutcome {
+    if (right.kind === 'region') this.#dropRegion(right.region, index);
+    else if (index <= this.#superblock.commitHint) return { kind: 'unusable', problem };
+    else this.#voidEnd(index);
+    this.#holes = this.#findHoles();
+    return { kind: 'contradicted' };
+  }
+
+  /** It is no part of the log. What is committed before it may have been here, so it must be here. */
+  #dropRegion(region: Region, committedIndex: LogIndex): void {
+    this.#regions = this.#regions.filter((each) => each !== region);
+    this.#raise(LogIndex(Math.min(committedIndex, region.firstIndex - 1)));
+  }
+
+  /** Behind this committed entry nothing that was here can be committed: the log may end there. */
+  #voidEnd(committedIndex: LogIndex): void {
+    this.#isNoteVoid = true;
+    this.#note = null;
+    this.#regions = this.#regions.filter(({ tip }) => tip.index <= committedIndex);
+    this.#watermark = LogIndex(Math.max(committedIndex, this.#superblock.commitHint));
+  }
+
+  async #offerCommitted(
+    hole: Hole,
+    entries: readonly StoredEntry[],
+    chain: readonly Tip[],
+    commitIndex: LogIndex,
+  ): Promise<OfferOutcome> {
+    const { table, provenCommitIndex } = this.#parts.findings;
+    const first = entries[0];
+    const next = this.#prefix.index + 1;
+    if (first?.desc.index !== next) {
+      return { kind: 'unusable', problem: `entry ${next} was asked for, it came without` };
+    }
+    if (commitIndex < next) {
+      return { kind: 'unusable', problem: `it does not know entry ${next} as committed yet` };
+    }
+    if (!this.#isJoined(first)) {
+      // What is committed there does not go on from our last entry, so that one is not committed.
+      if (table.lastIndex <= provenCommitIndex) {
+        return { kind: 'unusable', problem: `its entry ${next} does not follow what is here` };
+      }
+      table.truncateFrom(table.lastIndex);
+      this.#holes = this.#findHoles();
+      return { kind: 'contradicted' };
+    }
+    // Nothing that follows is named by anything: what lies there is no part of the log.
+    this.#regions = [];
+    const used = entries.filter(
+      ({ desc }) => desc.index <= commitIndex && desc.index <= hole.lastIndex,
+    );
+    await this.#learnTerm(used.at(-1)?.desc.term ?? Term(0));
+    for (const entry of used) await this.#writer.put(entry);
+    for (const [i, { desc }] of used.entries()) table.append(desc, chain[i]!.headerCrc); // one each
+    await this.#settle();
+    return { kind: 'accepted', entryCount: used.length };
+  }
+
+  /** The term of an entry is durable before it, as with every other write (H7). */
+  async #learnTerm(term: Term): Promise<void> {
+    const superblock = this.#superblock;
+    if (term <= superblock.hardState.term) return;
+    const hardState = { term, votedFor: null };
+    this.#superblock = { ...superblock, hardState, sequence: superblock.sequence + 1 };
+    await this.#writer.writeSuperblock(this.#superblock);
+  }
+
+  #raise(index: LogIndex): void {
+    if (index > this.#watermark) this.#watermark = index;
+  }
+
+  #findHoles(): readonly Hole[] {
+    const { table } = this.#parts.findings;
+    const evidence = { superblock: this.#superblock, note: this.#note };
+    const holes = holesOf({ table, regions: this.#regions }, evidence, this.#watermark);
+    // Above the watermark the next start decides, on what it finds then.
+    if (this.isAmbiguous && this.#watermark <= table.lastIndex) return holes.slice(0, 1);
+    return holes.filter(
+      ({ left, lastIndex }) => Math.min(left.index + 1, lastIndex) <= this.#watermark,
+    );
+  }
+
+  /** After each change of what is known to be there. */
+  async #settle(): Promise<void> {
+    this.#holes = this.#findHoles();
+    if (this.#holes.length > 0) return;
+    const { table, remains } = this.#parts.findings;
+    if (this.#isNoteVoid) {
+      const sequence = (this.#parts.note?.sequence ?? 0) + 1;
+      await this.#writer.writeNote(noteOf(sequence, table));
+      await this.#forgetCleanEnd();
+    }
+    if (this.#regions.length > 0 || remains === null) return;
+    // Nothing good follows the end any more.
+    this.#tornBytes += await this.#writer.cutBehind(table.end, remains.ranges);
+  }
+
+  /** It spoke of entries that were never committed. */
+  async #forgetCleanEnd(): Promise<void> {
+    const superblock = this.#superblock;
+    if (superblock.cleanEnd === null) return;
+    this.#superblock = { ...superblock, cleanEnd: null, sequence: superblock.sequence + 1 };
+    await this.#writer.writeSuperblock(this.#superblock);
+  }
+}

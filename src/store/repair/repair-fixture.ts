@@ -1,0 +1,149 @@
+/** For tests of repair: a small log on a disk in memory, damaged at will, and peers that have all or some of it. */
+import { LogIndex, Term } from '../../base/units.ts';
+import { MemoryDisk } from '../../io/memory/memory-disk.ts';
+import type { EntryId } from '../../raft/entry.ts';
+import type { CommitLog, StoredEntry } from '../commit-log.ts';
+import {
+  EntryChain,
+  type OpenTestLogOptions,
+  openTestLog,
+  payloadOf,
+  persisted,
+  TEST_DIRECTORY,
+  TEST_IDENTITY,
+  term,
+} from '../log-fixture.ts';
+import { LogNeedsRepair } from './log-needs-repair.ts';
+import type { LogRepairer, OfferOutcome } from './log-repairer.ts';
+import { NOTHING_COMMITTED, type RepairAnswer, type RepairRange } from './repair-source.ts';
+
+export const SMALL = 8192;
+export const identity = { ...TEST_IDENTITY, segmentSizeBytes: SMALL };
+export const everything = { sector: () => true, name: () => true };
+export const nothing = { sector: () => false, name: () => false };
+
+export function segmentPath(place: number): string {
+  return `${TEST_DIRECTORY}/data/${String(place * SMALL).padStart(20, '0')}.seg`;
+}
+export const RING = `${TEST_DIRECTORY}/durable.ring`;
+export const SUPERBLOCK = `${TEST_DIRECTORY}/superblock`;
+
+/** Entries over three segments, with two fillers; commits are known soon after. */
+export function aChain(sizes: readonly number[] = [100, 3700, 60, 900, 2500, 500, 40]): EntryChain {
+  const chain = new EntryChain(SMALL);
+  for (const [i, sizeBytes] of sizes.entries()) {
+    const leaderCommit = LogIndex(Math.max(0, chain.entries.length - 1));
+    chain.append({ payload: payloadOf(sizeBytes, i), term: Term(1), leaderCommit });
+  }
+  return chain;
+}
+
+/** All of it durable, and noted as such. */
+export async function storeOf(
+  chain: EntryChain,
+  end: 'killed' | 'closed' = 'killed',
+  terms = 1,
+): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  const log = await openTestLog(disk, { identity });
+  await persisted(log, { hardState: term(terms) });
+  for (const entry of chain.entries) await persisted(log, { entries: [entry] });
+  if (end === 'closed') await log.close();
+  // The note of the last write is written behind it.
+  await new Promise((resolve) => setImmediate(resolve));
+  return disk.killed();
+}
+
+export function flip(disk: MemoryDisk, path: string, at: number): void {
+  const byte = disk.contentOf(path)[at] ?? 0;
+  disk.rot(path, at, new Uint8Array([byte ^ (1 << (at % 8))]));
+}
+
+/** Damages the body of entry `index`; of one without a body the zeros behind it. */
+export function spoil(disk: MemoryDisk, chain: EntryChain, index: number): void {
+  const desc = chain.entries[index - 1]?.desc;
+  if (desc === undefined) throw new Error(`No entry ${index}`);
+  const place = Math.floor(desc.physicalOffset / SMALL);
+  const at = (desc.physicalOffset % SMALL) + Math.min(70, desc.sizeBytes - 1);
+  flip(disk, segmentPath(place), at);
+}
+
+/** What a peer answers that has these entries, of which the first ones are committed. */
+export function answerOf(
+  entries: readonly StoredEntry[],
+  range: RepairRange,
+  committed: EntryId = entries.at(-1)?.desc ?? NOTHING_COMMITTED,
+): RepairAnswer {
+  const some = entries.filter(({ desc }) => desc.index >= range.from && desc.index <= range.to);
+  const anchor = range.anchor === 'first' ? range.from : range.to;
+  if (!some.some(({ desc }) => desc.index === anchor)) return { entries: [], committed };
+  let sizeBytes = 0;
+  for (const { bytes } of some) sizeBytes += bytes.length;
+  while (sizeBytes > range.sizeBytesMax && some.length > 1) {
+    const left = range.anchor === 'first' ? some.pop() : some.shift();
+    sizeBytes -= left?.bytes.length ?? 0;
+  }
+  return { entries: some, committed };
+}
+
+/** @returns what keeps the log from being opened; null when nothing does */
+export async function repairerOf(
+  disk: MemoryDisk,
+  options: OpenTestLogOptions = {},
+): Promise<LogRepairer | null> {
+  try {
+    const log = await openTestLog(disk, { identity, mayAskPeers: true, ...options });
+    await log.close();
+    return null;
+  } catch (error) {
+    if (error instanceof LogNeedsRepair) return error.repairer;
+    throw error;
+  }
+}
+
+export interface Healing {
+  readonly log: CommitLog;
+  readonly outcomes: readonly OfferOutcome['kind'][];
+  /** How often it was needed to start over. */
+  readonly reopenings: number;
+}
+
+/** Opens the log and repairs it with what `ask` answers. A small answer makes many steps. */
+export async function heal(
+  disk: MemoryDisk,
+  ask: (range: RepairRange, repairer: LogRepairer) => RepairAnswer | Promise<RepairAnswer>,
+  sizeBytesMax = 1500,
+): Promise<Healing> {
+  const outcomes: OfferOutcome['kind'][] = [];
+  let open = (): Promise<CommitLog> => openTestLog(disk, { identity, mayAskPeers: true });
+  for (let reopenings = 0; reopenings < 10; reopenings++) {
+    try {
+      return { log: await open(), outcomes, reopenings };
+    } catch (error) {
+      if (!(error instanceof LogNeedsRepair)) throw error;
+      const { repairer } = error;
+      await fill(repairer, ask, sizeBytesMax, outcomes);
+      open = () => repairer.reopen();
+    }
+  }
+  throw new Error('Started over too often');
+}
+
+async function fill(
+  repairer: LogRepairer,
+  ask: (range: RepairRange, repairer: LogRepairer) => RepairAnswer | Promise<RepairAnswer>,
+  sizeBytesMax: number,
+  outcomes: OfferOutcome['kind'][],
+): Promise<void> {
+  for (let round = 0; round < 100; round++) {
+    const wanted = repairer.wanted();
+    if (wanted === null) return;
+    const answer = await ask({ ...wanted, sizeBytesMax }, repairer);
+    if (await repairer.hear(answer.committed)) continue;
+    if (answer.entries.length === 0) throw new Error(`Nobody has ${repairer.missing}`);
+    const outcome = await repairer.offer(answer);
+    outcomes.push(outcome.kind);
+    if (outcome.kind === 'unusable') throw new Error(outcome.problem);
+  }
+  throw new Error('No end of offers');
+}

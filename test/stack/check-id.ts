@@ -1,0 +1,38 @@
+/**
+ * What a run is checked for. A failure is known by its check, so that a shrinker can keep it and a
+ * planted bug must be found by the right one. Letters and numbers as in the list of invariants that
+ * every Raft group must keep, where there is one.
+ */
+
+export const CHECKS = {
+  I1: 'at most one leader per term',
+  I3: 'equal entries have equal bytes on every node',
+  I9: 'nobody applies another entry at an index',
+  N1: 'a node remembers its term and its vote',
+  N6: 'a node remembers what it has acknowledged',
+  D2: 'derived state is a function of the log, the same on every node',
+  A1: 'what was acknowledged to a client is in the log',
+  A2: 'a message has one place, and queues have no gaps',
+  A3: 'consumers get what was sent, and not again after it was done',
+  A4: 'what failed for sure is not in the log',
+  A5: 'clients see only what is committed',
+  C1: 'a good request does not fail in an unexpected way',
+  F1: 'no node gives up, unless its disk or its directory is bad',
+  F2: 'a node that must not start does not start',
+  F3: 'no node raises an alarm',
+  H21: 'who comes with a wrong directory is refused, and nobody else is',
+  H28: 'no damaged frame is taken for a message',
+  L1: 'with a healed majority every request is answered',
+  L2: 'after everything has healed all nodes agree',
+  T1: 'nothing asks for real time or real chance',
+} as const;
+
+export type CheckId = keyof typeof CHECKS;
+
+export interface Violation {
+  readonly check: CheckId;
+  readonly atMs: number;
+  /** How much had been seen by then. */
+  readonly eventCount: number;
+  readonly sentence: string;
+}

@@ -1,0 +1,155 @@
+/** Damage to the directory of a node that is down. What is hit was durable, or must not matter. */
+import { assert } from '../../src/base/assert.ts';
+import type { Prng } from '../../src/base/prng.ts';
+import type { NodeId } from '../../src/base/units.ts';
+import { SECTOR_SIZE_BYTES } from '../../src/io/disk.ts';
+import type { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
+import { decodeEntryHeader, storedSizeBytes } from '../../src/protocol/entry-codec.ts';
+import { SEGMENT_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
+import { newestNote } from '../../src/store/durable-ring.ts';
+import { LogPaths } from '../../src/store/log-paths.ts';
+import {
+  decodeSuperblock,
+  newestSuperblock,
+  SLOT_COUNT,
+  SLOT_SIZE_BYTES,
+} from '../../src/store/superblock.ts';
+import type { RotKind } from './fault-script.ts';
+import { STORE_DIRECTORY } from './incarnation.ts';
+
+const paths = new LogPaths(STORE_DIRECTORY);
+
+/** What start-up must make of it; null: there was nothing to damage. */
+export type DamageOutcome = 'mustRefuse' | 'mustStart' | null;
+
+interface Place {
+  readonly path: string;
+  /** In the file. */
+  readonly position: number;
+  readonly sizeBytes: number;
+}
+
+export function rot(disk: MemoryDisk, how: RotKind, random: Prng): DamageOutcome {
+  const places = durableEntries(disk);
+  if (places.length === 0) return null;
+  const victim = random.pick(places);
+  switch (how) {
+    case 'bit':
+      flipBit(disk, victim, random);
+      return 'mustRefuse';
+    case 'staleSector':
+      return overwrite(disk, victim, sectorIn(victim, random), new Uint8Array(SECTOR_SIZE_BYTES));
+    case 'misdirected': {
+      const other = sectorIn(random.pick(places), random);
+      return overwrite(disk, victim, sectorIn(victim, random), bytesAt(disk, other));
+    }
+    case 'headerCopy': {
+      const half = SEGMENT_HEADER_SIZE_BYTES / 2;
+      const position = random.chance(1, 2) ? 0 : half;
+      flipBit(disk, { path: victim.path, position, sizeBytes: half }, random);
+      return 'mustStart';
+    }
+    case 'beyondEnd':
+      return garbageBeyondEnd(disk, random);
+  }
+}
+
+export function damageSuperblock(
+  disk: MemoryDisk,
+  slots: readonly number[],
+  random: Prng,
+): DamageOutcome {
+  const path = paths.superblock;
+  for (const slot of slots) {
+    const position = slot * SLOT_SIZE_BYTES;
+    flipBit(disk, { path, position, sizeBytes: SLOT_SIZE_BYTES }, random);
+  }
+  // The other slot may have been torn by a power cut: then there is none left.
+  return newestSuperblock(disk.contentOf(path)) === null ? 'mustRefuse' : 'mustStart';
+}
+
+/** What a superblock says of a peer, and will say after a power cut: the first slot is synced first. */
+export function peerBootIn(disk: MemoryDisk, peer: NodeId): number {
+  if (!disk.paths.includes(paths.superblock)) return 0;
+  const file = disk.contentOf(paths.superblock);
+  const boots = Array.from({ length: SLOT_COUNT }, (_, slot) => {
+    const at = slot * SLOT_SIZE_BYTES;
+    const superblock = decodeSuperblock(file.subarray(at, at + SLOT_SIZE_BYTES));
+    return superblock?.peers.get(peer)?.bootCount ?? 0;
+  });
+  return Math.min(...boots);
+}
+
+/** The entries of which the directory itself can prove that they were durable here. */
+function durableEntries(disk: MemoryDisk): readonly Place[] {
+  const ring = disk.paths.includes(paths.durableRing) ? disk.contentOf(paths.durableRing) : null;
+  const file = disk.paths.includes(paths.superblock) ? disk.contentOf(paths.superblock) : null;
+  const note = ring === null ? null : newestNote(ring);
+  const superblock = file === null ? null : newestSuperblock(file);
+  const { commitHint = 0, cleanEnd = null } = superblock ?? {};
+  const lastIndex = Math.max(note?.index ?? 0, commitHint, cleanEnd?.index ?? 0);
+  const places: Place[] = [];
+  for (const path of disk.paths) {
+    if (!path.startsWith(`${paths.data}/`)) continue;
+    const bytes = disk.contentOf(path);
+    let position = SEGMENT_HEADER_SIZE_BYTES;
+    for (;;) {
+      const decoded = decodeEntryHeader(bytes, position);
+      if (decoded.kind !== 'header' || decoded.header.desc.index > lastIndex) break;
+      const { desc } = decoded.header;
+      places.push({ path, position, sizeBytes: storedSizeBytes(desc) });
+      position += desc.sizeBytes;
+    }
+  }
+  return places;
+}
+
+function flipBit(disk: MemoryDisk, { path, position, sizeBytes }: Place, random: Prng): void {
+  const at = position + random.below(sizeBytes);
+  const [byte] = disk.contentOf(path).subarray(at, at + 1);
+  assert(byte !== undefined, 'the damaged byte exists');
+  disk.rot(path, at, Uint8Array.of(byte ^ (1 << random.below(8))));
+}
+
+/** A sector that holds some of the place. */
+function sectorIn({ path, position, sizeBytes }: Place, random: Prng): Place {
+  const at = position + random.below(sizeBytes);
+  return { path, position: at - (at % SECTOR_SIZE_BYTES), sizeBytes: SECTOR_SIZE_BYTES };
+}
+
+function bytesAt(disk: MemoryDisk, { path, position, sizeBytes }: Place): Uint8Array {
+  return disk.contentOf(path).slice(position, position + sizeBytes);
+}
+
+function overwrite(
+  disk: MemoryDisk,
+  victim: Place,
+  { path, position }: Place,
+  bytes: Uint8Array,
+): DamageOutcome {
+  const before = bytesAt(disk, victim);
+  const old = bytesAt(disk, { path, position, sizeBytes: bytes.length });
+  disk.rot(path, position, bytes);
+  if (Buffer.compare(before, bytesAt(disk, victim)) !== 0) return 'mustRefuse';
+  // It changed nothing of an entry that was durable: take it back.
+  disk.rot(path, position, old);
+  return null;
+}
+
+/** Bytes in the zeros behind everything that was ever written: as after a torn write. */
+function garbageBeyondEnd(disk: MemoryDisk, random: Prng): DamageOutcome {
+  const path = disk.paths.filter((name) => name.startsWith(`${paths.data}/`)).at(-1);
+  if (path === undefined) return null;
+  const content = disk.contentOf(path);
+  let end = content.length;
+  while (end > 0 && content[end - 1] === 0) end--;
+  const from = Math.max(end, SEGMENT_HEADER_SIZE_BYTES);
+  if (from + SECTOR_SIZE_BYTES > content.length) return null;
+  const at = from + random.below(content.length - SECTOR_SIZE_BYTES - from + 1);
+  disk.rot(
+    path,
+    at,
+    Uint8Array.from({ length: 64 }, () => random.nextU32()),
+  );
+  return 'mustStart';
+}

@@ -1,0 +1,186 @@
+/** A process of a node, from its start to its end, and how it boots: as bin/ does it. */
+import { LogIndex } from '../../src/base/units.ts';
+import { type Broker, createBroker } from '../../src/broker/broker.ts';
+import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
+import type { Message } from '../../src/raft/messages.ts';
+import { type RunningReplica, startReplica } from '../../src/replica/driver.ts';
+import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
+import type { CommitLog } from '../../src/store/commit-log.ts';
+import type { DerivedState } from '../../src/store/derived/derived-state.ts';
+import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
+import { openCommitLog } from '../../src/store/open-commit-log.ts';
+import { MemoryPeers } from '../replica/memory-peer-transport.ts';
+import { CallersNetwork } from './faulty-network.ts';
+import { MemoryForwarder } from './memory-forwarder.ts';
+import type { NodeClock } from './node-clock.ts';
+import { withOverrides } from './planted/with-overrides.ts';
+import { addressOf, type StackNode } from './stack-node.ts';
+
+export const STORE_DIRECTORY = '/store';
+/** Small, so that applying and peers read from the disk as well. */
+const TAIL_CACHE_SIZE_BYTES = 24 * 1024;
+/** Elections in a few ticks: more of them in a run. */
+const TIMING = { heartbeatTicks: 2, electionTimeoutTicksMin: 6, electionTimeoutTicksMax: 12 };
+
+export interface Incarnation {
+  readonly clock: NodeClock;
+  readonly died: Promise<'died'>;
+  readonly die: () => void;
+  isAlive: boolean;
+  isStopping: boolean;
+  log: CommitLog | null;
+  state: DerivedState | null;
+  peers: MemoryPeers | null;
+  replica: RunningReplica | null;
+  broker: Broker | null;
+  gateway: Gateway | null;
+  forwarder: MemoryForwarder | null;
+}
+
+export async function bootNode(node: StackNode, running: Incarnation): Promise<void> {
+  const { observer, segmentSizeBytes, bugs } = node.world;
+  const { nodeId, clusterId } = node;
+  const identity = { clusterId, groupId: 'g', nodeId, segmentSizeBytes };
+  const { clock } = running;
+  const opened = await openCommitLog(node.disk, {
+    directory: STORE_DIRECTORY,
+    ...{ identity, clock },
+    mintUuid: () => node.mintUuid(),
+    mintBootId: () => node.mintBootId(),
+    tailCacheSizeBytes: TAIL_CACHE_SIZE_BYTES,
+    rules: bugs.storeRules,
+    onFatal: (error: unknown) => node.onFatal(running, error),
+  });
+  if (!running.isAlive) return;
+  const log = bugs.wrapLog(watched(node, opened));
+  running.log = log;
+  observer.onBoot(node.storeName, log.recovered);
+  const kv = await node.openKv();
+  if (!running.isAlive) return;
+  const state = await openDerivedState({
+    kv,
+    durableIndexMax: LogIndex(log.recovered.entries.length),
+    onEvent: (event) => observer.violation('F3', `${nodeId}: ${JSON.stringify(event)}`),
+  });
+  if (!running.isAlive) return;
+  running.state = state;
+  await join(node, running, log, state);
+}
+
+async function join(
+  node: StackNode,
+  running: Incarnation,
+  log: CommitLog,
+  state: DerivedState,
+): Promise<void> {
+  const { nodeId, world } = node;
+  const { observer, nodeIds, bugs } = world;
+  const { clock } = running;
+  const onFatal = (error: unknown) => node.onFatal(running, error);
+  const members = nodeIds.map((id) => ({ nodeId: id, raftAddress: addressOf(id) }));
+  const addresses = { raft: addressOf(nodeId), grpc: `${nodeId}:8081`, http: '' };
+  const network = node.isClone ? new CallersNetwork(world.network) : world.network;
+  const peers = new MemoryPeers({
+    ...{ network, members, addresses, clock, onFatal },
+    log: bugs.wrapPins(log),
+    onEvent: (event) => onPeerEvent(node, event),
+  });
+  running.peers = peers;
+  const replica = await startReplica({
+    identity: log.identity,
+    ...{ members, addresses, log, state, clock, onFatal },
+    transport: spied(node, peers),
+    random: node.raftRandom(),
+    timing: TIMING,
+    onEvent: (event) => {
+      // A membership that was not committed may be lost with its leader, like every entry.
+      if (event.kind === 'alarm' && event.id === 'membershipRolledBack') return;
+      if (event.kind === 'alarm' && world.isExpectedAlarm(event.id)) return;
+      if (event.kind === 'chainBroken' || event.kind === 'alarm') {
+        observer.violation('F3', `${nodeId}: ${JSON.stringify(event)}`);
+      }
+    },
+  });
+  if (!running.isAlive) return;
+  running.replica = replica;
+  if (node.standing.kind === 'refusesToStart') {
+    observer.violation('F2', `${nodeId} starts, although its directory is bad`);
+  }
+  replica.onApplied((entry) => observer.onApplied(nodeId, entry));
+  replica.onRoleChange(({ role, term }) => {
+    if (role !== 'leader') return;
+    observer.onLeader(nodeId, term);
+    node.onMoment?.('wins');
+  });
+  serve(node, running, replica);
+}
+
+function serve(node: StackNode, running: Incarnation, inner: RunningReplica): void {
+  const { clock } = running;
+  const { nodeId, world } = node;
+  const storeHost = `10.0.0.${node.number + 1}:8081`;
+  const replica = world.bugs.wrapReplica(inner);
+  const broker = createBroker({ replica, clock, autoCreateTopics: true, storeHost });
+  const forwarder = new MemoryForwarder(world, nodeId);
+  running.broker = broker;
+  running.forwarder = forwarder;
+  running.gateway = world.bugs.wrapGateway(
+    createGateway({
+      ...{ replica, clock, broker, transport: forwarder },
+      ownAddresses: { raft: addressOf(nodeId), grpc: `${nodeId}:8081`, http: '' },
+      memberRaftAddress: addressOf,
+    }),
+    replica,
+  );
+}
+
+function spied(node: StackNode, peers: MemoryPeers): PeerTransport {
+  const { observer, network } = node.world;
+  const spiedReceiver = (receiver: PeerReceiver): PeerReceiver => ({
+    onMessage: (from, message, entries) => {
+      if (network.isDamaged) {
+        observer.violation('H28', `a damaged ${message.kind} reached ${node.nodeId}`);
+      }
+      if (node.world.isImpostor(from)) {
+        observer.violation('H21', `${node.nodeId} listens to the wrong ${from}: ${message.kind}`);
+      }
+      receiver.onMessage(from, message, entries);
+    },
+    onUnreachable: (peer) => receiver.onUnreachable(peer),
+  });
+  return {
+    start: (receiver) => peers.start(spiedReceiver(receiver)),
+    send: (to, message: Message, entryBytes) => {
+      observer.onSend(node.storeName, to, message);
+      if (message.kind === 'voteReply' && message.granted) node.onMoment?.('votes');
+      if (message.kind === 'appendAccepted') node.onMoment?.('acknowledges');
+      peers.send(to, message, entryBytes);
+    },
+    setMembership: (current) => peers.setMembership(current),
+    linkOf: (peer) => peers.linkOf(peer),
+    get counters() {
+      return peers.counters;
+    },
+    close: () => peers.close(),
+  };
+}
+
+function watched(node: StackNode, log: CommitLog): CommitLog {
+  return withOverrides(log, {
+    persist: (write) => {
+      if (write.truncateFrom !== null) {
+        node.world.observer.note('cuts', node.nodeId, write.truncateFrom);
+        node.onMoment?.('cuts');
+      }
+      log.persist(write);
+    },
+  });
+}
+
+function onPeerEvent(node: StackNode, event: PeerEvent): void {
+  const { world, nodeId } = node;
+  if (event.kind === 'refusedPeer') world.onRefusal(nodeId, event.code, event.sentence);
+  if (event.kind === 'corruptFrame' && world.network.flippedCount === 0) {
+    world.observer.violation('H28', `${nodeId} found a damaged frame: ${event.problem}`);
+  }
+}

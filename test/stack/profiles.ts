@@ -1,0 +1,129 @@
+/** What kinds of weather a run may have. A profile is data; the seed chooses the concrete faults. */
+import type { Moment, StackFaultKind } from './fault-script.ts';
+
+export interface StackProfile {
+  readonly name: string;
+  readonly chaosMs: number;
+  readonly kinds: readonly StackFaultKind[];
+  /** Of 10 kinds so many are enabled in a run. */
+  readonly enabledPer10: number;
+  /** Of 10 faults that strike any node so many strike the leader. */
+  readonly leaderPer10: number;
+  /** What traps lie in wait for. */
+  readonly moments: readonly Moment[];
+  /** Mean time between two faults, drawn per run from this range. */
+  readonly gapMsMin: number;
+  readonly gapMsMax: number;
+  readonly producersMax: number;
+  readonly consumers: number;
+}
+
+const CRASH_KINDS: readonly StackFaultKind[] = [
+  'kill',
+  'powerCut',
+  'stop',
+  'killThenPowerCut',
+  'trap',
+  'killAll',
+  'powerCutAll',
+  'isolate',
+  'deaf',
+  'mute',
+  'cutPair',
+  'cutOneWay',
+  'breakStream',
+  'slowNetwork',
+  'bitFlips',
+];
+
+const DISK_KINDS: readonly StackFaultKind[] = [
+  'slowDisk',
+  'hungDisk',
+  'fullDisk',
+  'syncError',
+  'writeError',
+  'deleteDerived',
+  'superblock',
+  'rot',
+];
+
+const IDENTITY_KINDS: readonly StackFaultKind[] = [
+  'wipe',
+  'olderImage',
+  'clone',
+  'swap',
+  'wrongCluster',
+];
+
+/** Leaders are cut off with what they have appended, and lose it again when they come back. */
+const CHURN_KINDS: readonly StackFaultKind[] = ['isolate', 'mute', 'trap', 'slowDisk', 'powerCut'];
+
+/** Directories are lost while others are away: whoever comes back with less decides. */
+const AMNESIA_KINDS: readonly StackFaultKind[] = [
+  'wipe',
+  'olderImage',
+  'isolate',
+  'cutPair',
+  'kill',
+  'trap',
+];
+
+const BASE = {
+  chaosMs: 6_000,
+  leaderPer10: 3,
+  moments: ['votes', 'acknowledges', 'cuts', 'wins', 'boots'],
+  gapMsMin: 150,
+  gapMsMax: 800,
+  enabledPer10: 5,
+  // One after the other is another world than a crowd.
+  producersMax: 12,
+  consumers: 2,
+} as const;
+
+export const STACK_PROFILES: readonly StackProfile[] = [
+  { ...BASE, name: 'crash', kinds: CRASH_KINDS },
+  {
+    ...BASE,
+    name: 'disk',
+    kinds: [...DISK_KINDS, 'kill', 'powerCut', 'powerCutAll', 'trap', 'isolate'],
+  },
+  {
+    ...BASE,
+    name: 'identity',
+    kinds: [...IDENTITY_KINDS, 'kill', 'powerCut', 'trap', 'isolate', 'stop'],
+  },
+  {
+    ...BASE,
+    name: 'churn',
+    kinds: CHURN_KINDS,
+    enabledPer10: 9,
+    leaderPer10: 7,
+    moments: ['cuts', 'cuts', 'acknowledges', 'votes'],
+    gapMsMin: 100,
+    gapMsMax: 300,
+  },
+  {
+    ...BASE,
+    name: 'amnesia',
+    kinds: AMNESIA_KINDS,
+    enabledPer10: 9,
+    gapMsMin: 100,
+    gapMsMax: 300,
+  },
+  {
+    ...BASE,
+    name: 'rollback',
+    kinds: ['olderImage', 'kill', 'stop', 'isolate'],
+    enabledPer10: 10,
+    gapMsMin: 100,
+    gapMsMax: 300,
+  },
+  { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
+];
+
+export function stackProfileNamed(name: string): StackProfile {
+  const profile = STACK_PROFILES.find((candidate) => candidate.name === name);
+  if (profile !== undefined) return profile;
+  const known = STACK_PROFILES.map((candidate) => candidate.name).join(', ');
+  throw new Error(`Unknown profile ${name}: known are ${known}`);
+}

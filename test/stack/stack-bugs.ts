@@ -1,0 +1,36 @@
+/** Where a bug can be planted around the code of production. Without one everything is what it is. */
+import type { Gateway } from '../../src/broker/gateway.ts';
+import type { SyncFate } from '../../src/io/memory/memory-disk.ts';
+import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
+import type { Replica } from '../../src/replica/replica.ts';
+import type { CommitLog } from '../../src/store/commit-log.ts';
+import { type StoreRules, standardStoreRules } from '../../src/store/store-rules.ts';
+
+export interface StackBugs {
+  readonly storeRules: StoreRules;
+  /** What a sync of a file comes to. */
+  readonly syncFate: (path: string) => SyncFate;
+  readonly syncsDirectories: boolean;
+  /** A failed sync is taken for a good one. */
+  readonly ignoresSyncErrors: boolean;
+  /** A store's uuid is its node's name, and so the same after a wipe. */
+  readonly mintsUuidFromName: boolean;
+  readonly wrapLog: (log: CommitLog) => CommitLog;
+  /** What the handshake sees of the log. */
+  readonly wrapPins: (log: LocalRosterOptions['log']) => LocalRosterOptions['log'];
+  /** What the broker sees of the replica. */
+  readonly wrapReplica: (replica: Replica) => Replica;
+  readonly wrapGateway: (gateway: Gateway, replica: Replica) => Gateway;
+}
+
+export const NO_BUGS: StackBugs = {
+  storeRules: standardStoreRules,
+  syncFate: () => 'durable',
+  syncsDirectories: true,
+  ignoresSyncErrors: false,
+  mintsUuidFromName: false,
+  wrapLog: (log) => log,
+  wrapPins: (log) => log,
+  wrapReplica: (replica) => replica,
+  wrapGateway: (gateway) => gateway,
+};
