@@ -105,7 +105,8 @@ const deaths: readonly (readonly [string, unknown, boolean])[] = [
   ['a quota', fatal('write', 'EDQUOT'), false],
   ['a directory of somebody else', fatal('write', 'EACCES'), false],
   ['a failed read', fatal('read', 'EIO'), false],
-  ['a stalled disk', new FatalError('diskFailed', 'no write for 20000 ms'), false],
+  ['a stalled disk', fatal('finish a write of', 'STALLED'), false],
+  ['a database that cannot be made', new FatalError('diskFailed', 'no database'), false],
   ['another end', new FatalError('addressInUse', 'x', { cause: fatal('sync', 'EIO') }), false],
   ['a bug', new Error('x'), false],
 ];

@@ -1,7 +1,8 @@
 /** How a server process ends: one sentence on standard error and a distinct exit code. */
 import { writeSync } from 'node:fs';
 import { EXIT_CODE, FatalError } from '../base/errors.ts';
-import { endProcess } from '../io/node/end-process.ts';
+import { DiskError, STALLED } from '../io/disk.ts';
+import { endProcess, killProcess } from '../io/node/end-process.ts';
 
 const STDERR = 2;
 
@@ -33,8 +34,14 @@ export function exitWith(error: unknown): never {
   const line = { level: 'fatal', time: new Date().toISOString(), event: 'process.fatal', kind };
   const note = lastDeed(error);
   writeSync(STDERR, `${JSON.stringify({ ...line, msg: text, cause, note })}\n`);
+  if (isStall(error)) killProcess();
   if (error instanceof FatalError && error.reason === 'diskFailed') endProcess(exitCodeOf(error));
   process.exit(exitCodeOf(error));
+}
+
+/** Threads hang in the disk, and no exit gets past them. */
+function isStall(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof DiskError && error.cause.code === STALLED;
 }
 
 /** A bug anywhere must end the process, not leave it half alive. */

@@ -28,6 +28,9 @@ export class DiskError extends Error {
   }
 }
 
+/** The code of an operation that has not ended for so long that it is given up (H11). */
+export const STALLED = 'STALLED';
+
 /** There is no room, or none for this user: waiting may help, and nothing is wrong with the disk. */
 export function isOutOfSpace(error: unknown): error is DiskError {
   return error instanceof DiskError && (error.code === 'ENOSPC' || error.code === 'EDQUOT');

@@ -8,6 +8,7 @@
  * process (io/node/process-watchdog.ts).
  */
 import { FatalError } from '../base/errors.ts';
+import { DiskError, STALLED } from '../io/disk.ts';
 import type { DiskStats } from '../store/commit-log.ts';
 import { DISK_FAILED_MS, DISK_STALLED_MS } from './limits.ts';
 import type { ReplicaEvent } from './replica-options.ts';
@@ -36,6 +37,7 @@ export class DiskWatchdog {
       throw new FatalError(
         'diskFailed',
         `Cannot write the log: the disk has not finished a write for ${Math.round(pendingMs)} ms`,
+        { cause: new DiskError('finish a write of', 'the log', STALLED) },
       );
     }
     const stalled = pendingMs > DISK_STALLED_MS;

@@ -7,7 +7,7 @@
  * Should it ever be missing, the process kills itself, and only the exit code is lost.
  *
  * Even that exit may hang: it waits for Node's thread pool, where a call may hang in the same disk. Then
- * the watchdog (process-watchdog.ts) ends the process by SIGKILL.
+ * the watchdog (process-watchdog.ts), to which the end was announced, ends the process by SIGKILL.
  */
 import { createRequire } from 'node:module';
 import type { WASI } from 'node:wasi';
@@ -59,7 +59,15 @@ export function endProcess(code: number): never {
     program.start(new Instance(module, program.getImportObject()));
   } finally {
     // Whatever has gone wrong: a process that must end does not go on.
-    process.kill(process.pid, 'SIGKILL');
+    killProcess();
   }
-  throw new Error('unreachable: the process has ended');
+}
+
+/**
+ * Where threads hang in the disk: an exit with a code waits for some of those, and pulls the ground from
+ * under others, which then dump core.
+ */
+export function killProcess(): never {
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('The process outlived SIGKILL');
 }

@@ -6,7 +6,8 @@
 import { readFileSync, write } from 'node:fs';
 import { Worker, workerData } from 'node:worker_threads';
 import { unreachable } from '../../base/assert.ts';
-import { EXIT_CODE } from '../../base/errors.ts';
+import { EXIT_CODE, type FatalReason } from '../../base/errors.ts';
+import { killProcess } from './end-process.ts';
 import {
   DISK_CALLS,
   ENDING,
@@ -41,7 +42,7 @@ const timer = setInterval(look, plan.lookEveryMs);
 function look(): void {
   if (Atomics.load(words, ENDING) !== 0) {
     endingMs += plan.lookEveryMs;
-    if (endingMs > ANNOUNCED_END_MS_MAX) kill();
+    if (endingMs > ANNOUNCED_END_MS_MAX) killProcess();
     return;
   }
   const diskCalls = Atomics.load(words, DISK_CALLS);
@@ -61,17 +62,15 @@ function look(): void {
   };
   // Nothing can be done about last words that are not heard.
   write(STDERR, `${JSON.stringify(line)}\n`, () => undefined);
-  setTimeout(() => end(EXIT_CODE[reason]), LAST_WORDS_MS_MAX);
+  setTimeout(() => end(reason), LAST_WORDS_MS_MAX);
 }
 
-/** In another thread: it may hang, and this one must not. */
-function end(code: number): void {
+function end(reason: FatalReason): void {
+  if (reason === 'diskFailed') killProcess();
+  const code = EXIT_CODE[reason];
+  // In another thread: it may hang all the same, and this one must not.
   new Worker(new URL('./end-process-thread.js', import.meta.url), { workerData: code });
-  setTimeout(kill, END_MS_MAX);
-}
-
-function kill(): void {
-  process.kill(process.pid, 'SIGKILL');
+  setTimeout(killProcess, END_MS_MAX);
 }
 
 /** Told by Linux, from memory; elsewhere nobody knows. */

@@ -1,5 +1,6 @@
 /**
- * A watchdog in a thread of its own (H11): ends the process when one system call of the disk thread does
+ * A watchdog in a thread of its own (H11): ends the process, with its exit code where that is possible
+ * and by SIGKILL where threads hang in the disk, when one system call of the disk thread does
  * not return, or when the event loop does not turn, for too long. The event loop notices most of that
  * itself (replica/disk-watchdog.ts), and earlier; this is for when it hangs too, as it does when it
  * touches a page of the database on a disk that hangs.

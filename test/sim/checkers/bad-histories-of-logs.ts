@@ -131,8 +131,12 @@ export const LOG_HISTORIES: readonly BadHistory[] = [
   },
   {
     id: 'I7',
-    name: 'a disk loses a committed entry',
-    tell: (history) => replicated(history),
+    name: 'a disk loses a committed entry that it has acknowledged',
+    tell: (history, a, b) => {
+      replicated(history);
+      const { index: matchIndex, term } = T1[2]!;
+      history.board.released(b!.asTold, a!.id, { kind: 'appendAccepted', term, matchIndex });
+    },
     badMove: (history, _a, b) => {
       b!.disk.image.entries = T1.slice(0, 2);
       history.board.cut(b!.asTold, T1.slice(2));

@@ -31,7 +31,22 @@ export function committedIsDurableChecker(judge: Judge, books: DurabilityBooks):
   const byId = new Map(nodes.map((node) => [node.id, node]));
   /** What each node acknowledged last, while it had its memory. */
   const acknowledged = new Map<NodeView, AppendAccepted>();
+  /** By index: the term of the leadership that committed it. */
+  const committedIn: number[] = [];
   let checkedIndex = 0;
+
+  /**
+   * Only who has acknowledged it to the leadership that committed it, or to a later one, must not lose
+   * it. Another one may have it on disk by chance, with a cut and the same entry again queued behind
+   * it (A-B-A, hazard H14): then it is gone for a moment, and nobody has counted on it.
+   */
+  function hasPromised(node: NodeView, { index }: EntryDesc): boolean {
+    const last = acknowledged.get(node);
+    const term = committedIn[index];
+    return (
+      last !== undefined && term !== undefined && last.term >= term && last.matchIndex >= index
+    );
+  }
 
   function holds(nodeId: NodeId, entry: EntryDesc, term: number): boolean {
     const node = byId.get(nodeId);
@@ -61,6 +76,7 @@ export function committedIsDurableChecker(judge: Judge, books: DurabilityBooks):
       for (; checkedIndex < history.lastIndex; checkedIndex++) {
         const entry = history.at(checkedIndex + 1)!; // up to lastIndex there are no holes
         const membership = deciding(step, entry);
+        committedIn[entry.index] = step.after.term;
         const isHolder = (id: NodeId) => holds(id, entry, step.after.term);
         judge.require(isDecided(membership, isHolder), 'I7', () => {
           const names = nodes.map(({ id }) => id).filter(isHolder);
@@ -71,8 +87,9 @@ export function committedIsDurableChecker(judge: Judge, books: DurabilityBooks):
     },
     cut(node: NodeView, removed: readonly EntryDesc[]): void {
       for (const entry of removed) {
-        const isLost = history.at(entry.index)?.term === entry.term && !holdsDurably(node, entry);
-        judge.require(!isLost, 'I7', () => {
+        const isCommitted = history.at(entry.index)?.term === entry.term;
+        const isLost = isCommitted && !holdsDurably(node, entry);
+        judge.require(!isLost || !hasPromised(node, entry), 'I7', () => {
           return `the disk of ${node.id} loses the committed ${show(entry)}`;
         });
       }

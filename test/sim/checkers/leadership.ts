@@ -1,6 +1,7 @@
 /** L5, L8 and L9: what a leader may have open, how long it may lead in vain, and whom it hands over to. */
 import type { NodeId } from '../../../src/base/units.ts';
 import type { CoreConfig, CoreStatus } from '../../../src/raft/core-types.ts';
+import type { AlarmId } from '../../../src/raft/effects.ts';
 import { ENTRY_HEADER_SIZE_BYTES, type EntryDesc } from '../../../src/raft/entry.ts';
 import { envelopesOf } from './conduct.ts';
 import type { LogBook, NodeLog } from './log-book.ts';
@@ -143,6 +144,11 @@ export function leaderProgressChecker(judge: Judge, book: LogBook, limits: Check
     started(node: NodeView): void {
       reigns.delete(node);
       stalled.delete(node);
+    },
+    alarmed(node: NodeView, id: AlarmId): void {
+      // What was known of a peer is void, and to find it out anew is progress, also when it comes to
+      // the same: old reports that arrive for long enough look like a lost log.
+      if (id === 'followerLostLog') reigns.get(node)?.progress.clear();
     },
     stepped({ node, input, after }: Step): void {
       if (input.kind === 'diskHealth') {
