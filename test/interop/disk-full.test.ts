@@ -105,13 +105,16 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       const leader = await cluster.leader();
       const follower = NODE_IDS.find((nodeId) => nodeId !== leader)!;
       const producer = await startProducer(owner, cluster.node(leader).grpc, 'full-follower');
-      // Slow enough that the disks of the others do not fill up as well.
       const padding = 'x'.repeat(4 * 1024);
       const load = new LoadProducer(owner, producer, 'full-follower', 2, padding);
       await sentMore(load, 100);
       disk(follower).fill(0);
       await sees(follower, FULL, 1);
       await sees(follower, 'mqraft_log_waits_for_room', 1);
+      await sentMore(load, 100);
+      // No more of it: how much a machine sends in the time below differs, and the disks of the others,
+      // and what is freed on this one, must have room for it.
+      await load.stop();
       // Longer than a stalled disk may hang: what waits for room is not a stalled disk.
       const oldestPending = 'mqraft_oldest_pending_write_seconds';
       await waitFor('a write that waits for 22 s', async () => {
@@ -122,7 +125,6 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       deepEqual(pidsOf(cluster), pids, 'no process has ended');
       disk(follower).free();
       await sees(follower, 'mqraft_log_waits_for_room', 0);
-      await load.stop();
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(pidsOf(cluster), pids);
