@@ -1,6 +1,6 @@
 /** What administration needs of the rest of the process, and of the other nodes. */
 import type { NodeId } from '../../base/units.ts';
-import { type AdminClient, createAdminClient } from '../../client/admin-client.ts';
+import { type AdminCallClient, createAdminCallClient } from '../../client/admin-client.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { AdminCall, AdminReply } from '../../protocol/admin.ts';
 import type { RoomReport } from '../../protocol/verbs.ts';
@@ -47,12 +47,12 @@ export interface AdminOptions {
 
 /** Keeps a connection to each address it was asked for: those of the members of the group. */
 export function createGrpcAdminTransport(): AdminTransport {
-  const clients = new Map<string, AdminClient>();
+  const clients = new Map<string, AdminCallClient>();
   return {
     call: (address, call, signal) => {
       let client = clients.get(address);
       if (client === undefined) {
-        client = createAdminClient(address);
+        client = createAdminCallClient(address);
         clients.set(address, client);
       }
       return client.call(call, signal);

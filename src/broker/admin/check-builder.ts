@@ -120,7 +120,9 @@ export function repairCheck(view: GroupView, leaver: NodeId | null): Check {
     observed:
       sick.length === 0
         ? 'no member that stays is under repair'
-        : sick.map(({ nodeId, health }) => `${nodeId}: ${health?.repair}`).join('; '),
+        : sick
+            .map(({ nodeId, health, silence }) => `${nodeId}: ${health?.repair ?? silence}`)
+            .join('; '),
     limit: 'only the member that leaves',
     remedy: 'wait until it is whole: what it lacks, others must still have (`mq-raft check`)',
   });

@@ -4,6 +4,7 @@
  */
 import type { LogIndex, NodeId, Term } from '../../base/units.ts';
 import type { NodeHealth } from '../../protocol/admin-report.ts';
+import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
 import type { Membership } from '../../raft/membership.ts';
 import type { OperatorLock, RetiredNode } from '../../store/derived/admin-view.ts';
 import { WELL_LAG_SIZE_BYTES_MAX } from './limits.ts';
@@ -56,8 +57,10 @@ export function isWell(member: MemberView): boolean {
   return member.isActive && isCloseEnough && !member.isDiskStalled && !isUnderRepair(member);
 }
 
-export function isUnderRepair({ health }: MemberView): boolean {
-  return health !== null && (health.repair !== '' || health.state === 'repairing');
+/** Before it takes part, or while it does. */
+export function isUnderRepair({ health, silence }: MemberView): boolean {
+  if (health === null) return silence.startsWith(UNDER_REPAIR);
+  return health.repair !== '' || health.state === 'repairing';
 }
 
 export function isWellIn(view: GroupView): (nodeId: NodeId) => boolean {
