@@ -7,6 +7,7 @@ import { suite, test } from 'node:test';
 import { failurePathsOf, readDiskFailures } from '../../src/bin/disk-failures.ts';
 import type { MqClient } from '../../src/client/mq-client.ts';
 import { anomaliesOf, clientOf, readWholeTopic } from './audit.ts';
+import { inTime } from './deadline.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
 import { SmallDisk, smallDiskObstacle } from './small-disk.ts';
@@ -35,10 +36,11 @@ async function failNextSync(owner: Owner, cluster: TestCluster, nodeId: string):
   );
   owner.after(async () => void tracer.kill('SIGKILL'));
   // It says "Process N attached with M threads" when the fault is in place.
-  await new Promise<void>((resolve, reject) => {
+  const attached = new Promise<void>((resolve, reject) => {
     tracer.stderr?.once('data', () => resolve());
     tracer.once('exit', () => reject(new Error('strace ended before the process it traces')));
   });
+  await inTime('strace to attach', attached);
 }
 
 suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? false }, () => {
@@ -127,7 +129,7 @@ class OwnLoad {
     owner.after(async () => {
       this.#isStopping = true;
       this.#client.close();
-      await Promise.allSettled(this.#lanes);
+      await inTime('the last sends to settle', Promise.allSettled(this.#lanes));
     });
     this.#lanes = Array.from({ length: LANES }, () => this.#run(topic));
   }
@@ -140,7 +142,7 @@ class OwnLoad {
   /** Rejects when a send has failed. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#lanes);
+    await inTime('the last sends to settle', Promise.all(this.#lanes));
   }
 
   async #run(topic: string): Promise<void> {

@@ -49,6 +49,9 @@ async function startSmallCluster(owner: Owner): Promise<SmallCluster> {
     disk: (nodeId) => disks.get(nodeId)!,
     sees: async (nodeId, sample, value) => {
       await waitFor(`${sample} ${value} at ${nodeId}`, async () => {
+        if (!cluster.isRunning(nodeId)) {
+          throw new Error(`${nodeId} ended and said last: ${cluster.logOf(nodeId).slice(-2_000)}`);
+        }
         return (await cluster.metrics(nodeId))?.get(sample) === value ? true : null;
       });
     },

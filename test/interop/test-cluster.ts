@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { beginOwning } from './deadline.ts';
 
 const READY_TIMEOUT_MS = 30_000;
 const EXIT_TIMEOUT_MS = 15_000;
@@ -42,6 +43,8 @@ export class TestCluster {
   readonly #autoCreateTopics: boolean;
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
+  readonly #endOwning = beginOwning();
+  #closing: Promise<void> | null = null;
 
   private constructor(
     directory: string,
@@ -186,7 +189,13 @@ export class TestCluster {
     return readFileSync(join(this.#directory, `${name}.log`), 'utf8');
   }
 
-  async close(): Promise<void> {
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(this.#endOwning);
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#processes.keys()].map((name) => this.kill(name, 'SIGTERM')));
     rmSync(this.#directory, { recursive: true, force: true });
   }
