@@ -8,6 +8,7 @@ import type { EntryDesc } from '../../src/raft/entry.ts';
 import { aWorkingDirectory, mqRaft } from './dev-process.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
 const SEGMENT_SIZE_BYTES = 256 * 1024;
@@ -118,6 +119,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
         quarantine.join(),
       );
       await allReceived(owner, load, cluster, cluster.node(damaged).grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -132,6 +134,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       ok(eventsOf(cluster, damaged).includes('repair.done'));
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.node(damaged).grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -150,6 +153,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       for (const nodeId of NODE_IDS) ok(eventsOf(cluster, nodeId).includes('repair.done'), nodeId);
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -185,6 +189,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       );
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 });
