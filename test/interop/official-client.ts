@@ -62,7 +62,8 @@ async function shutDown(client: Producer | SimpleConsumer | PushConsumer): Promi
     await client.shutdown();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === UNAVAILABLE)) throw error;
-    const createTelemetryStream = () => new Writable({ objectMode: true, write: (_, __, done) => done() });
+    const createTelemetryStream = () =>
+      new Writable({ objectMode: true, write: (_, __, done) => done() });
     Object.assign(client, { getTotalRouteEndpoints: () => [], createTelemetryStream });
     await client.shutdown();
   }
