@@ -121,7 +121,13 @@ async function momentAt(story: Case, stepCount: number): Promise<Moment> {
   await steps.drain();
   let durableCount = 0;
   for (const { hardState = null, truncateFrom = null, entries } of story.writes) {
-    again.persist({ hardState, truncateFrom, entries, onDurable: () => durableCount++ });
+    again.persist({
+      hardState,
+      truncateFrom,
+      base: null,
+      entries,
+      onDurable: () => durableCount++,
+    });
   }
   let isOver = false;
   for (let i = 0; i < stepCount; i++) isOver = !(await steps.next());
