@@ -123,7 +123,8 @@ async function newStore(
   await disk.makeDirectory(paths.data);
   await disk.syncDirectory(paths.data);
   const { generations } = await baseEvidence(disk, paths);
-  const isUsed = generations.length > 1 || (await segmentsIn(disk, paths)).length > 0;
+  const isOther = generations.some((generation) => generation !== paths.generation);
+  const isUsed = isOther || (await segmentsIn(disk, paths)).length > 0;
   if (isDamaged || isUsed) {
     throw new FatalError(
       'identityRefused',
