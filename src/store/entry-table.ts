@@ -19,6 +19,11 @@ export class EntryTable {
   #fillers = new Uint8Array(CAPACITY_AT_START);
   #count = 0;
 
+  /** Of the first entry that is here, or will be. */
+  get firstIndex(): LogIndex {
+    return LogIndex(1);
+  }
+
   /** 0 when there is none. */
   get lastIndex(): LogIndex {
     return LogIndex(this.#count);

@@ -43,6 +43,7 @@ import { rangesOfCut } from './log-cut.ts';
 import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
+import { type LogOnDisk, SegmentedLogOnDisk } from './scrub/log-on-disk.ts';
 import { encodeSegmentHeader } from './segment.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { StoreRules } from './store-rules.ts';
@@ -84,6 +85,7 @@ export class SegmentedCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
   readonly recovered: RecoveredLog;
   readonly diskStats: DiskStats;
+  readonly onDisk: LogOnDisk;
   readonly #parts: SegmentedLogParts;
   readonly #table: EntryTable;
   readonly #cache: TailCache;
@@ -110,6 +112,7 @@ export class SegmentedCommitLog implements CommitLog {
     this.#table = parts.table;
     this.#cache = new TailCache(parts.tailCacheSizeBytes, (parts.table.lastIndex + 1) as LogIndex);
     this.#reader = new EntryReader(parts);
+    this.onDisk = new SegmentedLogOnDisk({ ...parts, durableIndex: () => this.#durableIndex });
     this.#peers = new Map(parts.superblocks.current.peers);
     this.#durableTerm = parts.recovered.hardState.term;
     this.#durableLast = this.#lastEntry();
