@@ -24,6 +24,8 @@ import { messageIndexFieldsAt } from '../../protocol/message-index-fields.ts';
 import { recordPlaceAt } from '../../protocol/records.ts';
 import { applyCommand, applyMessage, type Tables } from './apply.ts';
 import { ApplyDigest } from './apply-digest.ts';
+import { type ApplyRules, standardApplyRules } from './apply-rules.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
 import type { DedupWindowBounds } from './dedup-window.ts';
 import type {
   CommittedEntry,
@@ -41,7 +43,7 @@ import { AUTO_FLUSH_CHANGES, DERIVED_FORMAT_VERSION, NO_ROOM_RETRY_MS } from './
 import type { LogStart } from './log-start.ts';
 import { encodeMeta, type Meta } from './meta-row.ts';
 import { openTables } from './open-tables.ts';
-import { Overlay } from './overlay.ts';
+import { type ChangeListener, Overlay } from './overlay.ts';
 import { RowWriter } from './row-codec.ts';
 import { type StateSnapshot, snapshotOf } from './state-snapshot.ts';
 
@@ -61,6 +63,8 @@ export interface StateMachineOptions {
   readonly onCommitFailed: (error: Error) => void;
   /** null: a commit that finds no room has failed. */
   readonly roomWait: RoomWait | null;
+  /** For tests: production leaves it out. */
+  readonly rules?: ApplyRules | undefined;
   /** Runs when a commit begins to wait for room. */
   readonly onCommitWaits: () => void;
 }
@@ -77,6 +81,7 @@ export class StateMachine implements DerivedState {
   readonly #tables: Tables;
   readonly #options: StateMachineOptions;
   readonly #digest: ApplyDigest;
+  readonly #onChange: ChangeListener = (key, value) => this.#digest.addChange(key, value);
   /** Wait for a commit of what is applied. */
   #snapshotWaiters: SnapshotWaiter[] = [];
   #appliedIndex: LogIndex;
@@ -135,7 +140,10 @@ export class StateMachine implements DerivedState {
     }));
     assert(entry.term >= this.#appliedTerm, 'terms do not decrease');
     const messagesBefore = this.#tables.journal.next;
-    const results = entry.type === 'data' ? this.#applyRecords(entry) : [];
+    const results =
+      entry.type !== 'data'
+        ? []
+        : this.#overlay.listenDuring(this.#onChange, () => this.#applyRecords(entry));
     this.#tables.purge.step();
     this.#tables.trim.step(this.#tables.journal.next - messagesBefore);
     this.#digest.add(entry, results);
@@ -224,6 +232,10 @@ export class StateMachine implements DerivedState {
     return outcome !== null && outcome.physicalOffset >= window.startOffset ? outcome : null;
   }
 
+  checkpoints(): readonly Checkpoint[] {
+    return this.#tables.checkpoints.all();
+  }
+
   /** No topic has the number 0, so nothing is found for a topic that does not exist. */
   #numberOf(topic: string): number {
     return this.#tables.topics.get(topic)?.number ?? 0;
@@ -232,6 +244,7 @@ export class StateMachine implements DerivedState {
   #applyRecords({ index, payload, payloadOffset }: CommittedEntry): readonly RecordResult[] {
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     const view = viewOf(payload);
+    const { commandOf } = this.#options.rules ?? standardApplyRules;
     const results: RecordResult[] = [];
     for (let at = 0; at < payload.length; ) {
       const place = recordPlaceAt(view, at);
@@ -242,9 +255,10 @@ export class StateMachine implements DerivedState {
               messageIndexFieldsAt(bytes, view, at),
               advance(payloadOffset, at),
             )
-          : applyCommand(this.#tables, decodeCommandRecord(payload, at), {
+          : applyCommand(this.#tables, commandOf(decodeCommandRecord(payload, at)), {
               index,
               offset: advance(payloadOffset, at),
+              digestBefore: this.#digest,
             }),
       );
       at += place.sizeBytes;
