@@ -7,6 +7,8 @@ import { GIB, KIB, MIB } from '../base/sizes.ts';
 import { NodeId } from '../base/units.ts';
 import type { RetentionLimits } from '../broker/services/retention-decision.ts';
 import { SEGMENT_HEADER_SIZE_BYTES } from '../raft/entry.ts';
+import { SCRUB_BYTES_PER_SECOND_DEFAULT, SCRUB_PERIOD_MS_DEFAULT } from '../store/scrub/limits.ts';
+import type { ScrubLimits } from '../store/scrub/scrubber.ts';
 
 export interface Member {
   readonly nodeId: NodeId;
@@ -30,6 +32,10 @@ export interface BrokerOptions {
   readonly retentionHours: number;
   /** 0: no limit by size. */
   readonly retentionBytes: number;
+  /** The log is read again at most so fast; 0: never. */
+  readonly scrubRateBytes: number;
+  /** And at least so often; 0: never. */
+  readonly scrubPeriodHours: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -46,6 +52,11 @@ const MS_PER_HOUR = 60 * 60 * 1_000;
 const RETENTION_HOURS_DEFAULT = 72;
 /** A hundred years; for ever is 0. */
 const RETENTION_HOURS_MAX = 876_600;
+
+/** More than any disk gives. */
+const SCRUB_RATE_BYTES_MAX = 64 * GIB;
+/** A year; never is 0. */
+const SCRUB_PERIOD_HOURS_MAX = 8_784;
 
 const word = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -');
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'must be host:port');
@@ -76,6 +87,8 @@ const schema = z.object({
   retentionHours: z.number().min(0).max(RETENTION_HOURS_MAX),
   retentionBytes: z.number().int().min(0),
   diskReserveBytes: z.number().int().min(0).max(DISK_RESERVE_BYTES_MAX).nullable(),
+  scrubRateBytes: z.number().int().min(0).max(SCRUB_RATE_BYTES_MAX),
+  scrubPeriodHours: z.number().min(0).max(SCRUB_PERIOD_HOURS_MAX),
   autoCreateTopics: z.boolean(),
   supervised: z.boolean(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
@@ -120,6 +133,13 @@ export function retentionOf(options: BrokerOptions): RetentionLimits {
   };
 }
 
+/** null: switched off. */
+export function scrubLimitsOf(options: BrokerOptions): ScrubLimits | null {
+  const { scrubRateBytes, scrubPeriodHours } = options;
+  if (scrubRateBytes === 0 || scrubPeriodHours === 0) return null;
+  return { bytesPerSecondMax: scrubRateBytes, periodMs: scrubPeriodHours * MS_PER_HOUR };
+}
+
 function command(): Command {
   return new Command('mq-raft-broker')
     .description('One replica of one broker group')
@@ -150,6 +170,18 @@ function command(): Command {
       'delete what is consumed when the log is larger, 0 never',
       Number,
       0,
+    )
+    .option(
+      '--scrub-rate-bytes <n>',
+      'read the log in the background at most so fast, in bytes per second, 0 never',
+      Number,
+      SCRUB_BYTES_PER_SECOND_DEFAULT,
+    )
+    .option(
+      '--scrub-period-hours <n>',
+      'read all of the log at least so often, 0 never',
+      Number,
+      SCRUB_PERIOD_MS_DEFAULT / MS_PER_HOUR,
     )
     .option('--auto-create-topics', 'create a topic when it is first used', false)
     .option('--supervised', 'stop when standard input closes', false)

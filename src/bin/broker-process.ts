@@ -28,6 +28,7 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
@@ -44,9 +45,11 @@ import {
 } from './broker-logging.ts';
 import { type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -67,6 +70,7 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -103,7 +107,14 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options) });
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
+  const broker = createBroker({
+    ...{ replica, clock, diskRoom, soundness: () => soundness.report() },
+    ...brokerSettings(options),
+  });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
@@ -115,7 +126,10 @@ async function startServing(
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
   const repairs = repairsOf(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs);
+  const raftServer = await listenForPeers(options.raft, transport, gateway, [
+    repairs,
+    soundness.verify,
+  ]);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -134,6 +148,7 @@ async function startServing(
       counters: broker.counters,
       messaging,
       diskRoom,
+      soundness: () => soundness.report(),
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -153,6 +168,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -252,7 +268,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
+  others: readonly (RepairService | VerifyService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -263,7 +279,8 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
+  for (const { definition, implementation } of others)
+    server.addService(definition, implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

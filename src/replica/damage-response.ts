@@ -32,7 +32,9 @@ export interface DamageResponseOptions {
 export class DamageResponse {
   readonly #options: DamageResponseOptions;
   readonly #stopping = new AbortController();
-  #ending: Promise<void> | null = null;
+  /** For the moment when the group can spare this node. */
+  #waiting: Promise<void> | null = null;
+  #isEnding = false;
   #damage: string | null = null;
 
   constructor(options: DamageResponseOptions) {
@@ -51,30 +53,45 @@ export class DamageResponse {
     const sentence =
       `${damageText(damage)}. This node ends, and fetches what is lost from the others of its group ` +
       'when it starts again';
-    this.end(new FatalError('logDamaged', sentence));
+    this.#end(new FatalError('logDamaged', sentence), 'whenSpared');
   }
 
-  /** Ends this process for this reason as soon as the group can spare it. */
-  end(reason: FatalError): void {
-    // Nothing in it rejects but bugs, which end this process as unhandled rejections do.
-    this.#ending ??= this.#end(reason);
+  /** This replica is not what it should be and must not serve, whatever that means for the group. */
+  endSoon(reason: FatalError): void {
+    this.#end(reason, 'soon');
   }
 
   stop(): void {
     this.#stopping.abort();
   }
 
-  async #end(reason: FatalError): Promise<void> {
-    const { replica, clock, onEvent, onFatal } = this.#options;
-    const { signal } = this.#stopping;
+  #end(reason: FatalError, when: 'whenSpared' | 'soon'): void {
+    // A patient end must not hold up an impatient one. Nothing rejects but for bugs, which end this
+    // process as unhandled rejections do.
+    if (this.#isEnding) return;
+    if (when === 'soon') void this.#handOverAndEnd(reason);
+    else this.#waiting ??= this.#endWhenSpared(reason);
+  }
+
+  async #endWhenSpared(reason: FatalError): Promise<void> {
+    const { replica, clock, onEvent } = this.#options;
     let isTold = false;
+    // Ends when the group can do without this node, or its owner stops.
     for (;;) {
       const why = whyKept(replica.status());
       if (why === null) break;
       if (!isTold) onEvent({ kind: 'damageKept', damage: reason.message, why });
       isTold = true;
-      if (!(await pause(clock, DAMAGE_LOOK_MS, signal))) return;
+      if (!(await pause(clock, DAMAGE_LOOK_MS, this.#stopping.signal))) return;
     }
+    await this.#handOverAndEnd(reason);
+  }
+
+  async #handOverAndEnd(reason: FatalError): Promise<void> {
+    const { replica, clock, onEvent, onFatal } = this.#options;
+    const { signal } = this.#stopping;
+    if (this.#isEnding || signal.aborted) return;
+    this.#isEnding = true;
     const to = successorIn(replica.status());
     if (to !== null) {
       onEvent({ kind: 'handingOver', to, why: reason.message });

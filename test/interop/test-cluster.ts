@@ -30,6 +30,8 @@ export interface TestClusterOptions {
   readonly segmentSizeBytes?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
+  /** More options of every broker. */
+  readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
@@ -40,6 +42,7 @@ export class TestCluster {
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
 
@@ -49,12 +52,14 @@ export class TestCluster {
     nameServer: string,
     segmentSizeBytes: number,
     autoCreateTopics: boolean,
+    brokerArgs: readonly string[],
   ) {
     this.#directory = directory;
     this.nodes = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = segmentSizeBytes;
     this.#autoCreateTopics = autoCreateTopics;
+    this.#brokerArgs = brokerArgs;
   }
 
   /** Plans ports and directories and starts everything. */
@@ -87,8 +92,9 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    const { autoCreateTopics = true } = options;
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, autoCreateTopics);
+    const { autoCreateTopics = true, brokerArgs = [] } = options;
+    const settings = [segmentSizeBytes, autoCreateTopics, brokerArgs] as const;
+    return new TestCluster(directory, nodes, nameServer, ...settings);
   }
 
   async startNameServer(): Promise<void> {
@@ -107,6 +113,7 @@ export class TestCluster {
       ...['--namesrv', this.nameServer],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
       ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
+      ...this.#brokerArgs,
       '--supervised',
     ]);
   }

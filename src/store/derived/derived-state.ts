@@ -8,6 +8,7 @@
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
 import type { Checkpoint } from './checkpoint-table.ts';
+import type { KvView } from './kv-store.ts';
 import type { LogStart } from './log-start.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
@@ -148,6 +149,8 @@ export interface DerivedState {
    * @throws FatalError when the database cannot be written
    */
   takeSnapshot(): Promise<StateSnapshot>;
+  /** The same as rows, all of them: to be compared. */
+  takeView(): Promise<KvView>;
   /** Commits what is applied, then releases the database. Idempotent. */
   close(): Promise<void>;
 

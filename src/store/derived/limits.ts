@@ -52,3 +52,9 @@ export const SNAPSHOT_ROW_SIZE_BYTES_MAX = 16 * MIB;
 export const SNAPSHOT_ATTACHMENT_SIZE_BYTES_MAX = 256 * KIB;
 /** Rows that an installation commits at once. */
 export const INSTALL_COMMIT_ROWS = 4096;
+/** Rows of two databases that are compared in one turn of the event loop. */
+export const COMPARED_ROWS_PER_TURN = 256;
+/** Differences that are told one by one: more is a database to make anew, not to look at. */
+export const DIFFERENCES_TOLD_MAX = 10;
+/** Of the log, applied in one turn of the event loop when state is derived again: some milliseconds. */
+export const REDERIVE_READ_SIZE_BYTES = 256 * KIB;
