@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
@@ -28,6 +29,7 @@ import {
 import { foundationOf } from '../../src/replica/membership-in-force.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { GroupMember } from '../../src/replica/replica-options.ts';
+import { ORIGIN } from '../../src/store/log-base.ts';
 import { waitFor } from './wait-for.ts';
 
 const n1 = NodeId('n1');
@@ -97,6 +99,7 @@ class Node {
       },
       recovered: {
         hardState: { term: Term(0), votedFor: null },
+        base: ORIGIN,
         entries: [],
         provenCommitIndex: LogIndex(0),
         memberships: this.memberships,
@@ -294,7 +297,7 @@ test('a peer whose store turns out to be the wrong one loses its streams at once
   const ta = a.start(members);
   b.start(members);
   await waitFor('both are connected', () => isUp(a, n2) && isUp(b, n1));
-  const { membership } = foundationOf(members).membership;
+  const { membership } = foundationOf({ base: ORIGIN }, members).membership;
   ta.setMembership({
     index: LogIndex(3),
     membership: {
@@ -328,6 +331,21 @@ test('a peer that falls silent without closing anything is noticed on both ends'
   assert.ok(ta.counters.streamsOpened < 50, 'no busy loop');
   await Promise.all([a.stop(), b.stop()]);
   proxy.close();
+});
+
+test('the host name of a peer is resolved anew at each attempt', async (t) => {
+  const { a, b, members } = await openTwo();
+  // Nobody listens there: the machine has not come back yet.
+  let address = '127.0.0.9';
+  const lookup = t.mock.method(dns.promises, 'lookup', async () => [{ address, family: 4 }]);
+  const named = b.address.replace('127.0.0.1', 'moving.mq-raft.test');
+  a.start([members[0]!, { nodeId: n2, raftAddress: named }]);
+  b.start(members);
+  await waitFor('two attempts in vain', () => lookup.mock.callCount() >= 2);
+  assert.equal(isUp(a, n2), false);
+  address = '127.0.0.1';
+  await waitFor('the stream is up', () => isUp(a, n2));
+  await Promise.all([a.stop(), b.stop()]);
 });
 
 /** Passes bytes on, or holds them in both directions as a dead cable does. */

@@ -7,3 +7,5 @@ export const CHECKPOINT_POLL_MS = 50;
 export const DAMAGES_TOLD_MAX = 20;
 /** One sign of life. */
 export const PROGRESS_INTERVAL_MS = 200;
+/** Before what was found has consequences: the last frames leave meanwhile. */
+export const VERDICT_DELIVERY_MS = 500;

@@ -3,6 +3,7 @@
  * checkpoints, and derives its state again to compare it. Finds and tells; what follows from damage is decided
  * by damage-response.ts, which hears of it too.
  */
+import { CorruptionError } from '../../base/errors.ts';
 import { advance, LogIndex } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import type {
@@ -13,8 +14,9 @@ import type {
   VerifyRun,
   VerifyVerdict,
 } from '../../protocol/verify-codec.ts';
+import { EntriesGone } from '../../store/commit-log.ts';
 import type { KvStore } from '../../store/derived/kv-store.ts';
-import { rederive } from '../../store/derived/rederive.ts';
+import { type Rederived, rederive } from '../../store/derived/rederive.ts';
 import { SCRUB_READ_SIZE_BYTES } from '../../store/scrub/limits.ts';
 import { damageText, type LogDamage } from '../../store/scrub/log-on-disk.ts';
 import { pause } from '../../store/scrub/pause.ts';
@@ -124,7 +126,7 @@ class Verifier {
   }
 
   async verifyState(log: VerifiedLog): Promise<VerifiedState> {
-    const { replica, withScratch } = this.#parts;
+    const { replica } = this.#parts;
     const skipped = (why: string): VerifiedState => {
       const counts = { rowCount: 0, differenceCount: 0 };
       return { outcome: 'skipped', index: replica.state.appliedIndex, ...counts, details: [why] };
@@ -138,19 +140,31 @@ class Verifier {
       );
     }
     if (replica.state.appliedIndex === 0) return skipped('nothing is applied yet');
-    const result = await withScratch((scratch) =>
-      rederive({
-        log: replica.log,
-        live: replica.state,
-        scratch,
-        onProgress: (progress) => this.#tell(progress),
-        breathe: (sizeBytes) => this.#breathe(sizeBytes),
-      }),
-    );
+    const result = await this.#rederived();
     if (typeof result === 'string') return skipped(result);
     const { index, rowCount, differenceCount, differences } = result;
     const outcome = differenceCount === 0 ? 'same' : 'differs';
     return { outcome, index, rowCount, differenceCount, details: differences };
+  }
+
+  /** @returns why it could not be done, in words, or what came of it */
+  async #rederived(): Promise<Rederived | string> {
+    const { replica, withScratch } = this.#parts;
+    try {
+      return await withScratch((scratch) =>
+        rederive({
+          log: replica.log,
+          live: replica.state,
+          scratch,
+          onProgress: (progress) => this.#tell(progress),
+          breathe: (sizeBytes) => this.#breathe(sizeBytes),
+        }),
+      );
+    } catch (error) {
+      // Retention took the first entries, or rot came, between the reading of the log and this one.
+      if (!(error instanceof EntriesGone || error instanceof CorruptionError)) throw error;
+      return error.message;
+    }
   }
 
   standings(): readonly NodeStanding[] {

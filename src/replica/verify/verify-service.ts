@@ -15,6 +15,9 @@ import {
   type VerifyRun,
   verifyMethods,
 } from '../../protocol/verify-codec.ts';
+import type { LogDamage } from '../../store/scrub/log-on-disk.ts';
+import { pause } from '../../store/scrub/pause.ts';
+import { VERDICT_DELIVERY_MS } from './limits.ts';
 import { type VerifyParts, VerifyStopped, verifyReplica } from './verify-run.ts';
 
 export interface VerifyServiceOptions extends VerifyParts {
@@ -91,11 +94,13 @@ class Runner {
     const gone = new AbortController();
     call.on('cancelled', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
+    const damages: LogDamage[] = [];
+    const parts = { ...this.#options, onDamage: (each: LogDamage) => void damages.push(each) };
     try {
       const onProgress = (progress: Extract<VerifyFrame, { kind: 'progress' }>['progress']) => {
         call.write({ kind: 'progress', progress });
       };
-      const verdict = await verifyReplica(this.#options, call.request, onProgress, signal);
+      const verdict = await verifyReplica(parts, call.request, onProgress, signal);
       call.write({ kind: 'verdict', verdict });
       call.end();
     } catch (error) {
@@ -103,6 +108,16 @@ class Runner {
       if (!gone.signal.aborted) {
         call.emit('error', { code: status.UNAVAILABLE, details: 'This node stops' });
       }
+    } finally {
+      await this.#tellLater(damages);
     }
+  }
+
+  /** Damage may end this process: whoever asked shall have the verdict first. */
+  async #tellLater(damages: readonly LogDamage[]): Promise<void> {
+    const { clock, onDamage } = this.#options;
+    if (damages.length === 0) return;
+    await pause(clock, VERDICT_DELIVERY_MS, this.#stopping.signal);
+    for (const damage of damages) onDamage(damage);
   }
 }

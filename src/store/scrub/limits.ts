@@ -1,11 +1,6 @@
 /** Bounds of reading the log in the background, each with its reason. */
-import { assert } from '../../base/assert.ts';
 import { KIB, MIB } from '../../base/sizes.ts';
 
-/** Never faster: a tenth of what a slow disk gives, and a hundredth of a core. */
-export const SCRUB_BYTES_PER_SECOND_DEFAULT = 20 * MIB;
-/** Every byte is read at least so often: rot is found while the other copies are good. */
-export const SCRUB_PERIOD_MS_DEFAULT = 7 * 24 * 60 * 60 * 1_000;
 /** Never slower, however small the log: what a pass remembers is lost when the process ends. */
 export const SCRUB_BYTES_PER_SECOND_MIN = MIB;
 /**
@@ -25,8 +20,3 @@ export const SCRUB_YIELD_PENDING_MS = 20;
 export const SCRUB_YIELD_PAUSE_MS = 100;
 /** After so many pauses in a row one read is done all the same: a disk that is always slow rots as well. */
 export const SCRUB_YIELD_PAUSES_MAX = 100;
-
-assert(
-  SCRUB_BYTES_PER_SECOND_MIN < SCRUB_BYTES_PER_SECOND_DEFAULT,
-  'the slowest pace is within the default rate',
-);

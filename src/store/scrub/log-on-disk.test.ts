@@ -159,6 +159,7 @@ test('what was cut while it was read is no damage', async () => {
   opened.persist({
     hardState: null,
     truncateFrom: LogIndex(9),
+    base: null,
     entries: [],
     onDurable: () => {},
   });

@@ -74,7 +74,8 @@ export interface LogOnDisk {
 
 export interface LogOnDiskParts {
   readonly disk: Pick<Disk, 'read' | 'readPastCache'>;
-  readonly paths: LogPaths;
+  /** Of the log of now: another one may take its place (H18). */
+  readonly paths: () => LogPaths;
   readonly identity: StoreIdentity;
   readonly table: EntryTable;
   readonly durableIndex: () => LogIndex;
@@ -189,7 +190,7 @@ export class SegmentedLogOnDisk implements LogOnDisk {
     }
     const prevHeaderCrc = table.headerCrcOf((from - 1) as LogIndex);
     const head = isFirst ? this.#segmentHeader(segment, from) : new Uint8Array(0);
-    const path = paths.segment(segment);
+    const path = paths().segment(segment);
     const position = start - segment;
     return { path, segment, position, sizeBytes, head, prevHeaderCrc, entries };
   }
