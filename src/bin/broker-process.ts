@@ -128,18 +128,11 @@ async function startServing(
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const repairs = repairsOf(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, [
-    repairs,
-    soundness.verify,
-  ]);
+  const others = [repairsOf(replica, clock, logger), soundness.verify];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -155,10 +148,7 @@ async function startServing(
     listenAddress: options.http,
     replica,
     sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
-      soundness: () => soundness.report(),
+      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
