@@ -101,7 +101,7 @@ function* placesIn(bytes: Uint8Array): Generator<number> {
 test('the store under test has entries in two segments, and a third one prepared', async () => {
   const { now } = await storesOf('closed');
   assert.ok(chain.end > SMALL && chain.end < 2 * SMALL);
-  assert.deepEqual(now.paths.length, 5);
+  for (const path of [...FILES, segmentPath(2)]) assert.ok(now.paths.includes(path), path);
 });
 
 for (const { end, step } of [

@@ -123,8 +123,8 @@ async function momentAt(story: Case, stepCount: number): Promise<Moment> {
   for (const { hardState = null, truncateFrom = null, entries } of story.writes) {
     again.persist({
       hardState,
-      truncateFrom,
       base: null,
+      truncateFrom,
       entries,
       onDurable: () => durableCount++,
     });
