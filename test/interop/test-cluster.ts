@@ -49,6 +49,7 @@ export class TestCluster {
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
   readonly #readyTimeoutMs: number;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
   readonly #endOwning = beginOwning();
@@ -59,7 +60,6 @@ export class TestCluster {
     nodes: readonly NodePlan[],
     nameServer: string,
     options: TestClusterOptions,
-    this.#brokerArgs = options.brokerArgs ?? [];
   ) {
     this.#directory = directory;
     this.nodes = nodes;
@@ -67,6 +67,7 @@ export class TestCluster {
     this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
     this.#autoCreateTopics = options.autoCreateTopics ?? true;
     this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    this.#brokerArgs = options.brokerArgs ?? [];
   }
 
   /** Plans ports and directories and starts everything. */
