@@ -6,7 +6,7 @@
 import type { Disk } from '../../io/disk.ts';
 
 /** What LMDB keeps in the directory of an environment. */
-export const DATABASE_FILES: ReadonlySet<string> = new Set(['data.mdb', 'lock.mdb']);
+const DATABASE_FILES: ReadonlySet<string> = new Set(['data.mdb', 'lock.mdb']);
 
 export class DerivedDirectory {
   readonly #disk: Disk;

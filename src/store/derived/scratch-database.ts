@@ -3,7 +3,6 @@
  * one of a replica. What a process left that died is freed by the next use.
  */
 import type { Disk } from '../../io/disk.ts';
-import { DATABASE_FILES } from './derived-directory.ts';
 import type { KvStore } from './kv-store.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
 
@@ -14,19 +13,13 @@ export async function withScratchDatabase<T>(
   work: (store: KvStore) => Promise<T>,
 ): Promise<T> {
   const path = `${replicaDirectory}/derived/scratch`;
-  await discard(disk, path);
+  await disk.removeDirectory(path);
   await disk.makeDirectory(path);
   const store = new LmdbKvStore(path, { durableCommits: false, disk });
   try {
     return await work(store);
   } finally {
     await store.close();
-    await discard(disk, path);
-  }
-}
-
-async function discard(disk: Disk, path: string): Promise<void> {
-  for (const name of await disk.list(path)) {
-    if (DATABASE_FILES.has(name)) await disk.remove(`${path}/${name}`);
+    await disk.removeDirectory(path);
   }
 }
