@@ -28,12 +28,14 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { sourceOf } from '../store/repair/repair-source.ts';
+import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
@@ -44,9 +46,11 @@ import {
 } from './broker-logging.ts';
 import { type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -54,11 +58,15 @@ import { VERSION } from './version.ts';
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
-export async function runBroker(options: BrokerOptions): Promise<void> {
+export async function runBroker(
+  options: BrokerOptions,
+  notes: readonly string[] = [],
+): Promise<void> {
   exitOnUncaught();
   const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
   const clock = new NodeClock();
-  const addresses = { raft: options.raft, grpc: options.grpc, http: options.http };
+  const addresses = options.advertised;
+  for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
 
   const care = startDiskCare(options, clock, logger);
   const starting = new AbortController();
@@ -67,6 +75,7 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -79,10 +88,15 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
   logRoles(logger, replica);
   const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
-  stop = () => stack.stop();
-  const { nodeId } = options;
-  const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
+  stop = () => {
+    starting.abort();
+    return stack.stop();
+  };
+  const { nodeId, grpc, raft, http, advertised } = options;
+  const listening = { grpc, raft, http };
+  const ready = { event: 'ready', nodeId, pid: process.pid, ...listening, advertised, fsyncP99Ms };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
+  await checkAdvertised(options, log.identity.storeUuid, logger, starting.signal);
 }
 
 interface Serving {
@@ -103,24 +117,27 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options) });
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
+  const storeHost = await storeHostOf(options);
+  const settings = brokerSettings(options, storeHost);
+  const report = () => soundness.report();
+  const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const repairs = repairsOf(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs);
+  const others = [repairsOf(replica, clock, logger), soundness.verify];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
     listenAddress: options.grpc,
-    advertisedAddress: options.grpc,
+    advertisedAddress: addresses.grpc,
     clusterName: options.clusterId,
     nodeId,
     logger,
@@ -131,9 +148,7 @@ async function startServing(
     listenAddress: options.http,
     replica,
     sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
+      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -153,6 +168,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -171,8 +187,8 @@ function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
   });
 }
 
-function brokerSettings(options: BrokerOptions) {
-  const { autoCreateTopics, grpc: storeHost } = options;
+function brokerSettings(options: BrokerOptions, storeHost: string) {
+  const { autoCreateTopics } = options;
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 
@@ -252,7 +268,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
+  others: readonly (RepairService | VerifyService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -263,7 +279,8 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
+  for (const { definition, implementation } of others)
+    server.addService(definition, implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();
