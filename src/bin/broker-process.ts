@@ -7,8 +7,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
 import { MIB } from '../base/sizes.ts';
 import { LogIndex, type NodeId } from '../base/units.ts';
-import type { Admin } from '../broker/admin/admin.ts';
-import { adminService } from '../broker/admin/admin-service.ts';
+import { type AdminService, adminService } from '../broker/admin/admin-service.ts';
 import { createBroker } from '../broker/broker.ts';
 import { brokerService } from '../broker/broker-service.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
@@ -30,6 +29,7 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
@@ -47,11 +47,13 @@ import {
 } from './broker-logging.ts';
 import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { endWith, exitOnUncaught, exitWith } from './exit.ts';
 import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startAdmin } from './node-admin.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -74,6 +76,7 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
   });
   const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
   const care = startDiskCare(options, clock, logger);
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -116,20 +119,22 @@ async function startServing(
   const { autoCreateTopics, nodeId, nameServers } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
   const storeHost = await storeHostOf(options);
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options, storeHost) });
+  const settings = brokerSettings(options, storeHost);
+  const report = () => soundness.report();
+  const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
   const forwards = createGrpcForwardTransport();
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const repairs = repairsOf(replica, clock, logger);
   const admin = startAdmin(options, { replica, clock, diskRoom });
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs, admin);
+  const others = [repairsOf(replica, clock, logger), soundness.verify, adminService(admin)];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -145,9 +150,7 @@ async function startServing(
     listenAddress: options.http,
     replica,
     sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
+      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -167,6 +170,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -271,8 +275,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
-  admin: Admin,
+  others: readonly (RepairService | VerifyService | AdminService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -283,9 +286,8 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
-  const administration = adminService(admin);
-  server.addService(administration.definition, administration.implementation);
+  for (const { definition, implementation } of others)
+    server.addService(definition, implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

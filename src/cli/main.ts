@@ -15,6 +15,7 @@ import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit, EXIT_MEANINGS } from './exit-codes.ts';
@@ -122,6 +123,7 @@ function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
       addTopicCommand(program, run),

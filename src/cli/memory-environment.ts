@@ -9,6 +9,7 @@ import {
 } from '../client/memory-cluster.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NodeDirectory } from '../client/node-directory.ts';
+import type { VerifyClient } from '../client/verify-client.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import type {
@@ -49,6 +50,10 @@ export class MemoryTerminal {
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
   disk: ReadDisk = new MemoryDisk();
+  verifier: VerifyClient = {
+    checkpoint: async () => null,
+    run: async () => 'it is down',
+  };
   readonly lockHolders = new Map<string, LockHolder>();
   /** What the user types when asked; null: there is no user. */
   answers: string[] | null = null;
@@ -102,6 +107,7 @@ export class MemoryTerminal {
         this.stderr.write(`${question}\n`);
         return this.answers.shift() ?? '';
       },
+      openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
