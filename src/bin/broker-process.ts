@@ -132,7 +132,7 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const admin = startAdmin(options, { replica, clock, diskRoom });
+  const admin = startAdmin(options, { replica, clock, diskRoom, report });
   const others = [repairsOf(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
