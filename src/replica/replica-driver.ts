@@ -27,6 +27,7 @@ import { ReadBarriers } from './read-barriers.ts';
 import type {
   ChangeOutcome,
   Leadership,
+  LogExtent,
   NodeAddresses,
   ProposeOutcome,
   ReadOutcome,
@@ -34,8 +35,9 @@ import type {
   ReplicaStatus,
   TransferOutcome,
 } from './replica.ts';
-import type { ReplicaMetrics, ReplicaOptions, RunningReplica } from './replica-options.ts';
-import { replicaStatus } from './replica-status.ts';
+import type { ReplicaMetrics, ReplicaParts, RunningReplica } from './replica-options.ts';
+import { logExtentOf, replicaStatus } from './replica-status.ts';
+import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
 import { StorePins } from './store-pins.ts';
 import { Ticker } from './ticker.ts';
 import { TurnLoop } from './turn-loop.ts';
@@ -43,7 +45,7 @@ import { TurnLoop } from './turn-loop.ts';
 export class ReplicaDriver implements RunningReplica {
   readonly log: CommitLog;
   readonly state: DerivedState;
-  readonly #options: ReplicaOptions;
+  readonly #options: ReplicaParts;
   readonly #core: RaftCore;
   readonly #gate = new LeadershipGate();
   readonly #proposals: Proposals;
@@ -65,7 +67,7 @@ export class ReplicaDriver implements RunningReplica {
   #closing: Promise<void> | null = null;
   #refusedCount = 0;
 
-  constructor(options: ReplicaOptions, core: RaftCore, electionTimeoutTicksMin: number) {
+  constructor(options: ReplicaParts, core: RaftCore, electionTimeoutTicksMin: number) {
     const { log, state, clock, tickMs = TICK_MS } = options;
     this.log = log;
     this.state = state;
@@ -87,7 +89,10 @@ export class ReplicaDriver implements RunningReplica {
         onRole: ({ role, term }) => this.#onRole(role === 'leader', term),
         onMembership: (current) => this.#onMembership(current),
         onEntryApplied: (entry, results) => this.#onEntryApplied(entry, results),
-        onApplied: () => this.#reads.onApplied(),
+        onApplied: () => {
+          this.#reads.onApplied();
+          this.#turns.snapshots?.check();
+        },
         onReadResult: (result) => this.#reads.onResult(result),
         onTransferResult: (result) => this.#operations.onTransferResult(result),
         onChangeResult: (result) => this.#operations.onChangeResult(result),
@@ -123,8 +128,10 @@ export class ReplicaDriver implements RunningReplica {
   }
 
   status(): ReplicaStatus {
-    const { transport } = this.#options;
-    return replicaStatus(this.#core.status(), this.log.identity, (peer) => transport.linkOf(peer));
+    const { transport, log, state } = this.#options;
+    const install = this.#turns.snapshots?.install ?? null;
+    const linkOf = (peer: NodeId) => transport.linkOf(peer);
+    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf });
   }
 
   metrics(): ReplicaMetrics {
@@ -142,7 +149,17 @@ export class ReplicaDriver implements RunningReplica {
       tickDelayMsMax: this.#ticker.delayMsMax,
       diskStalled: this.#watchdog.stalled,
       peers: this.#options.transport.counters,
+      snapshots: this.#turns.snapshots?.metrics ?? null,
     };
+  }
+
+  get snapshotAnswers(): SnapshotAnswers | null {
+    return this.#turns.snapshots;
+  }
+
+  logExtent(isDiskNearlyFull: boolean): LogExtent {
+    const needs = this.#turns.snapshots?.needs(isDiskNearlyFull) ?? null;
+    return logExtentOf(this.log, this.#core.status().endOffset, needs);
   }
 
   leadership(): Leadership | null {
@@ -251,6 +268,7 @@ export class ReplicaDriver implements RunningReplica {
       return;
     }
     this.#turns.feed({ kind: 'tick' });
+    this.#turns.snapshots?.check();
     if (this.leadership() !== null) this.#pins.onTick(this.#core.status());
     // A transfer may end in silence; what waited for its end is looked at here at the latest.
     if (this.#proposals.queuedCount > 0) this.#turns.pack();
@@ -262,6 +280,7 @@ export class ReplicaDriver implements RunningReplica {
       this.#proposals.rejectQueued();
       this.#giveUpLater();
     }
+    if (isLeader) this.#turns.snapshots?.onLead();
     this.#gate.onRole(isLeader, term);
     const status = this.status();
     for (const listener of this.#roleListeners) listener(status);
@@ -269,6 +288,7 @@ export class ReplicaDriver implements RunningReplica {
 
   #onMembership(current: LoggedMembership): void {
     this.#options.transport.setMembership(current);
+    this.#turns.snapshots?.onMembership(current.membership);
     this.#options.onEvent({ kind: 'membershipChanged', current });
   }
 

@@ -2,11 +2,13 @@
  * The contract of a replica: raft, store and peers made into one replicated log with derived state.
  * The broker proposes records and reads derived state; it never sees the core.
  */
-import type { LogIndex, NodeId, Term } from '../base/units.ts';
+import type { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Role, TransferRefusal } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
+import type { LogStart } from '../store/derived/log-start.ts';
+import type { InstallStatus } from './snapshot/snapshot-status.ts';
 
 /** Records that must be applied together: they travel in one entry. */
 export interface RecordsProposal {
@@ -103,9 +105,32 @@ export interface ReplicaStatus {
   readonly durableIndex: LogIndex;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** Of the log on this node's disk; the group's decision, once applied, is `logStart`. */
+  readonly firstIndex: LogIndex;
+  readonly logStart: LogStart;
+  /** From there to the end of the log. */
+  readonly keptBytes: number;
+  /** A snapshot is on its way into this node, which is not of use until then. */
+  readonly install: InstallStatus | null;
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];
+}
+
+/** Where the entries of a segment begin. */
+export interface SegmentExtent {
+  readonly firstIndex: LogIndex;
+  /** Of the header of that entry. */
+  readonly physicalOffset: PhysicalOffset;
+}
+
+/** The log as far as retention is concerned. */
+export interface LogExtent {
+  /** Of the segments that are there, oldest first. */
+  readonly segments: readonly SegmentExtent[];
+  readonly endOffset: PhysicalOffset;
+  /** Entries before this one are applied here, and waited for by no member that counts. */
+  readonly removableBefore: LogIndex;
 }
 
 /** Leadership that may serve: a no-op of this term is committed and applied here. */
