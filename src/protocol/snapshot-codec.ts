@@ -4,7 +4,12 @@
  */
 import { LogIndex, PhysicalOffset, Term } from '../base/units.ts';
 import type { SnapshotDesc } from '../raft/entry.ts';
-import { areCounts, readSnapshotDesc, type WireSnapshotDesc, wireSnapshotDesc } from './peer-messages.ts';
+import {
+  areCounts,
+  readSnapshotDesc,
+  type WireSnapshotDesc,
+  wireSnapshotDesc,
+} from './peer-messages.ts';
 import { CodecError, messageCodec, serviceDefinition } from './schema.ts';
 
 /** Who calls, and whom it means to call. */
@@ -195,7 +200,12 @@ function wireFile({ logStart, sha256, ...more }: OfferedSnapshot): WireFile {
 function readFile(wire: WireFile | null): OfferedSnapshot {
   require(wire !== null, 'no snapshot');
   const { appliedIndex, appliedTerm, logStartIndex, logStartOffset, chunkCount } = wire;
-  require(areCounts(appliedIndex, appliedTerm, logStartIndex, logStartOffset), 'a number out of range');
+  require(areCounts(
+    appliedIndex,
+    appliedTerm,
+    logStartIndex,
+    logStartOffset,
+  ), 'a number out of range');
   require(chunkCount >= 2, 'fewer chunks than a snapshot has');
   const isWhole = Object.hasOwn(wire, 'sha256') && wire.sha256.length === SHA256_SIZE_BYTES;
   require(isWhole, 'no digest');

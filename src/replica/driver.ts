@@ -17,9 +17,9 @@ import {
   UNCOMMITTED_SIZE_BYTES_MAX,
 } from '../raft/limits.ts';
 import { RaftCore } from '../raft/raft-core.ts';
+import { SwitchableState } from '../store/derived/switchable-state.ts';
 import { ApplyLoop } from './apply-loop.ts';
 import { foundationOf } from './membership-in-force.ts';
-import { SwitchableState } from '../store/derived/switchable-state.ts';
 import { ReplicaDriver } from './replica-driver.ts';
 import type {
   RaftTiming,
@@ -55,8 +55,9 @@ const DEFAULT_TIMING: RaftTiming = {
 export async function startReplica(given: ReplicaOptions): Promise<RunningReplica> {
   const options: ReplicaParts = { ...given, state: new SwitchableState(given.state) };
   const { log, state, identity, members } = options;
-  const base = log.recovered.base.desc ?? foundationOf(members);
+  const base = foundationOf(log.recovered, members);
   const commitIndex = provenCommitIndex(options, base);
+  log.noteCommitIndex(commitIndex);
   await rebuild(options, commitIndex);
   if (!isBehindLog(options)) await replay(options, commitIndex);
   const { hardState, entries, memberships, hasTornTail } = log.recovered;
@@ -130,10 +131,7 @@ function replay(options: ReplicaParts, target: LogIndex): Promise<void> {
  * What was applied once was committed, whatever the headers prove. So was what a snapshot is of; and if
  * the entry it ends with is in the log, so is all before it (Raft 5.3, Log Matching).
  */
-function provenCommitIndex(
-  { log, state, snapshots }: ReplicaParts,
-  base: SnapshotDesc,
-): LogIndex {
+function provenCommitIndex({ log, state, snapshots }: ReplicaParts, base: SnapshotDesc): LogIndex {
   const { provenCommitIndex, entries } = log.recovered;
   const ends = (snapshots?.files.all ?? []).filter(({ appliedIndex, appliedTerm }) => {
     return entries[appliedIndex - base.last.index - 1]?.term === appliedTerm;

@@ -3,14 +3,14 @@
  * when a follower is far behind, and then at a bounded rate: live traffic comes from the cache. Append
  * requests to one peer keep their order; votes and heartbeats carry no entries and never wait.
  *
- * A message whose entries are not in the log any more, or whose term is over, is dropped: Raft takes
- * any loss.
+ * A message whose entries are not in the log any more, cut off or removed in front, or whose term is over,
+ * is dropped: Raft takes any loss.
  */
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import type { LogIndex, NodeId, Term } from '../base/units.ts';
-import type { AppendRequest, Message } from '../raft/messages.ts';
 import type { Clock } from '../io/clock.ts';
+import type { AppendRequest, Message } from '../raft/messages.ts';
 import { type CommitLog, EntriesGone, type StoredEntry } from '../store/commit-log.ts';
 import { ByteRate } from './byte-rate.ts';
 import { CATCH_UP_BYTES_PER_SECOND_MAX, READING_COUNT_MAX } from './limits.ts';
@@ -123,7 +123,7 @@ export class EntrySender {
     this.#waiting.delete(to);
   }
 
-  /** @returns null when the log has been cut meanwhile, at either end */
+  /** @returns null when the log has been cut meanwhile, or compacted */
   async #read(message: AppendRequest): Promise<readonly StoredEntry[] | null> {
     const last = message.entries.at(-1)!.index; // only messages with entries are read for
     const stored: StoredEntry[] = [];
@@ -151,7 +151,7 @@ export class EntrySender {
     try {
       return await this.#options.log.readEntries(from, last, sizeBytes);
     } catch (error) {
-      // The peer will be sent a snapshot.
+      // The core has forgotten them as well, and will send a snapshot.
       if (error instanceof EntriesGone) return null;
       // Bytes that a newer leader replaces while we read them do not add up, and are not needed.
       if (!(error instanceof CorruptionError) || this.#stillWanted(message)) throw error;

@@ -18,13 +18,7 @@ export interface StatusSources {
   readonly linkOf: (peer: NodeId) => PeerLink;
 }
 
-export function replicaStatus({
-  core,
-  log,
-  state,
-  install,
-  linkOf,
-}: StatusSources): ReplicaStatus {
+export function replicaStatus({ core, log, state, install, linkOf }: StatusSources): ReplicaStatus {
   const { membership } = core;
   const { identity, base } = log;
   const peers = membership.membership.members.filter(({ nodeId }) => nodeId !== core.self);

@@ -43,7 +43,7 @@ async function aLog(onFatal: (error: FatalError) => void = () => assert.fail('no
       const seed = chain.entries.length;
       const entries = chain.append({ payload: payloadOf(10_000, seed), term: Term(1) });
       log.persist({
-        ...{ hardState: null, truncateFrom: null, entries },
+        ...{ hardState: null, base: null, truncateFrom: null, entries },
         onDurable: () => durableCount++,
       });
     }

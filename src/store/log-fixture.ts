@@ -7,7 +7,8 @@ import type { Disk } from '../io/disk.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import { CHAIN_SEED, encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
 import { type EntryDesc, type EntryType, placeEntry, skipSegmentHeader } from '../raft/entry.ts';
-import type { CommitLog, LogWrite, StoredEntry } from './commit-log.ts';
+import { foundingMembership, type LoggedMembership } from '../raft/membership.ts';
+import type { CommitLog, LogBase, LogWrite, StoredEntry } from './commit-log.ts';
 import { openCommitLog } from './open-commit-log.ts';
 import { NO_PROMISE, type RememberedPeer } from './remembered-peer.ts';
 
@@ -110,7 +111,14 @@ export function persisted(
   write: Partial<Omit<LogWrite, 'onDurable'>>,
 ): Promise<void> {
   return new Promise((resolve) => {
-    log.persist({ hardState: null, truncateFrom: null, entries: [], ...write, onDurable: resolve });
+    log.persist({
+      hardState: null,
+      base: null,
+      truncateFrom: null,
+      entries: [],
+      ...write,
+      onDurable: resolve,
+    });
   });
 }
 
@@ -160,4 +168,28 @@ export function payloadOf(sizeBytes: number, seed: number): Uint8Array {
 export function peerOf(storeUuid: string): RememberedPeer {
   const bootId = '00000000000000aa';
   return { storeUuid, bootCount: 1, bootId, refusedBootId: null, promise: NO_PROMISE };
+}
+
+/** Entries over so many segments, of which the last one is not full. */
+export function chainOfSegments(segmentSizeBytes: number, count: number, inTerm = 1): EntryChain {
+  const chain = new EntryChain(segmentSizeBytes);
+  for (let i = 0; chain.end < (count - 0.5) * segmentSizeBytes; i++) {
+    chain.append({ payload: payloadOf(300 + ((i * 211) % 900), i), term: Term(inTerm) });
+  }
+  return chain;
+}
+
+export const TEST_MEMBERSHIP: LoggedMembership = {
+  index: LogIndex(0),
+  membership: foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'n1:1' }]),
+};
+
+/** What a log stands on that begins with the segment at `start`. */
+export function baseAt(chain: EntryChain, start: number): LogBase {
+  const last = chain.entries.find(({ desc }) => desc.physicalOffset + desc.sizeBytes === start);
+  if (last === undefined) throw new Error(`No entry ends at ${start}`);
+  const { index, term } = last.desc;
+  const endOffset = PhysicalOffset(start);
+  const desc = { last: { index, term }, endOffset, membership: TEST_MEMBERSHIP };
+  return { desc, headerCrc: headerCrcOf(last.bytes) };
 }

@@ -6,6 +6,7 @@ import { FatalError } from '../base/errors.ts';
 import { LogIndex, Term } from '../base/units.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import { newestNote } from './durable-ring.ts';
+import { tipOfBase } from './log-base.ts';
 import {
   EntryChain,
   openTestLog,
@@ -44,10 +45,11 @@ async function verdictOn(
   const mintUuid = (): string => 'new';
   const store = await openStore(disk, paths, { directory: TEST_DIRECTORY, identity, mintUuid });
   const { superblock, segments, shortages } = store;
+  const base = tipOfBase(store.base.base);
   const cleanEnd = superblock.cleanEnd?.physicalOffset ?? null;
   const unreadable = new UnreadablePlaces();
-  const scan = { disk, paths, identity: superblock.identity, segments, shortages, unreadable };
-  const findings = await scanLog({ ...scan, cleanEnd });
+  const scan = { disk, paths, identity: superblock.identity, base, segments, shortages };
+  const findings = await scanLog({ ...scan, unreadable, cleanEnd });
   const note = newestNote(await readOrEmpty(disk, paths.durableRing));
   return decideRecovery(findings, change({ superblock, note, mayAskPeers: true }));
 }

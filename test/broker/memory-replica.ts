@@ -160,6 +160,10 @@ export class MemoryReplica implements Replica {
       membership: logOrigin(foundingMembership([{ nodeId: this.nodeId, raftAddress: 'n1:1' }]))
         .membership,
       isMembershipCommitted: true,
+      firstIndex: LogIndex(1),
+      logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
+      keptBytes: 0,
+      install: null,
       transferTo: null,
       isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({

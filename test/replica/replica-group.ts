@@ -5,16 +5,24 @@ import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId } from '../../src/base/units.ts';
 import { ManualClock } from '../../src/io/memory/manual-clock.ts';
+import { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
 import { isJoint, type Membership, type MembershipStep } from '../../src/raft/membership.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
+import type { SnapshotLimits } from '../../src/replica/snapshot/limits.ts';
+import { derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
-import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
+import {
+  type OpenDerivedStateOptions,
+  openDerivedState,
+} from '../../src/store/derived/open-derived-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
+import { type SnapshotFileEvent, SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
 import { MemoryNetwork, MemoryPeers } from './memory-peer-transport.ts';
+import { MemorySnapshots } from './memory-snapshots.ts';
 
 const STEP_MS = 10;
 /** Of simulated time. */
@@ -28,6 +36,8 @@ export interface RunningNode {
   readonly events: ReplicaEvent[];
   readonly peerEvents: PeerEvent[];
   readonly failures: Error[];
+  readonly snapshots: SnapshotFiles;
+  readonly snapshotEvents: SnapshotFileEvent[];
   /** Whether the node has been stopped or killed. */
   gone: boolean;
 }
@@ -36,14 +46,18 @@ export interface GroupOptions {
   readonly size?: number;
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
+  readonly snapshotLimits?: Partial<SnapshotLimits>;
 }
 
 export class ReplicaGroup {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork();
+  readonly transfers = new MemorySnapshots(this.network);
   readonly nodeIds: readonly NodeId[];
   readonly stores = new Map<NodeId, MemoryStore>();
   readonly kvs = new Map<NodeId, MemoryKvStore>();
+  /** Of snapshots; the log has a store of its own. */
+  readonly disks = new Map<NodeId, MemoryDisk>();
   readonly running = new Map<NodeId, RunningNode>();
   readonly #options: GroupOptions;
 
@@ -69,6 +83,12 @@ export class ReplicaGroup {
     return this.start(nodeId);
   }
 
+  diskOf(nodeId: NodeId): MemoryDisk {
+    const disk = this.disks.get(nodeId) ?? new MemoryDisk();
+    this.disks.set(nodeId, disk);
+    return disk;
+  }
+
   newStore(nodeId: NodeId, storeUuid: string): MemoryStore {
     const segmentSizeBytes = this.#options.segmentSizeBytes ?? 64 * KIB;
     return new MemoryStore({ clusterId: 'c', groupId: 'g', nodeId, storeUuid, segmentSizeBytes });
@@ -76,10 +96,18 @@ export class ReplicaGroup {
 
   async start(nodeId: NodeId, founders = this.nodeIds): Promise<RunningNode> {
     const log = new MemoryCommitLog(this.stores.get(nodeId)!);
-    const state = await openDerivedState({
+    const { base, entries } = log.recovered;
+    const stateOptions: OpenDerivedStateOptions = {
       kv: this.kvs.get(nodeId)!,
-      durableIndexMax: LogIndex(log.recovered.entries.length),
+      durableIndexMax: LogIndex(entries.at(-1)?.index ?? base.desc?.last.index ?? 0),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
+    };
+    const state = await openDerivedState(stateOptions);
+    const snapshotEvents: SnapshotFileEvent[] = [];
+    const snapshots = await SnapshotFiles.open({
+      disk: this.diskOf(nodeId),
+      replicaDirectory: '/replica',
+      onEvent: (event) => snapshotEvents.push(event),
     });
     const members = founders.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
     const addresses = { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: '' };
@@ -89,6 +117,7 @@ export class ReplicaGroup {
       events: [],
       peerEvents: [],
       failures: [],
+      ...{ snapshots, snapshotEvents },
       gone: false,
     };
     const onFatal = (error: unknown) => {
@@ -111,12 +140,19 @@ export class ReplicaGroup {
       log,
       state,
       transport,
+      snapshots: {
+        files: snapshots,
+        home: derivedHome(stateOptions),
+        port: this.transfers.portOf(nodeId),
+        limits: this.#options.snapshotLimits ?? {},
+      },
       clock: this.clock,
       random: new Prng(this.#options.seed ?? 1, `${nodeId}-${log.recovered.bootCount}`),
       onFatal,
       onEvent: (event) => node.events.push(event),
     });
     const running = Object.assign(node, { replica, transport });
+    if (replica.snapshotAnswers !== null) this.transfers.join(nodeId, replica.snapshotAnswers);
     this.running.set(nodeId, running);
     return running;
   }
@@ -125,12 +161,14 @@ export class ReplicaGroup {
     const node = this.node(nodeId);
     node.gone = true;
     this.running.delete(nodeId);
+    this.transfers.leave(nodeId);
     await node.replica.close();
   }
 
   /** Without a word: what is not durable is lost. */
   async kill(nodeId: NodeId): Promise<void> {
     this.node(nodeId).log.kill();
+    this.disks.set(nodeId, this.diskOf(nodeId).killed());
     // Closing a killed log writes nothing more; it only takes the timers away.
     await this.stop(nodeId);
   }

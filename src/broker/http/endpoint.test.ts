@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import { LogIndex, NodeId, PhysicalOffset, Term } from '../../base/units.ts';
 import { logOrigin } from '../../raft/entry.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
@@ -25,6 +25,10 @@ const HEALTHY: ReplicaStatus = {
   membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
     .membership,
   isMembershipCommitted: true,
+  firstIndex: LogIndex(1),
+  logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
+  keptBytes: 0,
+  install: null,
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],

@@ -40,7 +40,10 @@ export class LogCompactor {
     const { log, core, files, feed, wantSnapshot, onFatal } = this.#options;
     const base = this.#wantedBase();
     if (base === null) return;
-    if ((files.newest?.logStart.index ?? 0) <= base.last.index) return wantSnapshot();
+    if ((files.newest?.logStart.index ?? 0) <= base.last.index) {
+      wantSnapshot();
+      return;
+    }
     // The core has yet to hear of what was applied just now.
     if (core.status().appliedIndex < base.last.index) return;
     feed({ kind: 'compacted', through: base.last.index });

@@ -6,6 +6,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { LogIndex, NodeId } from '../../base/units.ts';
+import type { Clock } from '../../io/clock.ts';
 import type { SnapshotAsk, SnapshotOffer, SnapshotRead } from '../../protocol/snapshot-codec.ts';
 import type { Input } from '../../raft/effects.ts';
 import { SEGMENT_HEADER_SIZE_BYTES, type SnapshotDesc } from '../../raft/entry.ts';
@@ -16,9 +17,8 @@ import type { CommitLog, LogBase } from '../../store/commit-log.ts';
 import type { DerivedHome } from '../../store/derived/derived-home.ts';
 import type { SwitchableState } from '../../store/derived/switchable-state.ts';
 import type { SnapshotFiles } from '../../store/snapshots/snapshot-files.ts';
-import type { Clock } from '../../io/clock.ts';
-import type { PeerLink } from '../peer-transport.ts';
 import { Pauses } from '../pauses.ts';
+import type { PeerLink } from '../peer-transport.ts';
 import { callerOf, offererProblem } from './caller-check.ts';
 import { FETCH_PAUSE_MS, SNAPSHOT_LIMITS, type SnapshotLimits } from './limits.ts';
 import { LogCompactor } from './log-compactor.ts';

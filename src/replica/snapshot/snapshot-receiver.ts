@@ -18,8 +18,19 @@ export interface SnapshotReceiverOptions {
 }
 
 export type ReceiverEvent =
-  | { readonly kind: 'snapshotPulling'; readonly from: string; readonly index: number; readonly chunkCount: number; readonly chunksHere: number }
-  | { readonly kind: 'snapshotPulled'; readonly from: string; readonly index: number; readonly sizeBytes: number };
+  | {
+      readonly kind: 'snapshotPulling';
+      readonly from: string;
+      readonly index: number;
+      readonly chunkCount: number;
+      readonly chunksHere: number;
+    }
+  | {
+      readonly kind: 'snapshotPulled';
+      readonly from: string;
+      readonly index: number;
+      readonly sizeBytes: number;
+    };
 
 /** What is on its way to us. */
 export interface PullProgress {
@@ -93,7 +104,11 @@ export class SnapshotReceiver {
     }
   }
 
-  async #pullChunks(from: PeerAddress, info: SnapshotInfo, self: () => Pull): Promise<Answer<null>> {
+  async #pullChunks(
+    from: PeerAddress,
+    info: SnapshotInfo,
+    self: () => Pull,
+  ): Promise<Answer<null>> {
     const { files, port, log, onEvent } = this.#options;
     const { appliedIndex: index, chunkCount } = info;
     let sizeBytes = 0;

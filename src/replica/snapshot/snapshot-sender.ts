@@ -32,9 +32,19 @@ export interface SnapshotSenderOptions {
 }
 
 export type SenderEvent =
-  | { readonly kind: 'snapshotOffered'; readonly to: NodeId; readonly index: number; readonly chunkCount: number }
+  | {
+      readonly kind: 'snapshotOffered';
+      readonly to: NodeId;
+      readonly index: number;
+      readonly chunkCount: number;
+    }
   | { readonly kind: 'snapshotGiven'; readonly to: NodeId; readonly index: number }
-  | { readonly kind: 'snapshotNotGiven'; readonly to: NodeId; readonly index: number | null; readonly why: string };
+  | {
+      readonly kind: 'snapshotNotGiven';
+      readonly to: NodeId;
+      readonly index: number | null;
+      readonly why: string;
+    };
 
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;

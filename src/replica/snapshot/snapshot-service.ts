@@ -1,8 +1,8 @@
 /** The answering side of snapshots on the wire. */
 import {
-  type sendUnaryData,
   type ServerUnaryCall,
   type ServiceDefinition,
+  type sendUnaryData,
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
@@ -42,9 +42,18 @@ export function snapshotService(
   return {
     definition: { ...snapshotMethods() },
     implementation: {
-      offer: answering((offer: SnapshotOffer) => answers.offer(offer), () => ({})),
-      read: answering((read: SnapshotRead) => answers.read(read), (chunk: Uint8Array) => chunk),
-      newest: answering((ask: SnapshotAsk) => answers.newest(ask), (offer: SnapshotOffer) => offer),
+      offer: answering(
+        (offer: SnapshotOffer) => answers.offer(offer),
+        () => ({}),
+      ),
+      read: answering(
+        (read: SnapshotRead) => answers.read(read),
+        (chunk: Uint8Array) => chunk,
+      ),
+      newest: answering(
+        (ask: SnapshotAsk) => answers.newest(ask),
+        (offer: SnapshotOffer) => offer,
+      ),
     },
   };
 }

@@ -1,5 +1,7 @@
 /** The entries of a log one by one from an index on, in constant memory; what is damaged on the way is told. */
+
 import { LogIndex } from '../../base/units.ts';
+import { ORIGIN_TIP } from '../log-base.ts';
 import type { Damage } from './damage.ts';
 import { LogWalk } from './log-walk.ts';
 import type { ReadDisk } from './read-disk.ts';
@@ -46,7 +48,7 @@ export async function dumpLog(options: DumpOptions): Promise<LogIndex | null> {
     },
     tail: isLive ? 'moving' : 'unread',
     cleanEnd: null,
-    accepted: new AcceptedLog(null),
+    accepted: new AcceptedLog(null, ORIGIN_TIP),
     sink: {
       onEntry: (entry) => {
         lastIndex = entry.header.desc.index;

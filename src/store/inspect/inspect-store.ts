@@ -2,10 +2,12 @@
  * Reads a whole store without changing anything: what it is, what its log holds, what is damaged, and what
  * start-up would decide. Memory depends on the number of segments and queues, not on the log's size.
  */
+
 import { advance, type LogIndex, type PhysicalOffset, type Term } from '../../base/units.ts';
 import { decodeMembership } from '../../protocol/membership-codec.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
+import { ORIGIN_TIP } from '../log-base.ts';
 import type { Damage } from './damage.ts';
 import { entriesText } from './gap.ts';
 import { MEMBERSHIPS_KEPT_MAX } from './limits.ts';
@@ -84,7 +86,7 @@ class StoreInspection {
     this.#options = options;
     this.#view = view;
     this.#watermark = watermarkFrom(view.superblock.newest, view.ring.newest);
-    this.#accepted = new AcceptedLog(view.ring.newest);
+    this.#accepted = new AcceptedLog(view.ring.newest, ORIGIN_TIP);
     this.#provenCommitIndex = view.superblock.newest?.commitHint ?? (0 as LogIndex);
   }
 

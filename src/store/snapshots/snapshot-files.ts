@@ -8,7 +8,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import { LogIndex } from '../../base/units.ts';
+import type { LogIndex } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
 import { SNAPSHOT_CHUNK_SIZE_BYTES } from '../derived/limits.ts';
 import { verifySnapshot } from '../derived/read-snapshot.ts';
