@@ -10,6 +10,7 @@ import type { ReplicaEvent } from '../replica/replica-options.ts';
 import type { SnapshotEvent } from '../replica/snapshot/snapshot-event.ts';
 import type { DerivedEvent } from '../store/derived/open-derived-state.ts';
 import type { RoomEvent } from '../store/disk-space.ts';
+import type { SnapshotFileEvent } from '../store/snapshots/snapshot-files.ts';
 import type { Logger } from './logger.ts';
 
 export function logRoles(logger: Logger, replica: Replica): void {
@@ -78,6 +79,11 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
     default:
       unreachable(kind);
   }
+}
+
+export function logSnapshotFileEvent(logger: Logger, { path, problem }: SnapshotFileEvent): void {
+  const fields = { event: 'snapshot.damaged', path, problem };
+  logger.error(fields, 'A snapshot is damaged; it was put aside');
 }
 
 /** Of snapshots, and of the beginning of the log. */

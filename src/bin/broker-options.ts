@@ -7,6 +7,7 @@ import { GIB, KIB, MIB } from '../base/sizes.ts';
 import { NodeId } from '../base/units.ts';
 import type { RetentionLimits } from '../broker/services/retention-decision.ts';
 import { SEGMENT_HEADER_SIZE_BYTES } from '../raft/entry.ts';
+import { SNAPSHOT_LIMITS } from '../replica/snapshot/limits.ts';
 
 export interface Member {
   readonly nodeId: NodeId;
@@ -30,6 +31,8 @@ export interface BrokerOptions {
   readonly retentionHours: number;
   /** 0: no limit by size. */
   readonly retentionBytes: number;
+  /** A member that is silent for longer does not hold the log. */
+  readonly memberGraceSeconds: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -42,7 +45,10 @@ const SEGMENT_SIZE_BYTES_MAX = 4 * GIB - MIB;
 
 /** More is a slip of the pen. */
 const DISK_RESERVE_BYTES_MAX = 1024 * GIB;
-const MS_PER_HOUR = 60 * 60 * 1_000;
+const MS_PER_SECOND = 1_000;
+const MS_PER_HOUR = 60 * 60 * MS_PER_SECOND;
+/** Thirty days; the disk is full long before. */
+const MEMBER_GRACE_SECONDS_MAX = 30 * 24 * 60 * 60;
 const RETENTION_HOURS_DEFAULT = 72;
 /** A hundred years; for ever is 0. */
 const RETENTION_HOURS_MAX = 876_600;
@@ -75,6 +81,7 @@ const schema = z.object({
     .multipleOf(SEGMENT_HEADER_SIZE_BYTES),
   retentionHours: z.number().min(0).max(RETENTION_HOURS_MAX),
   retentionBytes: z.number().int().min(0),
+  memberGraceSeconds: z.number().min(0).max(MEMBER_GRACE_SECONDS_MAX),
   diskReserveBytes: z.number().int().min(0).max(DISK_RESERVE_BYTES_MAX).nullable(),
   autoCreateTopics: z.boolean(),
   supervised: z.boolean(),
@@ -150,6 +157,12 @@ function command(): Command {
       'delete what is consumed when the log is larger, 0 never',
       Number,
       0,
+    )
+    .option(
+      '--member-grace-seconds <n>',
+      'delete what a member still has to get when it was silent for so long; it gets a snapshot then',
+      Number,
+      SNAPSHOT_LIMITS.memberGraceMs / MS_PER_SECOND,
     )
     .option('--auto-create-topics', 'create a topic when it is first used', false)
     .option('--supervised', 'stop when standard input closes', false)

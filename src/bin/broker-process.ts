@@ -28,12 +28,19 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
+import { type SnapshotService, snapshotService } from '../replica/snapshot/snapshot-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
-import { openDerivedState } from '../store/derived/open-derived-state.ts';
+import { derivedHome } from '../store/derived/derived-home.ts';
+import {
+  type OpenDerivedStateOptions,
+  openDerivedState,
+} from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { sourceOf } from '../store/repair/repair-source.ts';
+import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
@@ -41,6 +48,7 @@ import {
   logRepairServiceEvent,
   logReplicaEvent,
   logRoles,
+  logSnapshotFileEvent,
 } from './broker-logging.ts';
 import { type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
@@ -52,6 +60,7 @@ import { VERSION } from './version.ts';
 
 /** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
+const MS_PER_SECOND = 1_000;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
 export async function runBroker(options: BrokerOptions): Promise<void> {
@@ -103,7 +112,9 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options) });
+  const retentionBounds = () => replica.logExtent(guard.room.level !== 'ok');
+  const settings = brokerSettings(options);
+  const broker = createBroker({ replica, clock, diskRoom, retentionBounds, ...settings });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
@@ -114,8 +125,8 @@ async function startServing(
     ownAddresses: addresses,
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const repairs = repairsOf(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs);
+  const services = peerServices(replica, clock, logger);
+  const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -134,6 +145,7 @@ async function startServing(
       counters: broker.counters,
       messaging,
       diskRoom,
+      snapshots: () => replica.metrics().snapshots,
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -160,15 +172,22 @@ async function startServing(
   };
 }
 
-/** Gives other members what they have lost of the log. */
-function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
-  return repairService({
+/** What other members are given: what they have lost of the log, and snapshots of derived state. */
+function peerServices(
+  replica: RunningReplica,
+  clock: NodeClock,
+  logger: Logger,
+): readonly (RepairService | SnapshotService)[] {
+  const repairs = repairService({
     source: sourceOf(replica.log, () => replica.status().commitIndex),
     isUnderRepair: false,
     clock,
     onEvent: (event) => logRepairServiceEvent(logger, event),
     onFatal: exitWith,
   });
+  const { snapshotAnswers } = replica;
+  if (snapshotAnswers === null) return [repairs];
+  return [repairs, snapshotService(snapshotAnswers, exitWith)];
 }
 
 function brokerSettings(options: BrokerOptions) {
@@ -223,14 +242,21 @@ async function startReplicaOf(
   logger: Logger,
   care: DiskCare,
 ): Promise<RunningReplica> {
-  const state = await openDerivedState({
-    directory: options.directory,
-    disk: new NodeDisk(),
-    durableIndexMax: log.recovered.entries.at(-1)?.index ?? LogIndex(0),
+  const { clusterId, groupId, nodeId, directory } = options;
+  const disk = new NodeDisk();
+  const { base, entries } = log.recovered;
+  const stateOptions: OpenDerivedStateOptions = {
+    ...{ directory, disk },
+    durableIndexMax: entries.at(-1)?.index ?? base.desc?.last.index ?? LogIndex(0),
     onEvent: (event) => logDerivedEvent(logger, event),
     roomWait: care.roomWait,
+  };
+  const state = await openDerivedState(stateOptions);
+  const files = await SnapshotFiles.open({
+    ...{ disk, replicaDirectory: directory },
+    onEvent: (event) => logSnapshotFileEvent(logger, event),
   });
-  const { clusterId, groupId, nodeId } = options;
+  const home = derivedHome(stateOptions);
   return startReplica({
     identity: { clusterId, groupId, nodeId },
     members: options.members,
@@ -238,6 +264,10 @@ async function startReplicaOf(
     log,
     state,
     transport,
+    snapshots: {
+      ...{ files, home, port: createSnapshotClient() },
+      limits: { memberGraceMs: options.memberGraceSeconds * MS_PER_SECOND },
+    },
     clock,
     random: systemRandom,
     onFatal: exitWith,
@@ -252,7 +282,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
+  others: readonly (RepairService | SnapshotService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -263,7 +293,9 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
+  for (const { definition, implementation } of others) {
+    server.addService(definition, implementation);
+  }
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

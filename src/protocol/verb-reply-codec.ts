@@ -19,6 +19,8 @@ import {
   type BrokerResponse,
   type DeliveredMessage,
   type GroupDescription,
+  INSTALL_PHASES,
+  type InstallReport,
   type NodeReport,
   ROOM_LEVELS,
   type RoomReport,
@@ -125,6 +127,17 @@ interface WireNode {
     readonly syncMsP99?: number;
     readonly room: WireRoom | null;
   } | null;
+  readonly log: {
+    readonly firstIndex: number;
+    readonly keptBytes: number;
+    readonly install: WireInstall | null;
+  } | null;
+}
+
+interface WireInstall {
+  readonly phase: string;
+  readonly index?: number;
+  readonly percent: number;
 }
 
 interface WireRoom {
@@ -329,6 +342,7 @@ function groupOf(wire: WireGroup): GroupDescription {
 function nodeOf(wire: WireNode): NodeReport {
   const leader = optionalOf(wire, 'leader');
   const disk = required(wire.disk, 'disk');
+  const log = required(wire.log, 'log');
   return {
     nodeId: checkedNodeId(wire.nodeId, 'node_id'),
     clusterId: wire.clusterId,
@@ -351,6 +365,20 @@ function nodeOf(wire: WireNode): NodeReport {
       syncMsP99: optionalOf(disk, 'syncMsP99'),
       room: disk.room === null ? null : roomOf(disk.room),
     },
+    log: {
+      firstIndex: LogIndex(checkedInteger(log.firstIndex, 'first_index')),
+      keptBytes: checkedInteger(log.keptBytes, 'kept_bytes'),
+      install: log.install === null ? null : installOf(log.install),
+    },
+  };
+}
+
+function installOf(wire: WireInstall): InstallReport {
+  const index = optionalOf(wire, 'index');
+  return {
+    phase: checkedWord(wire.phase, INSTALL_PHASES, 'phase'),
+    index: index === null ? null : LogIndex(checkedInteger(index, 'index')),
+    percent: checkedInteger(wire.percent, 'percent'),
   };
 }
 

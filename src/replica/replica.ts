@@ -129,7 +129,7 @@ export interface LogExtent {
   /** Of the segments that are there, oldest first. */
   readonly segments: readonly SegmentExtent[];
   readonly endOffset: PhysicalOffset;
-  /** Entries before this one are applied here, and waited for by no member that counts. */
+  /** Entries before this one are applied here, and waited for by no member that counts. 0: nothing may go. */
   readonly removableBefore: LogIndex;
 }
 

@@ -30,6 +30,8 @@ export interface TestClusterOptions {
   readonly segmentSizeBytes?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
+  /** More arguments for every broker. */
+  readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
@@ -39,7 +41,7 @@ export class TestCluster {
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
-  readonly #autoCreateTopics: boolean;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
 
@@ -48,13 +50,13 @@ export class TestCluster {
     nodes: readonly NodePlan[],
     nameServer: string,
     segmentSizeBytes: number,
-    autoCreateTopics: boolean,
+    brokerArgs: readonly string[],
   ) {
     this.#directory = directory;
     this.nodes = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = segmentSizeBytes;
-    this.#autoCreateTopics = autoCreateTopics;
+    this.#brokerArgs = brokerArgs;
   }
 
   /** Plans ports and directories and starts everything. */
@@ -87,8 +89,9 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    const { autoCreateTopics = true } = options;
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, autoCreateTopics);
+    const { autoCreateTopics = true, brokerArgs = [] } = options;
+    const args = [...brokerArgs, ...(autoCreateTopics ? ['--auto-create-topics'] : [])];
+    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, args);
   }
 
   async startNameServer(): Promise<void> {
@@ -106,7 +109,7 @@ export class TestCluster {
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
-      ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
+      ...this.#brokerArgs,
       '--supervised',
     ]);
   }

@@ -1,5 +1,5 @@
 /** Snapshots between the replicas of one process: answers come through memory, when the cable is whole. */
-import { NodeId } from '../../src/base/units.ts';
+import type { NodeId } from '../../src/base/units.ts';
 import type {
   Answer,
   PeerAddress,
@@ -11,9 +11,16 @@ import type { MemoryNetwork } from './memory-peer-transport.ts';
 /** What happens to a chunk on its way; null: it never arrives. */
 export type ChunkFate = (chunk: Uint8Array, from: NodeId, number: number) => Uint8Array | null;
 
+interface Here {
+  readonly answers: SnapshotAnswers;
+  /** Resolves when it is gone. */
+  readonly left: Promise<Answer<never>>;
+  readonly leave: () => void;
+}
+
 export class MemorySnapshots {
   readonly #cables: Pick<MemoryNetwork, 'isCut'>;
-  readonly #answers = new Map<NodeId, SnapshotAnswers>();
+  readonly #here = new Map<NodeId, Here>();
   fate: ChunkFate = (chunk) => chunk;
   /** Chunks that arrived, as `from>to number`. */
   readonly log: string[] = [];
@@ -23,11 +30,17 @@ export class MemorySnapshots {
   }
 
   join(nodeId: NodeId, answers: SnapshotAnswers): void {
-    this.#answers.set(nodeId, answers);
+    let leave = () => {};
+    const left = new Promise<Answer<never>>((resolve) => {
+      leave = () => resolve({ kind: 'failed', why: 'the connection broke' });
+    });
+    this.#here.set(nodeId, { answers, left, leave });
   }
 
+  /** Whoever waits for it waits no longer. */
   leave(nodeId: NodeId): void {
-    this.#answers.delete(nodeId);
+    this.#here.get(nodeId)?.leave();
+    this.#here.delete(nodeId);
   }
 
   portOf(self: NodeId): SnapshotPort {
@@ -37,10 +50,10 @@ export class MemorySnapshots {
       question: (answers: SnapshotAnswers) => Promise<Answer<T>>,
     ): Promise<Answer<T>> => {
       await Promise.resolve();
-      const answers = this.#reach(self, nodeId);
-      if (answers === null || closed) return { kind: 'failed', why: 'unreachable' };
-      const answer = await question(answers);
-      const isBack = this.#reach(nodeId, self) !== null && this.#answers.get(nodeId) === answers;
+      const there = this.#reach(self, nodeId);
+      if (there === null || closed) return { kind: 'failed', why: 'unreachable' };
+      const answer = await Promise.race([question(there.answers), there.left]);
+      const isBack = this.#reach(nodeId, self) !== null;
       return isBack && !closed ? answer : { kind: 'failed', why: 'the connection broke' };
     };
     return {
@@ -60,7 +73,7 @@ export class MemorySnapshots {
     };
   }
 
-  #reach(from: NodeId, to: NodeId): SnapshotAnswers | null {
-    return this.#cables.isCut(NodeId(from), NodeId(to)) ? null : (this.#answers.get(to) ?? null);
+  #reach(from: NodeId, to: NodeId): Here | null {
+    return this.#cables.isCut(from, to) ? null : (this.#here.get(to) ?? null);
   }
 }

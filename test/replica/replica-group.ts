@@ -25,6 +25,7 @@ import { MemoryNetwork, MemoryPeers } from './memory-peer-transport.ts';
 import { MemorySnapshots } from './memory-snapshots.ts';
 
 const STEP_MS = 10;
+const TURNS_TO_CLOSE = 20;
 /** Of simulated time. */
 const DEADLINE_MS = 60_000;
 
@@ -84,7 +85,8 @@ export class ReplicaGroup {
   }
 
   diskOf(nodeId: NodeId): MemoryDisk {
-    const disk = this.disks.get(nodeId) ?? new MemoryDisk();
+    const later = (step: () => void): void => void setImmediate(step);
+    const disk = this.disks.get(nodeId) ?? new MemoryDisk({ later });
     this.disks.set(nodeId, disk);
     return disk;
   }
@@ -167,10 +169,12 @@ export class ReplicaGroup {
 
   /** Without a word: what is not durable is lost. */
   async kill(nodeId: NodeId): Promise<void> {
-    this.node(nodeId).log.kill();
+    const node = this.node(nodeId);
+    node.log.kill();
     this.disks.set(nodeId, this.diskOf(nodeId).killed());
-    // Closing a killed log writes nothing more; it only takes the timers away.
-    await this.stop(nodeId);
+    // Closing a killed replica writes nothing more, and may wait for its disk for ever; it only takes
+    // the timers away.
+    await Promise.race([this.stop(nodeId), settledFor(TURNS_TO_CLOSE)]);
   }
 
   async stopAll(): Promise<void> {
@@ -203,6 +207,13 @@ export class ReplicaGroup {
       this.clock.advance(STEP_MS);
       await this.settle();
     }
+  }
+
+  /** The smallest step: what is due happens, what is under way arrives. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.clock.advance(1);
+    this.network.deliver();
   }
 
   /** No time passes. */
@@ -276,6 +287,10 @@ export class ReplicaGroup {
       return all.every((status) => status.appliedIndex === last);
     });
   }
+}
+
+async function settledFor(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export function topicProposal(): RecordsProposal {

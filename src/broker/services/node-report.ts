@@ -3,7 +3,7 @@ import type { Replica } from '../../replica/replica.ts';
 import type { NodeReport, RoomReport } from '../verbs.ts';
 
 export function nodeReport(replica: Replica, room: RoomReport | null): NodeReport {
-  const { peers, ...own } = replica.status();
+  const { peers, firstIndex, keptBytes, install, ...own } = replica.status();
   const { diskStats } = replica.log;
   return {
     ...own,
@@ -25,5 +25,6 @@ export function nodeReport(replica: Replica, room: RoomReport | null): NodeRepor
       syncMsP99: diskStats.syncMsAt(0.99),
       room,
     },
+    log: { firstIndex, keptBytes, install },
   };
 }

@@ -125,6 +125,7 @@ test('status -o json has the version and 64-bit numbers as strings', async () =>
     fsyncP50Ms: 0.14,
     fsyncP99Ms: 0.21,
     disk: null,
+    log: { firstIndex: '1', keptBytes: '4096', install: null },
   });
   deepEqual(status.nameServers, [{ address: '127.0.0.1:9876', reachable: true }]);
 });

@@ -1,21 +1,10 @@
 /** What is seen of snapshots from outside. */
 import type { LogIndex } from '../../base/units.ts';
+import type { InstallReport } from '../../protocol/verbs.ts';
 import type { PullProgress } from './snapshot-receiver.ts';
 import type { StateRebuilder } from './state-rebuilder.ts';
 
-/**
- * `receiving`: chunks are on their way. `waiting`: they are here, and entries up to `index` have to be
- * committed here. `building`: derived state is being made. `missing`: nobody has given us one yet.
- */
-export type InstallPhase = 'receiving' | 'waiting' | 'building' | 'missing';
-
-export interface InstallStatus {
-  readonly phase: InstallPhase;
-  /** Of the snapshot; null while there is none. */
-  readonly index: LogIndex | null;
-  /** Of its chunks that are here. */
-  readonly percent: number;
-}
+export type InstallStatus = InstallReport;
 
 /** Cumulative counts and present sizes, for metrics. */
 export interface SnapshotMetrics {
