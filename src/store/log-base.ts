@@ -108,17 +108,19 @@ export function encodeBaseFile(record: BaseRecord): Uint8Array {
 }
 
 export function decodeBaseFile(file: Uint8Array): DecodedBase {
-  const copySizeBytes = file.length / COPY_COUNT;
-  // A file of another length was cut or grew: its first copy is where it was.
-  const first = decodeCopy(file, 0, copySizeBytes);
-  const second = Number.isInteger(copySizeBytes)
-    ? decodeCopy(file, copySizeBytes, file.length)
-    : null;
+  const [first = null, second = null] = baseCopies(file);
   const record = first ?? second;
   if (record === null) return { kind: 'damaged' };
   // Two good copies that differ cannot come from one write: trust neither.
   if (first !== null && second !== null && !sameRecord(first, second)) return { kind: 'damaged' };
   return { kind: 'base', record, damagedCopies: first === null || second === null ? 1 : 0 };
+}
+
+/** Both copies, null where it is damaged. */
+export function baseCopies(file: Uint8Array): readonly (BaseRecord | null)[] {
+  // A file of another length was cut or grew: its first copy is where it was.
+  const middle = Math.floor(file.length / COPY_COUNT);
+  return [decodeCopy(file.subarray(0, middle)), decodeCopy(file.subarray(middle))];
 }
 
 function encodeCopy({ storeUuid, generation, firstNote, base }: BaseRecord): Uint8Array {
@@ -147,8 +149,7 @@ function encodeCopy({ storeUuid, generation, firstNote, base }: BaseRecord): Uin
 }
 
 /** @returns null when it is damaged, or written by a version we do not know */
-function decodeCopy(file: Uint8Array, from: number, to: number): BaseRecord | null {
-  const copy = file.subarray(from, to);
+function decodeCopy(copy: Uint8Array): BaseRecord | null {
   if (copy.length < BODY_AT) return null;
   const view = viewOf(copy);
   const uuidEnd = BODY_AT + view.getUint16(STORE_UUID_SIZE_AT);

@@ -1,16 +1,18 @@
 /** Builders for tests of the store: a chain of entries as a leader places them, and an opened log. */
 import { crc32 } from '../base/crc32.ts';
 import type { FatalError } from '../base/errors.ts';
-import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
+import { advance, LogIndex, NodeId, type PhysicalOffset, Term } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
-import { CHAIN_SEED, encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
+import { encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
 import { type EntryDesc, type EntryType, placeEntry, skipSegmentHeader } from '../raft/entry.ts';
 import { foundingMembership, type LoggedMembership } from '../raft/membership.ts';
 import type { CommitLog, LogBase, LogWrite, StoredEntry } from './commit-log.ts';
+import { ORIGIN, tipOfBase } from './log-base.ts';
 import { openCommitLog } from './open-commit-log.ts';
 import { NO_PROMISE, type RememberedPeer } from './remembered-peer.ts';
+import type { StoreRules } from './store-rules.ts';
 
 export const TEST_DIRECTORY = '/store';
 export const TEST_IDENTITY = {
@@ -27,18 +29,33 @@ export interface NewEntry {
   readonly leaderCommit?: LogIndex;
 }
 
-/** The log of a leader, in memory. */
+/** The log of a leader, in memory, behind a base. */
 export class EntryChain {
   readonly entries: StoredEntry[] = [];
+  readonly base: LogBase;
   readonly #segmentSizeBytes: number;
 
-  constructor(segmentSizeBytes: number) {
+  constructor(segmentSizeBytes: number, base: LogBase = ORIGIN) {
     this.#segmentSizeBytes = segmentSizeBytes;
+    this.base = base;
   }
 
   get end(): PhysicalOffset {
     const last = this.entries.at(-1)?.desc;
-    return last === undefined ? PhysicalOffset(0) : advance(last.physicalOffset, last.sizeBytes);
+    return last === undefined
+      ? tipOfBase(this.base).end
+      : advance(last.physicalOffset, last.sizeBytes);
+  }
+
+  get lastIndex(): LogIndex {
+    return advance(tipOfBase(this.base).index, this.entries.length);
+  }
+
+  /** Of an entry that is there. */
+  at(index: number): StoredEntry {
+    const entry = this.entries[index - 1 - tipOfBase(this.base).index];
+    if (entry === undefined) throw new Error(`No entry ${index}`);
+    return entry;
   }
 
   /** @returns the entry, after a filler when it starts a new segment. */
@@ -57,7 +74,7 @@ export class EntryChain {
   }
 
   truncateFrom(index: LogIndex): void {
-    this.entries.length = index - 1;
+    this.entries.length = index - 1 - tipOfBase(this.base).index;
   }
 
   #push(
@@ -68,11 +85,12 @@ export class EntryChain {
     const previous = this.entries.at(-1);
     const desc: EntryDesc = {
       ...place,
-      index: LogIndex(this.entries.length + 1),
+      index: advance(this.lastIndex, 1),
       payloadSizeBytes: payload.length,
       payloadCrc: crc32(payload),
     };
-    const prevHeaderCrc = previous === undefined ? CHAIN_SEED : headerCrcOf(previous.bytes);
+    const prevHeaderCrc =
+      previous === undefined ? this.base.headerCrc : headerCrcOf(previous.bytes);
     const leaderCommit = entry.leaderCommit ?? LogIndex(0);
     const bytes = encodeEntry({ ...desc, leaderCommit, prevHeaderCrc }, payload);
     this.entries.push({ desc, bytes });
@@ -87,6 +105,7 @@ export interface OpenTestLogOptions {
   readonly clock?: Clock;
   readonly tailCacheSizeBytes?: number;
   readonly mayAskPeers?: boolean;
+  readonly rules?: StoreRules;
   readonly onFatal?: (error: FatalError) => void;
 }
 
@@ -188,8 +207,13 @@ export const TEST_MEMBERSHIP: LoggedMembership = {
 export function baseAt(chain: EntryChain, start: number): LogBase {
   const last = chain.entries.find(({ desc }) => desc.physicalOffset + desc.sizeBytes === start);
   if (last === undefined) throw new Error(`No entry ends at ${start}`);
+  return baseBehind(last);
+}
+
+/** What a log stands on that begins behind this entry, the last of its segment. */
+export function baseBehind(last: StoredEntry): LogBase {
   const { index, term } = last.desc;
-  const endOffset = PhysicalOffset(start);
+  const endOffset = advance(last.desc.physicalOffset, last.desc.sizeBytes);
   const desc = { last: { index, term }, endOffset, membership: TEST_MEMBERSHIP };
   return { desc, headerCrc: headerCrcOf(last.bytes) };
 }

@@ -13,16 +13,11 @@ import { LogIndex, type NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Disk } from '../io/disk.ts';
 import type { StoreIdentity } from './commit-log.ts';
 import { encodeRing, FIRST_NOTE } from './durable-ring.ts';
+import { baseEvidence, judgeBase, segmentsIn } from './found-base.ts';
 import { MISSING_SEGMENTS_MAX, SEGMENT_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MIN } from './limits.ts';
-import {
-  type BaseRecord,
-  decodeBaseFile,
-  encodeBaseFile,
-  originRecord,
-  tipOfBase,
-} from './log-base.ts';
-import { generationOf, type LogPaths } from './log-paths.ts';
-import { isStorableName, parseSegmentFileName } from './segment.ts';
+import { type BaseRecord, encodeBaseFile, originRecord, tipOfBase } from './log-base.ts';
+import type { LogPaths } from './log-paths.ts';
+import { isStorableName } from './segment.ts';
 import {
   encodeSuperblock,
   newestSuperblock,
@@ -95,7 +90,9 @@ export async function openStore(
   if (superblock === null) return newStore(disk, paths, request, file.length > 0);
   const { segmentSizeBytes, storeUuid } = superblock.identity;
   checkSameIdentity(request, superblock.identity);
-  const found = await findBase(disk, paths, storeUuid);
+  const evidence = await baseEvidence(disk, paths);
+  const baseFile = await readOrEmpty(disk, paths.base);
+  const found = judgeBase({ file: baseFile, storeUuid, ...evidence }, paths.base);
   if (found.kind === 'refuse') {
     const what = `Cannot open the log in ${paths.directory}: ${found.problem}`;
     throw new FatalError('logDamaged', `${what}. Restore this node or let it rejoin empty`);
@@ -104,7 +101,9 @@ export async function openStore(
   const current = paths.at(base.generation);
   await disk.makeDirectory(current.data);
   await disk.syncDirectory(current.data);
-  for (const stray of found.strays) await disk.removeDirectory(paths.at(stray).data);
+  for (const generation of evidence.generations) {
+    if (generation !== base.generation) await disk.removeDirectory(paths.at(generation).data);
+  }
   const start = tipOfBase(base.base).end;
   const segments: PhysicalOffset[] = [];
   for (const segment of await segmentsIn(disk, current)) {
@@ -123,8 +122,9 @@ async function newStore(
 ): Promise<StoreDirectory> {
   await disk.makeDirectory(paths.data);
   await disk.syncDirectory(paths.data);
-  const generations = await generationsIn(disk, paths);
-  const isUsed = generations.length > 1 || (await segmentsIn(disk, paths)).length > 0;
+  const { generations } = await baseEvidence(disk, paths);
+  const isOther = generations.some((generation) => generation !== paths.generation);
+  const isUsed = isOther || (await segmentsIn(disk, paths)).length > 0;
   if (isDamaged || isUsed) {
     throw new FatalError(
       'identityRefused',
@@ -137,63 +137,6 @@ async function newStore(
   const base = originRecord(superblock.identity.storeUuid);
   const nothing = { segments: [], shortages: new Map() };
   return { superblock, base, isBaseDamaged: false, paths, ...nothing };
-}
-
-export type FoundBase =
-  | {
-      readonly kind: 'base';
-      readonly record: BaseRecord;
-      readonly isDamaged: boolean;
-      /** Generations that are there and not named. */
-      readonly strays: readonly number[];
-    }
-  /** `problem` is the middle of a sentence for the operator. */
-  | { readonly kind: 'refuse'; readonly problem: string };
-
-/** Changes nothing. */
-export async function findBase(
-  disk: Pick<Disk, 'list' | 'sizeOf' | 'read'>,
-  paths: LogPaths,
-  storeUuid: string,
-): Promise<FoundBase> {
-  const file = await readOrEmpty(disk, paths.base);
-  const decoded = decodeBaseFile(file);
-  const generations = await generationsIn(disk, paths);
-  if (decoded.kind === 'base') {
-    const { record, damagedCopies } = decoded;
-    if (record.storeUuid !== storeUuid) {
-      const problem = `${paths.base} belongs to store ${record.storeUuid}, not to ${storeUuid}`;
-      return { kind: 'refuse', problem };
-    }
-    const strays = generations.filter((generation) => generation !== record.generation);
-    return { kind: 'base', record, isDamaged: damagedCopies > 0, strays };
-  }
-  // Segments go front to back: with the first one all are there.
-  const origin = paths.at(0);
-  const isWhole = (await disk.sizeOf(origin.segment(PhysicalOffset(0)))) !== null;
-  if (isWhole && generations.every((generation) => generation === 0)) {
-    return { kind: 'base', record: originRecord(storeUuid), isDamaged: true, strays: [] };
-  }
-  const state = file.length === 0 ? 'missing' : 'damaged in both copies';
-  const problem = `${paths.base} is ${state}, so nobody knows where the log begins`;
-  return { kind: 'refuse', problem };
-}
-
-async function generationsIn(
-  disk: Pick<Disk, 'list'>,
-  paths: LogPaths,
-): Promise<readonly number[]> {
-  const names = await disk.list(paths.directory);
-  return names.map(generationOf).filter((generation) => generation !== null);
-}
-
-/** Start offsets, ascending. */
-async function segmentsIn(
-  disk: Pick<Disk, 'list'>,
-  paths: LogPaths,
-): Promise<readonly PhysicalOffset[]> {
-  const names = await disk.list(paths.data);
-  return names.map(parseSegmentFileName).filter((start) => start !== null);
 }
 
 /** Empty when there is no such file. */

@@ -4,11 +4,10 @@
  */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError, type FatalReason } from '../../base/errors.ts';
-import { advance, LogIndex, PhysicalOffset, type Term } from '../../base/units.ts';
+import { advance, LogIndex, type PhysicalOffset, type Term } from '../../base/units.ts';
 import { DiskError } from '../../io/disk.ts';
 import type { EntryHeader } from '../../protocol/entry-codec.ts';
 import type { DurableNote } from '../durable-ring.ts';
-import { ORIGIN_TIP } from '../log-base.ts';
 import { decideRecovery, type RecoveryFindings, rewriteStart } from '../recovery.ts';
 import { type Tip, tipOf } from '../repair/region.ts';
 import type { ScanStop } from '../scan.ts';
@@ -119,10 +118,12 @@ export async function startupVerdict(
 ): Promise<StartupVerdict> {
   const superblock = view.superblock.newest;
   if (superblock === null) return withoutSuperblock(view);
+  const { found } = view.base;
+  if (found.kind === 'refuse') return refuses('logDamaged', found.problem);
   const refusal = segmentFilesRefusal(view, superblock) ?? accepted.refusal;
   if (refusal !== null) return refusal;
   try {
-    const evidence = { superblock, note: view.ring.newest };
+    const evidence = { superblock, note: view.note };
     const remains = await remainsBehind(disk, view, superblock, accepted);
     const endsInZeros = accepted.isStopAtZeros && remains === null;
     const { table, provenCommitIndex, lastIndex, end, damagedHeaders } = accepted;
@@ -142,14 +143,14 @@ export async function startupVerdict(
 
 async function remainsBehind(
   disk: ReadDisk,
-  { paths, segments }: StoreView,
+  { paths, segments, begin: base }: StoreView,
   { identity, cleanEnd }: Superblock,
   { stop, isStopAtZeros, end }: AcceptedLog,
 ): Promise<Remains | null> {
   const isKnownEnd = isStopAtZeros && end === cleanEnd?.physicalOffset;
   if (stop === null || isKnownEnd) return null;
   const starts = segments.map(({ startOffset }) => startOffset);
-  const options = { disk, paths, identity, base: ORIGIN_TIP, segments: starts, cleanEnd: null };
+  const options = { disk, paths, identity, base, segments: starts, cleanEnd: null };
   return scanRemains(options, stop.physicalOffset);
 }
 
@@ -162,11 +163,11 @@ function withoutSuperblock({ paths, superblock }: StoreView): StartupVerdict {
 }
 
 function segmentFilesRefusal(
-  { paths, segments }: StoreView,
+  { paths, segments, begin }: StoreView,
   { identity: { segmentSizeBytes } }: Superblock,
 ): StartupVerdict | null {
   for (const [place, { path, startOffset, sizeBytes }] of segments.entries()) {
-    const expected = PhysicalOffset(place * segmentSizeBytes);
+    const expected = advance(begin.end, place * segmentSizeBytes);
     if (startOffset !== expected) {
       const missing = paths.segment(expected);
       return refuses('logDamaged', `${missing} is missing, although ${path} exists`);

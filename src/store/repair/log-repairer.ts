@@ -183,6 +183,7 @@ export class LogRepairer implements RepairSource {
 
   async read(range: RepairRange): Promise<RepairAnswer> {
     const { table, provenCommitIndex } = this.#parts.findings;
+    const { firstIndex } = table;
     const anchor = range.anchor === 'first' ? range.from : range.to;
     // A run behind a hole may be stale: only by its chain can it be of use.
     if (anchor > table.lastIndex) {
@@ -190,12 +191,12 @@ export class LogRepairer implements RepairSource {
       const entries = await unlessRotten(async () =>
         region === undefined ? [] : this.#good.ofRegion(region, range),
       );
-      return { entries, committed: NOTHING_COMMITTED };
+      return { entries, committed: NOTHING_COMMITTED, firstIndex };
     }
     const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
     const committed = { index, term: table.termOf(index) };
     const entries = await unlessRotten(() => this.#good.ofPrefix(table, range));
-    return { entries, committed };
+    return { entries, committed, firstIndex };
   }
 
   /** @throws LogNeedsRepair with another repairer when something is still missing. */

@@ -74,16 +74,18 @@ export function answerOf(
   range: RepairRange,
   committed: EntryId = entries.at(-1)?.desc ?? NOTHING_COMMITTED,
 ): RepairAnswer {
+  const firstIndex = entries[0]?.desc.index ?? LogIndex(1);
   const some = entries.filter(({ desc }) => desc.index >= range.from && desc.index <= range.to);
   const anchor = range.anchor === 'first' ? range.from : range.to;
-  if (!some.some(({ desc }) => desc.index === anchor)) return { entries: [], committed };
+  if (!some.some(({ desc }) => desc.index === anchor))
+    return { entries: [], committed, firstIndex };
   let sizeBytes = 0;
   for (const { bytes } of some) sizeBytes += bytes.length;
   while (sizeBytes > range.sizeBytesMax && some.length > 1) {
     const left = range.anchor === 'first' ? some.pop() : some.shift();
     sizeBytes -= left?.bytes.length ?? 0;
   }
-  return { entries: some, committed };
+  return { entries: some, committed, firstIndex };
 }
 
 /** @returns what keeps the log from being opened; null when nothing does */
