@@ -112,9 +112,10 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const retentionBounds = () => replica.logExtent(guard.room.level !== 'ok');
-  const settings = brokerSettings(options);
-  const broker = createBroker({ replica, clock, diskRoom, retentionBounds, ...settings });
+  const broker = createBroker({
+    ...{ replica, clock, diskRoom, ...brokerSettings(options) },
+    retentionBounds: () => replica.logExtent(guard.room.level !== 'ok'),
+  });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({

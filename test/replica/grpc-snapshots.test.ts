@@ -36,7 +36,9 @@ const offer: SnapshotOffer = {
 
 async function serving(answers: SnapshotAnswers) {
   const server = new Server(PEER_SERVER_OPTIONS);
-  const { definition, implementation } = snapshotService(answers, (error) => assert.fail(String(error)));
+  const { definition, implementation } = snapshotService(answers, (error) =>
+    assert.fail(String(error)),
+  );
   server.addService(definition, implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
