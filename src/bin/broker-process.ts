@@ -41,6 +41,7 @@ import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { sourceOf } from '../store/repair/repair-source.ts';
 import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
+import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
@@ -63,11 +64,15 @@ const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 const MS_PER_SECOND = 1_000;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
-export async function runBroker(options: BrokerOptions): Promise<void> {
+export async function runBroker(
+  options: BrokerOptions,
+  notes: readonly string[] = [],
+): Promise<void> {
   exitOnUncaught();
   const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
   const clock = new NodeClock();
-  const addresses = { raft: options.raft, grpc: options.grpc, http: options.http };
+  const addresses = options.advertised;
+  for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
 
   const care = startDiskCare(options, clock, logger);
   const starting = new AbortController();
@@ -88,10 +93,15 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
   logRoles(logger, replica);
   const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
-  stop = () => stack.stop();
-  const { nodeId } = options;
-  const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
+  stop = () => {
+    starting.abort();
+    return stack.stop();
+  };
+  const { nodeId, grpc, raft, http, advertised } = options;
+  const listening = { grpc, raft, http };
+  const ready = { event: 'ready', nodeId, pid: process.pid, ...listening, advertised, fsyncP99Ms };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
+  await checkAdvertised(options, log.identity.storeUuid, logger, starting.signal);
 }
 
 interface Serving {
@@ -112,8 +122,9 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
+  const storeHost = await storeHostOf(options);
   const broker = createBroker({
-    ...{ replica, clock, diskRoom, ...brokerSettings(options) },
+    ...{ replica, clock, diskRoom, ...brokerSettings(options, storeHost) },
     retentionBounds: () => replica.logExtent(guard.room.level !== 'ok'),
   });
   const forwards = createGrpcForwardTransport();
@@ -132,7 +143,7 @@ async function startServing(
     gateway,
     clock,
     listenAddress: options.grpc,
-    advertisedAddress: options.grpc,
+    advertisedAddress: addresses.grpc,
     clusterName: options.clusterId,
     nodeId,
     logger,
@@ -142,14 +153,7 @@ async function startServing(
   const http = await startHttpEndpoint({
     listenAddress: options.http,
     replica,
-    sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
-      snapshots: () => replica.metrics().snapshots,
-      memory: () => process.memoryUsage(),
-      version: VERSION,
-    },
+    sources: { counters: broker.counters, messaging, diskRoom, ...processSources(replica) },
     isDraining: () => isStopping,
     logger,
   });
@@ -173,6 +177,15 @@ async function startServing(
   };
 }
 
+/** What metrics tell of the process and of what runs in it unasked. */
+function processSources(replica: RunningReplica) {
+  return {
+    snapshots: () => replica.metrics().snapshots,
+    memory: () => process.memoryUsage(),
+    version: VERSION,
+  };
+}
+
 /** What other members are given: what they have lost of the log, and snapshots of derived state. */
 function peerServices(
   replica: RunningReplica,
@@ -191,8 +204,8 @@ function peerServices(
   return [repairs, snapshotService(snapshotAnswers, exitWith)];
 }
 
-function brokerSettings(options: BrokerOptions) {
-  const { autoCreateTopics, grpc: storeHost } = options;
+function brokerSettings(options: BrokerOptions, storeHost: string) {
+  const { autoCreateTopics } = options;
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 

@@ -24,7 +24,7 @@ import type {
   LogWriter,
   WriterFile,
 } from '../io/disk.ts';
-import { chainCrcOf, decodeEntryHeader } from '../protocol/entry-codec.ts';
+import { chainCrcOf, decodeEntryHeader, payloadProblem } from '../protocol/entry-codec.ts';
 import type { HardState } from '../raft/effects.ts';
 import {
   type EntryId,
@@ -136,7 +136,8 @@ export class SegmentedCommitLog implements CommitLog {
       writtenBytes: () => this.#writtenBytes,
       oldestPendingMs: () => {
         const oldest = this.#pending[0];
-        return oldest === undefined ? 0 : parts.clock.monotonicMs() - oldest.sinceMs;
+        if (oldest === undefined) return 0;
+        return parts.clock.monotonicMs() - parts.segments.waitingSinceMs(oldest.sinceMs);
       },
       waitsForRoom: () => this.#front.isOutOfSpace && parts.lane.isHolding,
     });
@@ -340,6 +341,14 @@ export class SegmentedCommitLog implements CommitLog {
     assert(header.desc.index === desc.index, 'header and descriptor agree on the index');
     assert(header.desc.term === desc.term, 'header and descriptor agree on the term');
     assert(header.desc.sizeBytes === desc.sizeBytes, 'header and descriptor agree on the size');
+    // Memory rots too (H9): a bit that flipped since the checksum was made must not be promised.
+    assert(
+      payloadProblem(bytes, header.desc) === null,
+      'an entry is written as it was made',
+      () => ({
+        index: desc.index,
+      }),
+    );
     assert(
       header.chainCrc === chainCrcOf(bytes, this.lastHeaderCrc),
       'an entry chains to the one before it',

@@ -10,10 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { LogIndex } from '../../src/base/units.ts';
+import { beginOwning } from './deadline.ts';
 
 const READY_TIMEOUT_MS = 30_000;
 const EXIT_TIMEOUT_MS = 15_000;
 const POLL_INTERVAL_MS = 50;
+/** Small, so that a test goes through several. */
+const SEGMENT_SIZE_BYTES_DEFAULT = 4 * 1024 * 1024;
 
 const binFolder = fileURLToPath(new URL('../../src/bin/', import.meta.url));
 
@@ -28,6 +32,8 @@ export interface NodePlan {
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
   readonly segmentSizeBytes?: number;
+  /** Until a process has opened its listeners. */
+  readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
   /** More arguments for every broker. */
@@ -42,21 +48,25 @@ export class TestCluster {
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
   readonly #brokerArgs: readonly string[];
+  readonly #readyTimeoutMs: number;
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
+  readonly #endOwning = beginOwning();
+  #closing: Promise<void> | null = null;
 
   private constructor(
     directory: string,
     nodes: readonly NodePlan[],
     nameServer: string,
-    segmentSizeBytes: number,
-    brokerArgs: readonly string[],
+    options: TestClusterOptions,
   ) {
     this.#directory = directory;
     this.nodes = nodes;
     this.nameServer = nameServer;
-    this.#segmentSizeBytes = segmentSizeBytes;
-    this.#brokerArgs = brokerArgs;
+    this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
+    const { autoCreateTopics = true, brokerArgs = [] } = options;
+    this.#brokerArgs = [...brokerArgs, ...(autoCreateTopics ? ['--auto-create-topics'] : [])];
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
   }
 
   /** Plans ports and directories and starts everything. */
@@ -74,7 +84,7 @@ export class TestCluster {
   }
 
   static async plan(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const { nodeCount = 3, segmentSizeBytes = 4 * 1024 * 1024 } = options;
+    const { nodeCount = 3 } = options;
     const directory = mkdtempSync(join(tmpdir(), 'mq-raft-test-'));
     const ports = await freePorts(3 * nodeCount + 1);
     const nodes = Array.from({ length: nodeCount }, (_, i): NodePlan => {
@@ -89,9 +99,7 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    const { autoCreateTopics = true, brokerArgs = [] } = options;
-    const args = [...brokerArgs, ...(autoCreateTopics ? ['--auto-create-topics'] : [])];
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, args);
+    return new TestCluster(directory, nodes, nameServer, options);
   }
 
   async startNameServer(): Promise<void> {
@@ -99,12 +107,21 @@ export class TestCluster {
     await this.#spawn('namesrv', 'namesrv.js', args);
   }
 
-  async startNode(nodeId: string): Promise<void> {
-    const node = this.node(nodeId);
+  startNode(nodeId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId));
+  }
+
+  /** One more process that says it is `nodeId`, from a directory and at ports of its own. */
+  async startDouble(name: string, nodeId: string, directory: string): Promise<void> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    await this.#startBroker(name, { nodeId, directory, grpc: grpc!, raft: raft!, http: http! });
+  }
+
+  async #startBroker(name: string, node: NodePlan): Promise<void> {
     const members = this.nodes.map((each) => `${each.nodeId}=${each.raft}`).join(',');
     mkdirSync(node.directory, { recursive: true });
-    await this.#spawn(nodeId, 'broker.js', [
-      ...['--node-id', nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
+    await this.#spawn(name, 'broker.js', [
+      ...['--node-id', node.nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
       ...['--members', members, '--dir', node.directory],
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
@@ -173,23 +190,35 @@ export class TestCluster {
     return (await httpGet(`http://${this.node(nodeId).http}${path}`))?.status ?? null;
   }
 
-  /** All nodes have applied the same entries. */
-  async converged(): Promise<void> {
-    await waitFor('all nodes at the same applied index', async () => {
-      const all = await Promise.all(this.nodes.map(({ nodeId }) => this.metrics(nodeId)));
+  /**
+   * All nodes have applied the same entries.
+   *
+   * @returns the last one
+   */
+  async converged(
+    nodeIds: readonly string[] = this.nodes.map(({ nodeId }) => nodeId),
+  ): Promise<LogIndex> {
+    const want = await waitFor(`the same applied index at ${nodeIds.join(', ')}`, async () => {
+      const all = await Promise.all(nodeIds.map((nodeId) => this.metrics(nodeId)));
       const applied = all.map((each) => each?.get('mqraft_raft_applied_index') ?? null);
       const last = all.map((each) => each?.get('mqraft_raft_last_index') ?? null);
-      const want = applied[0];
-      const isEqual = [...applied, ...last].every((index) => index === want);
-      return want !== null && isEqual ? true : null;
+      const first = applied[0] ?? null;
+      return [...applied, ...last].every((index) => index === first) ? first : null;
     });
+    return LogIndex(want);
   }
 
   logOf(name: string): string {
     return readFileSync(join(this.#directory, `${name}.log`), 'utf8');
   }
 
-  async close(): Promise<void> {
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(this.#endOwning);
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#processes.keys()].map((name) => this.kill(name, 'SIGTERM')));
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -208,7 +237,7 @@ export class TestCluster {
       if (this.#processes.get(name) === child) this.#processes.delete(name);
     });
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => fail('is not ready in time'), READY_TIMEOUT_MS);
+      const timer = setTimeout(() => fail('is not ready in time'), this.#readyTimeoutMs);
       const fail = (why: string): void => {
         clearTimeout(timer);
         reject(new Error(`${name} ${why}; its log ends with: ${this.logOf(name).slice(-2000)}`));
