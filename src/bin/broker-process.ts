@@ -307,9 +307,7 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  for (const { definition, implementation } of others) {
-    server.addService(definition, implementation);
-  }
+  for (const each of others) server.addService(each.definition, each.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();
