@@ -248,6 +248,12 @@ export function logRepairEvent(logger: Logger, event: RepairEvent): void {
         'The group has committed other entries than this node had',
       );
       return;
+    case 'repairCutInFront':
+      logger.warn(
+        { event: 'repair.log_begins_later', ...fields },
+        'The group has removed what is missing: the log begins later, as that of the others',
+      );
+      return;
     case 'repairGivenUp':
       logger.warn({ event: 'repair.tail_cut', ...fields }, 'Nobody has them: cut off as torn');
       return;
