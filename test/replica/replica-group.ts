@@ -12,12 +12,13 @@ import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
 import type { SnapshotLimits } from '../../src/replica/snapshot/limits.ts';
-import { derivedHome } from '../../src/store/derived/derived-home.ts';
+import { type DerivedHome, derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import {
   type OpenDerivedStateOptions,
   openDerivedState,
 } from '../../src/store/derived/open-derived-state.ts';
+import type { SwitchableState } from '../../src/store/derived/switchable-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
 import { type SnapshotFileEvent, SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
@@ -144,7 +145,7 @@ export class ReplicaGroup {
       transport,
       snapshots: {
         files: snapshots,
-        home: derivedHome(stateOptions),
+        home: closingSlowly(derivedHome(stateOptions)),
         port: this.transfers.portOf(nodeId),
         limits: this.#options.snapshotLimits ?? {},
       },
@@ -287,6 +288,20 @@ export class ReplicaGroup {
       return all.every((status) => status.appliedIndex === last);
     });
   }
+}
+
+/** As a database on a disk: entries are applied to the new state while the old one is being closed. */
+function closingSlowly(home: DerivedHome): DerivedHome {
+  return {
+    stage: async (source) => {
+      const staged = await home.stage(source);
+      const activate = async (state: SwitchableState): Promise<void> => {
+        await staged.activate(state);
+        await settledFor(TURNS_TO_CLOSE);
+      };
+      return { activate, discard: () => staged.discard() };
+    },
+  };
 }
 
 async function settledFor(turns: number): Promise<void> {
