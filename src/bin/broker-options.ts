@@ -6,6 +6,7 @@ import {
   advertisedAddresses,
   type BrokerValues,
 } from '../config/broker-settings.ts';
+import type { ScrubLimits } from '../store/scrub/scrubber.ts';
 
 export interface Member {
   readonly nodeId: NodeId;
@@ -34,6 +35,10 @@ export interface BrokerOptions {
   readonly retentionBytes: number;
   /** A member that is silent for longer does not hold the log. */
   readonly memberGraceSeconds: number;
+  /** The log is read again at most so fast; 0: never. */
+  readonly scrubRateBytes: number;
+  /** And at least so often; 0: never. */
+  readonly scrubPeriodHours: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -59,6 +64,8 @@ export function brokerOptionsOf(values: BrokerValues): BrokerOptions {
     retentionHours: values['retention-hours'],
     retentionBytes: values['retention-bytes'],
     memberGraceSeconds: values['member-grace-seconds'],
+    scrubRateBytes: values['scrub-rate-bytes'],
+    scrubPeriodHours: values['scrub-period-hours'],
     autoCreateTopics: values['auto-create-topics'],
     supervised: values.supervised,
     logLevel: values['log-level'],
@@ -71,4 +78,11 @@ export function retentionOf(options: BrokerOptions): RetentionLimits {
     ageMsMax: retentionHours === 0 ? null : retentionHours * MS_PER_HOUR,
     sizeBytesMax: retentionBytes === 0 ? null : retentionBytes,
   };
+}
+
+/** null: switched off. */
+export function scrubLimitsOf(options: BrokerOptions): ScrubLimits | null {
+  const { scrubRateBytes, scrubPeriodHours } = options;
+  if (scrubRateBytes === 0 || scrubPeriodHours === 0) return null;
+  return { bytesPerSecondMax: scrubRateBytes, periodMs: scrubPeriodHours * MS_PER_HOUR };
 }

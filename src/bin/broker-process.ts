@@ -30,6 +30,7 @@ import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
 import { type SnapshotService, snapshotService } from '../replica/snapshot/snapshot-service.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { derivedHome } from '../store/derived/derived-home.ts';
 import {
@@ -53,9 +54,11 @@ import {
 } from './broker-logging.ts';
 import { type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -81,6 +84,7 @@ export async function runBroker(
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -122,23 +126,25 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
   const storeHost = await storeHostOf(options);
+  const report = () => soundness.report();
   const broker = createBroker({
-    ...{ replica, clock, diskRoom, ...brokerSettings(options, storeHost) },
+    ...{ replica, clock, diskRoom, soundness: report, ...brokerSettings(options, storeHost) },
     retentionBounds: () => replica.logExtent(guard.room.level !== 'ok'),
   });
+  const { counters } = broker;
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const services = peerServices(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, services);
+  const others = [...peerServices(replica, clock, logger), soundness.verify];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -153,7 +159,7 @@ async function startServing(
   const http = await startHttpEndpoint({
     listenAddress: options.http,
     replica,
-    sources: { counters: broker.counters, messaging, diskRoom, ...processSources(replica) },
+    sources: { counters, messaging, diskRoom, soundness: report, ...processSources(replica) },
     isDraining: () => isStopping,
     logger,
   });
@@ -170,6 +176,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -296,7 +303,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  others: readonly (RepairService | SnapshotService)[],
+  others: readonly (RepairService | SnapshotService | VerifyService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,

@@ -36,7 +36,7 @@ export interface TestClusterOptions {
   readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
-  /** More arguments for every broker. */
+  /** More options of every broker. */
   readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
@@ -47,8 +47,9 @@ export class TestCluster {
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
-  readonly #brokerArgs: readonly string[];
+  readonly #autoCreateTopics: boolean;
   readonly #readyTimeoutMs: number;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
   readonly #endOwning = beginOwning();
@@ -64,9 +65,9 @@ export class TestCluster {
     this.nodes = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
-    const { autoCreateTopics = true, brokerArgs = [] } = options;
-    this.#brokerArgs = [...brokerArgs, ...(autoCreateTopics ? ['--auto-create-topics'] : [])];
+    this.#autoCreateTopics = options.autoCreateTopics ?? true;
     this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    this.#brokerArgs = options.brokerArgs ?? [];
   }
 
   /** Plans ports and directories and starts everything. */
@@ -126,6 +127,7 @@ export class TestCluster {
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
+      ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
       ...this.#brokerArgs,
       '--supervised',
     ]);

@@ -12,6 +12,7 @@ import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
 import type { SnapshotLimits } from '../../src/replica/snapshot/limits.ts';
+import { type ApplyRules, standardApplyRules } from '../../src/store/derived/apply-rules.ts';
 import { type DerivedHome, derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import {
@@ -49,6 +50,8 @@ export interface GroupOptions {
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
   readonly snapshotLimits?: Partial<SnapshotLimits>;
+  /** Of a replica that applies something else than its log says. */
+  readonly rulesOf?: (nodeId: NodeId) => ApplyRules;
 }
 
 export class ReplicaGroup {
@@ -104,6 +107,7 @@ export class ReplicaGroup {
       kv: this.kvs.get(nodeId)!,
       durableIndexMax: LogIndex(entries.at(-1)?.index ?? base.desc?.last.index ?? 0),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
+      rules: this.#options.rulesOf?.(nodeId) ?? standardApplyRules,
     };
     const state = await openDerivedState(stateOptions);
     const snapshotEvents: SnapshotFileEvent[] = [];

@@ -3,6 +3,7 @@
  * replica that installs a snapshot goes on with another database.
  */
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
 import type {
   CommittedEntry,
   DerivedState,
@@ -14,6 +15,7 @@ import type {
   RecordResult,
   TopicConfig,
 } from './derived-state.ts';
+import type { KvView } from './kv-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
 export class SwitchableState implements DerivedState {
@@ -68,6 +70,14 @@ export class SwitchableState implements DerivedState {
 
   takeSnapshot(): Promise<StateSnapshot> {
     return this.#current.takeSnapshot();
+  }
+
+  takeView(): Promise<KvView> {
+    return this.#current.takeView();
+  }
+
+  checkpoints(): readonly Checkpoint[] {
+    return this.#current.checkpoints();
   }
 
   close(): Promise<void> {
