@@ -9,9 +9,11 @@ import type { RepairEvent } from '../replica/repair/repair-log.ts';
 import type { RepairServiceEvent } from '../replica/repair/repair-service.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { ReplicaEvent } from '../replica/replica-options.ts';
+import type { SnapshotEvent } from '../replica/snapshot/snapshot-event.ts';
 import type { DerivedEvent } from '../store/derived/open-derived-state.ts';
 import type { RoomEvent } from '../store/disk-space.ts';
 import type { ScrubEvent } from '../store/scrub/scrubber.ts';
+import type { SnapshotFileEvent } from '../store/snapshots/snapshot-files.ts';
 import type { Logger } from './logger.ts';
 
 export function logRoles(logger: Logger, replica: Replica): void {
@@ -40,7 +42,24 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
       );
       return;
     case 'snapshotIgnored':
-      logger.error({ event: 'raft.snapshot_ignored', ...fields }, 'Cannot take a snapshot yet');
+      logger.warn(
+        { event: 'snapshot.ignored', ...fields },
+        'Was told to install a snapshot that is not here: it will be offered again',
+      );
+      return;
+    case 'snapshotTaken':
+    case 'snapshotNotTaken':
+    case 'snapshotOffered':
+    case 'snapshotGiven':
+    case 'snapshotNotGiven':
+    case 'snapshotPulling':
+    case 'snapshotPulled':
+    case 'snapshotInstalled':
+    case 'stateRebuilt':
+    case 'snapshotMissing':
+    case 'logCompacted':
+    case 'membersOverridden':
+      logSnapshotEvent(logger, event);
       return;
     case 'refusedByGroup':
       logger.error(
@@ -70,6 +89,47 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
       unreachable(kind);
   }
 }
+
+export function logSnapshotFileEvent(logger: Logger, { path, problem }: SnapshotFileEvent): void {
+  const fields = { event: 'snapshot.damaged', path, problem };
+  logger.error(fields, 'A snapshot is damaged; it was put aside');
+}
+
+/** Of snapshots, and of the beginning of the log. */
+export function logSnapshotEvent(logger: Logger, event: SnapshotEvent): void {
+  const { kind, ...fields } = event;
+  const [level, name, sentence] = SNAPSHOT_LINES[kind];
+  logger[level]({ event: name, ...fields }, sentence);
+}
+
+const SNAPSHOT_LINES: Readonly<
+  Record<SnapshotEvent['kind'], readonly ['info' | 'warn' | 'error', string, string]>
+> = {
+  snapshotTaken: ['info', 'snapshot.taken', 'Took a snapshot of derived state'],
+  snapshotNotTaken: ['error', 'snapshot.not_taken', 'Cannot take a snapshot: trying again later'],
+  snapshotOffered: ['info', 'snapshot.offered', 'A node is too far behind: offered it a snapshot'],
+  snapshotGiven: ['info', 'snapshot.given', 'The node has the snapshot, and is told to install it'],
+  snapshotNotGiven: ['warn', 'snapshot.not_given', 'The node did not get the snapshot'],
+  snapshotPulling: ['info', 'snapshot.pulling', 'Getting a snapshot, from where it was left'],
+  snapshotPulled: ['info', 'snapshot.pulled', 'The snapshot is here, verified and durable'],
+  snapshotInstalled: [
+    'warn',
+    'snapshot.installed',
+    'The log begins anew with a snapshot; not of use before its entries are here',
+  ],
+  stateRebuilt: ['info', 'snapshot.state_rebuilt', 'Derived state was made from a snapshot'],
+  snapshotMissing: [
+    'error',
+    'snapshot.missing',
+    'The log needs a snapshot, and nobody gives one: asking again',
+  ],
+  logCompacted: ['info', 'log.compacted', 'Removed the beginning of the log'],
+  membersOverridden: [
+    'error',
+    'retention.members_overridden',
+    'The disk is nearly full: retention waits no longer for members that are behind',
+  ],
+};
 
 export function logPeerEvent(logger: Logger, event: PeerEvent): void {
   const { kind, ...fields } = event;
@@ -195,6 +255,12 @@ export function logRepairEvent(logger: Logger, event: RepairEvent): void {
       logger.warn(
         { event: 'repair.entries_void', ...fields },
         'The group has committed other entries than this node had',
+      );
+      return;
+    case 'repairCutInFront':
+      logger.warn(
+        { event: 'repair.log_begins_later', ...fields },
+        'The group has removed what is missing: the log begins later, as that of the others',
       );
       return;
     case 'repairGivenUp':

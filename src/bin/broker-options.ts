@@ -49,6 +49,8 @@ export interface AskedOptions {
   readonly retentionHours: number;
   /** 0: no limit by size. */
   readonly retentionBytes: number;
+  /** A member that is silent for longer does not hold the log. */
+  readonly memberGraceSeconds: number;
   /** The log is read again at most so fast; 0: never. */
   readonly scrubRateBytes: number;
   /** And at least so often; 0: never. */
@@ -79,6 +81,7 @@ export function brokerOptionsOf(values: BrokerValues): AskedOptions {
     diskReserveBytes: values['disk-reserve-bytes'],
     retentionHours: values['retention-hours'],
     retentionBytes: values['retention-bytes'],
+    memberGraceSeconds: values['member-grace-seconds'],
     scrubRateBytes: values['scrub-rate-bytes'],
     scrubPeriodHours: values['scrub-period-hours'],
     autoCreateTopics: values['auto-create-topics'],

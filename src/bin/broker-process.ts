@@ -29,13 +29,20 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
+import { type SnapshotService, snapshotService } from '../replica/snapshot/snapshot-service.ts';
 import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
-import { openDerivedState } from '../store/derived/open-derived-state.ts';
+import { derivedHome } from '../store/derived/derived-home.ts';
+import {
+  type OpenDerivedStateOptions,
+  openDerivedState,
+} from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { sourceOf } from '../store/repair/repair-source.ts';
+import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
 import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
@@ -44,6 +51,7 @@ import {
   logRepairServiceEvent,
   logReplicaEvent,
   logRoles,
+  logSnapshotFileEvent,
 } from './broker-logging.ts';
 import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
@@ -59,6 +67,7 @@ import { VERSION } from './version.ts';
 
 /** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
+const MS_PER_SECOND = 1_000;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
 export async function runBroker(asked: AskedOptions, notes: readonly string[] = []): Promise<void> {
@@ -124,16 +133,19 @@ async function startServing(
     reserveBytes: () => guard.room.reserveBytes,
   });
   const storeHost = await storeHostOf(options);
-  const settings = brokerSettings(options, storeHost);
   const report = () => soundness.report();
-  const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
+  const broker = createBroker({
+    ...{ replica, clock, diskRoom, soundness: report, ...brokerSettings(options, storeHost) },
+    retentionBounds: () => replica.logExtent(guard.room.level !== 'ok'),
+  });
+  const { counters } = broker;
   const forwards = createGrpcForwardTransport();
   const gateway = createGateway({
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
   const admin = startAdmin(options, { replica, clock, diskRoom, report });
-  const others = [repairsOf(replica, clock, logger), soundness.verify, adminService(admin)];
+  const others = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
@@ -149,11 +161,7 @@ async function startServing(
   const http = await startHttpEndpoint({
     listenAddress: options.http,
     replica,
-    sources: {
-      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
-      memory: () => process.memoryUsage(),
-      version: VERSION,
-    },
+    sources: { counters, messaging, diskRoom, soundness: report, ...processSources(replica) },
     isDraining: () => isStopping,
     logger,
   });
@@ -178,15 +186,31 @@ async function startServing(
   };
 }
 
-/** Gives other members what they have lost of the log. */
-function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
-  return repairService({
+/** What metrics tell of the process and of what runs in it unasked. */
+function processSources(replica: RunningReplica) {
+  return {
+    snapshots: () => replica.metrics().snapshots,
+    memory: () => process.memoryUsage(),
+    version: VERSION,
+  };
+}
+
+/** What other members are given: what they have lost of the log, and snapshots of derived state. */
+function peerServices(
+  replica: RunningReplica,
+  clock: NodeClock,
+  logger: Logger,
+): readonly (RepairService | SnapshotService)[] {
+  const repairs = repairService({
     source: sourceOf(replica.log, () => replica.status().commitIndex),
     isUnderRepair: false,
     clock,
     onEvent: (event) => logRepairServiceEvent(logger, event),
     onFatal: exitWith,
   });
+  const { snapshotAnswers } = replica;
+  if (snapshotAnswers === null) return [repairs];
+  return [repairs, snapshotService(snapshotAnswers, exitWith)];
 }
 
 function memberAddressOf(replica: RunningReplica, nodeId: NodeId): string | null {
@@ -246,14 +270,21 @@ async function startReplicaOf(
   logger: Logger,
   care: DiskCare,
 ): Promise<RunningReplica> {
-  const state = await openDerivedState({
-    directory: options.directory,
-    disk: new NodeDisk(),
-    durableIndexMax: log.recovered.entries.at(-1)?.index ?? LogIndex(0),
+  const { clusterId, groupId, nodeId, directory } = options;
+  const disk = new NodeDisk();
+  const { base, entries } = log.recovered;
+  const stateOptions: OpenDerivedStateOptions = {
+    ...{ directory, disk },
+    durableIndexMax: entries.at(-1)?.index ?? base.desc?.last.index ?? LogIndex(0),
     onEvent: (event) => logDerivedEvent(logger, event),
     roomWait: care.roomWait,
+  };
+  const state = await openDerivedState(stateOptions);
+  const files = await SnapshotFiles.open({
+    ...{ disk, replicaDirectory: directory },
+    onEvent: (event) => logSnapshotFileEvent(logger, event),
   });
-  const { clusterId, groupId, nodeId } = options;
+  const home = derivedHome(stateOptions);
   return startReplica({
     identity: { clusterId, groupId, nodeId },
     members: options.members,
@@ -261,6 +292,10 @@ async function startReplicaOf(
     log,
     state,
     transport,
+    snapshots: {
+      ...{ files, home, port: createSnapshotClient() },
+      limits: { memberGraceMs: options.memberGraceSeconds * MS_PER_SECOND },
+    },
     clock,
     random: systemRandom,
     onFatal,
@@ -275,7 +310,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  others: readonly (RepairService | VerifyService | AdminService)[],
+  others: readonly (RepairService | SnapshotService | VerifyService | AdminService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -286,8 +321,7 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  for (const { definition, implementation } of others)
-    server.addService(definition, implementation);
+  for (const each of others) server.addService(each.definition, each.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

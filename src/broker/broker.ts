@@ -51,6 +51,8 @@ export interface BrokerOptions {
   readonly retention?: RetentionLimits;
   /** Left out: nothing may go, whatever the limits say. */
   readonly retentionBounds?: RetentionBounds;
+  /** How often the leader looks. */
+  readonly retentionPeriodMs?: number;
 }
 
 /** How a call is served on this node. */
@@ -138,6 +140,7 @@ class LocalBroker implements Broker {
       ...shared,
       limits: options.retention ?? { ageMsMax: RETENTION.ageMsDefault, sizeBytesMax: null },
       bounds: options.retentionBounds ?? NOTHING_MAY_GO,
+      periodMs: options.retentionPeriodMs ?? RETENTION.checkPeriodMs,
     });
     this.#topics = new Topics(shared);
     this.#groups = new Groups(shared);

@@ -70,7 +70,7 @@ export const RETENTION = {
   /** How long messages are kept, unless the operator says otherwise: RocketMQ's three days. */
   ageMsDefault: 72 * 60 * 60 * 1_000,
   /** A segment goes at most this much later than it might. */
-  checkPeriodMs: 60_000,
+  checkPeriodMs: 10_000,
 } as const;
 
 /** Dead letters that one sweep moves; the next one takes the rest. */

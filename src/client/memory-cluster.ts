@@ -144,6 +144,7 @@ export function aNodeReport(nodeId: string, changes: Partial<NodeReport> = {}): 
       syncMsP99: 0.21,
       room: null,
     },
+    log: { firstIndex: LogIndex(1), keptBytes: 4096, install: null },
     scrub: null,
     checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
     ...changes,

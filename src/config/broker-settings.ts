@@ -13,6 +13,10 @@ const SEGMENT_SIZE_BYTES_MIN = 64 * KIB;
 const SEGMENT_SIZE_BYTES_MAX = 4 * GIB - MIB;
 /** More is a slip of the pen. */
 const DISK_RESERVE_BYTES_MAX = 1024 * GIB;
+/** SNAPSHOT_LIMITS.memberGraceMs of the replica. */
+const MEMBER_GRACE_SECONDS_DEFAULT = 3_600;
+/** Thirty days; the disk is full long before. */
+const MEMBER_GRACE_SECONDS_MAX = 2_592_000;
 const RETENTION_HOURS_DEFAULT = 72;
 /** A hundred years; for ever is 0. */
 const RETENTION_HOURS_MAX = 876_600;
@@ -227,6 +231,18 @@ const table = {
     help: 'delete what is consumed when the log is larger, 0 never',
     more: 'Messages that somebody has still to consume are kept beyond it.',
     example: '107374182400',
+  }),
+  'member-grace-seconds': setting({
+    form: 'number',
+    value: 'seconds',
+    schema: z
+      .number('must be a number of seconds')
+      .min(0, 'must not be negative')
+      .max(MEMBER_GRACE_SECONDS_MAX, `must be at most ${MEMBER_GRACE_SECONDS_MAX}`),
+    standard: MEMBER_GRACE_SECONDS_DEFAULT,
+    help: 'keep what a silent member still has to get for so long; later it gets a snapshot',
+    more: 'A member that answers is waited for without end, unless the disk is nearly full.',
+    example: '7200',
   }),
   'scrub-rate-bytes': setting({
     form: 'number',

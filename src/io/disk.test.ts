@@ -87,6 +87,20 @@ for (const { name, disk, root: base } of disks) {
     assert.deepEqual(await disk.list(directory), []);
   });
 
+  test(`${name}: a file that was written in parts has its new name when it is published`, async () => {
+    const directory = await newDirectory(disk, base);
+    await disk.writeFile(`${directory}/b`, new Uint8Array([7]));
+    await disk.writeAt(`${directory}/a`, 2, new Uint8Array([3, 4]));
+    await disk.read(`${directory}/a`, 0, 1);
+    await disk.writeAt(`${directory}/a`, 0, new Uint8Array([1]));
+    assert.deepEqual([...(await disk.read(`${directory}/a`, 0, 10))], [1, 0, 3, 4]);
+    await disk.read(`${directory}/b`, 0, 1);
+    await disk.publish(`${directory}/a`, `${directory}/b`);
+    assert.deepEqual(await disk.list(directory), ['b']);
+    assert.deepEqual([...(await disk.read(`${directory}/b`, 0, 10))], [1, 0, 3, 4]);
+    await assert.rejects(disk.publish(`${directory}/a`, `${directory}/b`), { code: 'ENOENT' });
+  });
+
   test(`${name}: a removed directory is gone with its files, and others stay`, async () => {
     const directory = await newDirectory(disk, base);
     const [gone, kept] = [`${directory}/data`, `${directory}/data-1`];
@@ -312,6 +326,21 @@ test('memory disk: a name that was not synced may be lost, a killed process lose
     await Promise.resolve();
     const next = disk.powerCutKeeping({ sector: () => true, name: () => survives });
     assert.deepEqual(next.paths, survives ? ['/d/file'] : []);
+  }
+});
+
+test('memory disk: a file in parts is as a power cut left it, until it is published', async () => {
+  for (const survives of [false, true]) {
+    const disk = new MemoryDisk();
+    await disk.writeFile('/d/b', new Uint8Array([7]));
+    await disk.writeAt('/d/a', 0, new Uint8Array([1, 2]));
+    const cut = disk.powerCutKeeping({ sector: () => survives, name: () => survives });
+    assert.deepEqual(cut.paths, survives ? ['/d/a', '/d/b'] : ['/d/b']);
+    await cut.writeAt('/d/a', 0, new Uint8Array([1, 2]));
+    await cut.publish('/d/a', '/d/b');
+    const after = cut.powerCutKeeping({ sector: () => false, name: () => false });
+    assert.deepEqual(after.paths, ['/d/b']);
+    assert.deepEqual([...after.contentOf('/d/b')], [1, 2]);
   }
 });
 

@@ -83,6 +83,13 @@ export interface Disk {
     signal: AbortSignal,
     keepFreeBytes?: number,
   ): Promise<void>;
+  /** Into a file that is made when it is missing, in parts: nothing of it is durable before `publish`. */
+  writeAt(path: string, position: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Gives a file another name in its directory, in the place of whatever had it: first the content is
+   * durable, then the name.
+   */
+  publish(from: string, to: string): Promise<void>;
   /** Room on the file system of an existing directory. */
   room(directory: string): Promise<DiskRoom>;
   /** Makes durable which names the directory has; what an earlier process created included (H8). */

@@ -4,6 +4,8 @@ import type { Role } from '../raft/effects.ts';
 import { checkedInteger, checkedNodeId, checkedWord, optionalOf, required } from './verb-wire.ts';
 import {
   type CheckpointReport,
+  INSTALL_PHASES,
+  type InstallReport,
   type NodeReport,
   ROOM_LEVELS,
   type RoomReport,
@@ -34,8 +36,19 @@ export interface WireNode {
     readonly syncMsP99?: number;
     readonly room: WireRoom | null;
   } | null;
+  readonly log: {
+    readonly firstIndex: number;
+    readonly keptBytes: number;
+    readonly install: WireInstall | null;
+  } | null;
   readonly scrub: WireScrub | null;
   readonly checkpoints: WireCheckpoints | null;
+}
+
+interface WireInstall {
+  readonly phase: string;
+  readonly index?: number;
+  readonly percent: number;
 }
 
 interface WireScrub {
@@ -76,6 +89,7 @@ interface WirePeer {
 export function nodeReportOf(wire: WireNode): NodeReport {
   const leader = optionalOf(wire, 'leader');
   const disk = required(wire.disk, 'disk');
+  const log = required(wire.log, 'log');
   return {
     nodeId: checkedNodeId(wire.nodeId, 'node_id'),
     clusterId: wire.clusterId,
@@ -98,8 +112,22 @@ export function nodeReportOf(wire: WireNode): NodeReport {
       syncMsP99: optionalOf(disk, 'syncMsP99'),
       room: disk.room === null ? null : roomOf(disk.room),
     },
+    log: {
+      firstIndex: LogIndex(checkedInteger(log.firstIndex, 'first_index')),
+      keptBytes: checkedInteger(log.keptBytes, 'kept_bytes'),
+      install: log.install === null ? null : installOf(log.install),
+    },
     scrub: wire.scrub === null ? null : scrubOf(wire.scrub),
     checkpoints: checkpointsOf(wire.checkpoints ?? {}),
+  };
+}
+
+function installOf(wire: WireInstall): InstallReport {
+  const index = optionalOf(wire, 'index');
+  return {
+    phase: checkedWord(wire.phase, INSTALL_PHASES, 'phase'),
+    index: index === null ? null : LogIndex(checkedInteger(index, 'index')),
+    percent: checkedInteger(wire.percent, 'percent'),
   };
 }
 

@@ -13,7 +13,7 @@ interface WireEntryId {
   readonly index: number;
 }
 
-interface WireSnapshot {
+export interface WireSnapshotDesc {
   readonly last: WireEntryId | null;
   readonly endOffset: number;
   readonly membershipIndex: number;
@@ -47,7 +47,7 @@ export interface WireMessage {
     readonly rejected: WireEntryId | null;
     readonly hint: WireEntryId | null;
   };
-  readonly installSnapshot?: { readonly term: number; readonly snapshot: WireSnapshot | null };
+  readonly installSnapshot?: { readonly term: number; readonly snapshot: WireSnapshotDesc | null };
   readonly heartbeat?: {
     readonly term: number;
     readonly commitIndex: number;
@@ -65,17 +65,15 @@ export interface WireMessage {
 export function wireMessage(message: Message): WireMessage {
   if (message.kind !== 'installSnapshot') return { [message.kind]: message };
   const { term, snapshot } = message;
-  const { last, endOffset, membership } = snapshot;
+  return { installSnapshot: { term, snapshot: wireSnapshotDesc(snapshot) } };
+}
+
+export function wireSnapshotDesc({ last, endOffset, membership }: SnapshotDesc): WireSnapshotDesc {
   return {
-    installSnapshot: {
-      term,
-      snapshot: {
-        last,
-        endOffset,
-        membershipIndex: membership.index,
-        membership: encodeMembership(membership.membership),
-      },
-    },
+    last,
+    endOffset,
+    membershipIndex: membership.index,
+    membership: encodeMembership(membership.membership),
   };
 }
 
@@ -143,12 +141,13 @@ function readAppending({
 
 function readInstallation({ installSnapshot }: WireMessage): Message | null {
   if (!installSnapshot || !areCounts(installSnapshot.term)) return null;
-  const snapshot = readSnapshot(installSnapshot.snapshot);
+  const snapshot = readSnapshotDesc(installSnapshot.snapshot);
   if (snapshot === null) return null;
   return { kind: 'installSnapshot', term: Term(installSnapshot.term), snapshot };
 }
 
-function readSnapshot(wire: WireSnapshot | null): SnapshotDesc | null {
+/** @returns null for what does not hold together */
+export function readSnapshotDesc(wire: WireSnapshotDesc | null): SnapshotDesc | null {
   const last = wire && readEntryId(wire.last);
   if (!wire || last === null || !areCounts(wire.endOffset, wire.membershipIndex)) return null;
   // The schema's default for absent bytes is an empty array, not empty bytes.

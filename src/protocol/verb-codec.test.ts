@@ -10,6 +10,7 @@ import {
   type BrokerReply,
   type BrokerRequest,
   type BrokerResponse,
+  INSTALL_PHASES,
   ROOM_LEVELS,
 } from './verbs.ts';
 
@@ -156,6 +157,19 @@ const status = fc.record(
               freeBytes: big,
               reserveBytes: big,
             },
+            plain,
+          ),
+        ),
+      },
+      plain,
+    ),
+    log: fc.record(
+      {
+        firstIndex: index,
+        keptBytes: big,
+        install: maybe(
+          fc.record(
+            { phase: fc.constantFrom(...INSTALL_PHASES), index: maybe(index), percent: small },
             plain,
           ),
         ),

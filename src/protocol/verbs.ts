@@ -179,9 +179,33 @@ export interface NodeReport {
   readonly appliedIndex: LogIndex;
   readonly peers: readonly PeerReport[];
   readonly disk: DiskReport;
+  readonly log: LogReport;
   /** null: scrubbing is switched off. */
   readonly scrub: ScrubReport | null;
   readonly checkpoints: CheckpointReport;
+}
+
+/**
+ * `receiving`: a snapshot is on its way. `waiting`: it is here, and the entries that belong to it have
+ * to be committed here. `building`: derived state is being made. `missing`: nobody has given one yet.
+ */
+export const INSTALL_PHASES = ['receiving', 'waiting', 'building', 'missing'] as const;
+export type InstallPhase = (typeof INSTALL_PHASES)[number];
+
+/** A snapshot on its way into a replica, which is not of use until it is done. */
+export interface InstallReport {
+  readonly phase: InstallPhase;
+  /** Of the snapshot; null while there is none. */
+  readonly index: LogIndex | null;
+  /** Of its chunks that are here. */
+  readonly percent: number;
+}
+
+/** What of the log is on this node's disk. */
+export interface LogReport {
+  readonly firstIndex: LogIndex;
+  readonly keptBytes: number;
+  readonly install: InstallReport | null;
 }
 
 /** How far the node is in reading its whole log again. */

@@ -45,7 +45,7 @@ import {
 } from './leader.ts';
 import { onRead } from './leader-reads.ts';
 import { STRANGERS_REMEMBERED_MAX } from './limits.ts';
-import { isMember } from './membership.ts';
+import { isMember, type LoggedMembership } from './membership.ts';
 import type { Message } from './messages.ts';
 import { peerStatuses } from './peers.ts';
 import { onChangeMembership } from './reconfigure.ts';
@@ -159,6 +159,11 @@ export class RaftCore {
 
   termAt(index: LogIndex): TermLookup {
     return this.#state.log.termAt(index);
+  }
+
+  /** In force when the log ended at `index`; requires an index of the log, or the base. */
+  membershipAt(index: LogIndex): LoggedMembership {
+    return this.#state.memberships.at(index);
   }
 
   #dispatch(input: Input): void {

@@ -2,13 +2,16 @@
  * Applies committed entries in log order, in slices that let the event loop breathe, and commits
  * derived state to its database now and then. The broker sees an entry only after its turn here
  * (promise 4).
+ *
+ * Stands still while the log begins behind the next entry that derived state needs: a snapshot will take
+ * it there (snapshot/state-rebuilder.ts).
  */
 import { assert } from '../base/assert.ts';
 import { advance, type LogIndex } from '../base/units.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import { ENTRY_HEADER_SIZE_BYTES } from '../raft/entry.ts';
-import type { CommitLog, StoredEntry } from '../store/commit-log.ts';
+import { type CommitLog, EntriesGone, type StoredEntry } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
+import { committedEntryOf } from './committed-entry.ts';
 import {
   APPLY_READ_SIZE_BYTES_MAX,
   APPLY_TURN_MS_MAX,
@@ -17,6 +20,7 @@ import {
   UNFLUSHED_MS_MAX,
   UNFLUSHED_SIZE_BYTES_MAX,
 } from './limits.ts';
+import { isBehindLog } from './snapshot/state-rebuilder.ts';
 
 export interface ApplyLoopOptions {
   readonly log: CommitLog;
@@ -57,7 +61,8 @@ export class ApplyLoop {
       this.#reading === null &&
       this.#yield === null &&
       !this.#waitsForFlush &&
-      this.#options.state.appliedIndex < this.#target
+      this.#options.state.appliedIndex < this.#target &&
+      !isBehindLog(this.#options)
     );
   }
 
@@ -109,24 +114,15 @@ export class ApplyLoop {
     return log.cachedEntries(index, index)?.[0] ?? null;
   }
 
-  #apply({ desc, bytes }: StoredEntry): void {
+  #apply(stored: StoredEntry): void {
     const { state, onEntry } = this.#options;
-    assert(desc.index === state.appliedIndex + 1, 'entries are applied in order');
-    const entry: CommittedEntry = {
-      index: desc.index,
-      term: desc.term,
-      type: desc.type,
-      payloadOffset: advance(desc.physicalOffset, ENTRY_HEADER_SIZE_BYTES),
-      payload: bytes.subarray(
-        ENTRY_HEADER_SIZE_BYTES,
-        ENTRY_HEADER_SIZE_BYTES + desc.payloadSizeBytes,
-      ),
-    };
+    const entry = committedEntryOf(stored);
+    assert(entry.index === state.appliedIndex + 1, 'entries are applied in order');
     const results = state.apply(entry);
-    assert(state.appliedIndex === desc.index, 'apply advances the applied index');
+    assert(state.appliedIndex === entry.index, 'apply advances the applied index');
     onEntry(entry, results);
     this.#batch.entries++;
-    this.#batch.sizeBytes += bytes.length;
+    this.#batch.sizeBytes += stored.bytes.length;
     const { entries, sizeBytes } = this.#batch;
     if (entries < UNFLUSHED_ENTRIES_MAX && sizeBytes < UNFLUSHED_SIZE_BYTES_MAX) return;
     if (this.#flushing === null) this.#flush();
@@ -139,9 +135,15 @@ export class ApplyLoop {
     // Committed entries are never cut, so what is read stays true.
     this.#reading = log
       .readEntries(from, this.#target, APPLY_READ_SIZE_BYTES_MAX)
+      .catch((error: unknown): readonly StoredEntry[] => {
+        // But a snapshot may take the place of all of them, and then they are not needed.
+        if (error instanceof EntriesGone || isBehindLog(this.#options)) return [];
+        throw error;
+      })
       .then((entries) => {
-        assert(entries[0]?.desc.index === from, 'a read starts where it was asked to');
-        this.#fetched = entries;
+        const isRead = entries[0]?.desc.index === from;
+        assert(isRead || isBehindLog(this.#options), 'a read starts where it was asked to');
+        this.#fetched = isRead ? entries : [];
         this.#reading = null;
         if (!this.#closed) onReady();
       })

@@ -17,10 +17,17 @@ import {
   UNCOMMITTED_SIZE_BYTES_MAX,
 } from '../raft/limits.ts';
 import { RaftCore } from '../raft/raft-core.ts';
+import { SwitchableState } from '../store/derived/switchable-state.ts';
 import { ApplyLoop } from './apply-loop.ts';
 import { foundationOf } from './membership-in-force.ts';
 import { ReplicaDriver } from './replica-driver.ts';
-import type { RaftTiming, ReplicaOptions, RunningReplica } from './replica-options.ts';
+import type {
+  RaftTiming,
+  ReplicaOptions,
+  ReplicaParts,
+  RunningReplica,
+} from './replica-options.ts';
+import { baseIndexOf, isBehindLog, StateRebuilder } from './snapshot/state-rebuilder.ts';
 
 export type {
   GroupMember,
@@ -42,16 +49,20 @@ const DEFAULT_TIMING: RaftTiming = {
 
 /**
  * Applies what is proven committed, then joins the group: when it resolves, derived state is as
- * recent as the own log can prove, and the peers have been told.
+ * recent as the own log can prove, and the peers have been told. Where a snapshot is needed first that is
+ * not here, or whose entries are not all here, the replica joins as a follower that is still to get them.
  */
-export async function startReplica(options: ReplicaOptions): Promise<RunningReplica> {
+export async function startReplica(given: ReplicaOptions): Promise<RunningReplica> {
+  const options: ReplicaParts = { ...given, state: new SwitchableState(given.state) };
   const { log, state, identity, members } = options;
   const base = foundationOf(log.recovered, members);
   const commitIndex = provenCommitIndex(options, base);
   log.noteCommitIndex(commitIndex);
-  await replay(options, commitIndex);
+  await rebuild(options, commitIndex);
+  if (!isBehindLog(options)) await replay(options, commitIndex);
   const { hardState, entries, memberships, hasTornTail } = log.recovered;
-  const { appliedIndex } = state;
+  // For the core what lies before the log was applied; the turns wait for the snapshot that makes it true.
+  const appliedIndex = LogIndex(Math.max(state.appliedIndex, base.last.index));
   const timing = { ...DEFAULT_TIMING, ...options.timing };
   const core = new RaftCore(
     {
@@ -73,8 +84,31 @@ export async function startReplica(options: ReplicaOptions): Promise<RunningRepl
   return driver;
 }
 
+/** Derived state that is lost, or older than the log reaches back, is made from a snapshot if it can be. */
+async function rebuild(options: ReplicaParts, commitIndex: LogIndex): Promise<void> {
+  const { log, state, snapshots, onEvent } = options;
+  if (!isBehindLog(options)) return;
+  if (snapshots === undefined) {
+    throw new FatalError(
+      'logDamaged',
+      `Cannot start: the log begins behind entry ${baseIndexOf(log)}, and there are no snapshots`,
+    );
+  }
+  const failures: unknown[] = [];
+  const { files, home } = snapshots;
+  const rebuilder = new StateRebuilder({
+    ...{ log, state, home, files },
+    beforeSwitch: async () => {},
+    onRebuilt: ({ appliedIndex }) => onEvent({ kind: 'stateRebuilt', index: appliedIndex }),
+    onFatal: (error) => failures.push(error),
+  });
+  rebuilder.commitTo(commitIndex);
+  await rebuilder.idle();
+  if (failures.length > 0) throw failures[0];
+}
+
 /** Resolves when everything up to `target` is applied and in the database. */
-function replay(options: ReplicaOptions, target: LogIndex): Promise<void> {
+function replay(options: ReplicaParts, target: LogIndex): Promise<void> {
   const { log, state, clock } = options;
   return new Promise((resolve, reject) => {
     const onReady = () => {
@@ -93,10 +127,19 @@ function replay(options: ReplicaOptions, target: LogIndex): Promise<void> {
   });
 }
 
-/** What was applied once was committed, whatever the headers prove. */
-function provenCommitIndex({ log, state }: ReplicaOptions, base: SnapshotDesc): LogIndex {
+/**
+ * What was applied once was committed, whatever the headers prove. So was what a snapshot is of; and if
+ * the entry it ends with is in the log, so is all before it (Raft 5.3, Log Matching).
+ */
+function provenCommitIndex({ log, state, snapshots }: ReplicaParts, base: SnapshotDesc): LogIndex {
   const { provenCommitIndex, entries } = log.recovered;
-  const proven = LogIndex(Math.max(provenCommitIndex, state.appliedIndex));
+  const ends = (snapshots?.files.all ?? []).filter(({ appliedIndex, appliedTerm }) => {
+    return entries[appliedIndex - base.last.index - 1]?.term === appliedTerm;
+  });
+  const endIndexes = ends.map(({ appliedIndex }) => appliedIndex);
+  const proven = LogIndex(
+    Math.max(provenCommitIndex, state.appliedIndex, base.last.index, ...endIndexes),
+  );
   const lastIndex = entries.at(-1)?.index ?? base.last.index;
   if (proven > lastIndex) {
     throw new FatalError(

@@ -1,7 +1,7 @@
 /**
  * Sends the core's messages with the bytes of their entries: from the log's cache at once, from disk
- * when a follower is far behind. Append requests to one peer keep their order; votes and heartbeats
- * carry no entries and never wait for a disk read.
+ * when a follower is far behind, and then at a bounded rate: live traffic comes from the cache. Append
+ * requests to one peer keep their order; votes and heartbeats carry no entries and never wait.
  *
  * A message whose entries are not in the log any more, cut off or removed in front, or whose term is over,
  * is dropped: Raft takes any loss.
@@ -9,14 +9,17 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import type { LogIndex, NodeId, Term } from '../base/units.ts';
+import type { Clock } from '../io/clock.ts';
 import type { AppendRequest, Message } from '../raft/messages.ts';
 import { type CommitLog, EntriesGone, type StoredEntry } from '../store/commit-log.ts';
-import { READING_COUNT_MAX } from './limits.ts';
+import { ByteRate } from './byte-rate.ts';
+import { CATCH_UP_BYTES_PER_SECOND_MAX, READING_COUNT_MAX } from './limits.ts';
 import type { PeerTransport } from './peer-transport.ts';
 
 export interface EntrySenderOptions {
   readonly log: CommitLog;
   readonly transport: PeerTransport;
+  readonly clock: Clock;
   readonly currentTerm: () => Term;
   /** The queue of a peer overflowed: the core must probe again. */
   readonly onUnreachable: (peer: NodeId) => void;
@@ -28,10 +31,13 @@ export class EntrySender {
   /** Append requests that wait for bytes; the first of each is being read. */
   readonly #waiting = new Map<NodeId, AppendRequest[]>();
   readonly #reads = new Set<Promise<void>>();
+  /** Of what is read from disk, for all peers together. */
+  readonly #rate: ByteRate;
   #closed = false;
 
   constructor(options: EntrySenderOptions) {
     this.#options = options;
+    this.#rate = new ByteRate(options.clock, CATCH_UP_BYTES_PER_SECOND_MAX);
   }
 
   send(to: NodeId, message: Message): void {
@@ -52,6 +58,7 @@ export class EntrySender {
   /** Nothing is sent afterwards; resolves when no read is under way. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#rate.close();
     this.#waiting.clear();
     await Promise.all(this.#reads);
   }
@@ -123,6 +130,7 @@ export class EntrySender {
     let from: LogIndex = message.entries[0]!.index;
     let sizeBytes = 0;
     for (const desc of message.entries) sizeBytes += desc.sizeBytes;
+    await this.#rate.take(sizeBytes);
     while (from <= last) {
       if (!this.#stillWanted(message)) return null;
       const part = await this.#readPart(message, from, last, sizeBytes);

@@ -34,6 +34,11 @@ export const UNFLUSHED_ENTRIES_MAX = 4096;
 export const UNFLUSHED_SIZE_BYTES_MAX = 32 * MIB;
 export const UNFLUSHED_MS_MAX = 100;
 
+/**
+ * Entries read from disk for followers that are behind, all together: so much that a follower catches up
+ * with any load this process can take, and not so much that it holds up live sends.
+ */
+export const CATCH_UP_BYTES_PER_SECOND_MAX = 96 * MIB;
 /** Messages to one peer that wait for entries to be read from disk; the core's window is smaller. */
 export const READING_COUNT_MAX = 512;
 

@@ -12,8 +12,8 @@ import { encodeEntry, headerCrcOf } from '../protocol/entry-codec.ts';
 import { encodeMembership } from '../protocol/membership-codec.ts';
 import type { ReceivedEntry } from '../protocol/peer-codec.ts';
 import type { PersistEffect } from '../raft/effects.ts';
-import type { EntryDesc } from '../raft/entry.ts';
-import type { CommitLog, StoredEntry } from '../store/commit-log.ts';
+import type { EntryDesc, SnapshotDesc } from '../raft/entry.ts';
+import type { CommitLog, LogBase, StoredEntry } from '../store/commit-log.ts';
 
 /** Bytes that this turn brought, for the entries that the core asks to persist. */
 export interface TurnBytes {
@@ -28,11 +28,18 @@ const NO_PAYLOAD = new Uint8Array(0);
 
 export class PersistRunner {
   readonly #log: CommitLog;
+  readonly #baseOf: (snapshot: SnapshotDesc) => LogBase;
   readonly #onDurable: (effect: PersistEffect) => void;
   #pendingCount = 0;
 
-  constructor(log: CommitLog, onDurable: (effect: PersistEffect) => void) {
+  /** @param baseOf what the log stands on when the snapshot has taken its place */
+  constructor(
+    log: CommitLog,
+    baseOf: (snapshot: SnapshotDesc) => LogBase,
+    onDurable: (effect: PersistEffect) => void,
+  ) {
     this.#log = log;
+    this.#baseOf = baseOf;
     this.#onDurable = onDurable;
   }
 
@@ -43,11 +50,10 @@ export class PersistRunner {
 
   /** @param leaderCommit the commit index that own entries carry as evidence for recovery */
   write(effect: PersistEffect, bytes: TurnBytes, leaderCommit: LogIndex): void {
-    assert(effect.snapshot === null, 'nothing removes log prefixes, so no snapshot replaces a log');
     this.#pendingCount++;
     this.#log.persist({
       hardState: effect.hardState,
-      base: null,
+      base: effect.snapshot === null ? null : this.#baseOf(effect.snapshot),
       truncateFrom: effect.truncateFrom,
       entries: this.#storedEntries(effect, bytes, leaderCommit),
       onDurable: () => {

@@ -28,6 +28,7 @@ import { Removal } from './removal.ts';
 import type {
   ChangeOutcome,
   Leadership,
+  LogExtent,
   NodeAddresses,
   ProposeOutcome,
   ReadOutcome,
@@ -35,8 +36,9 @@ import type {
   ReplicaStatus,
   TransferOutcome,
 } from './replica.ts';
-import type { ReplicaMetrics, ReplicaOptions, RunningReplica } from './replica-options.ts';
-import { replicaStatus } from './replica-status.ts';
+import type { ReplicaMetrics, ReplicaParts, RunningReplica } from './replica-options.ts';
+import { logExtentOf, replicaStatus } from './replica-status.ts';
+import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
 import { StorePins } from './store-pins.ts';
 import { Ticker } from './ticker.ts';
 import { TurnLoop } from './turn-loop.ts';
@@ -44,7 +46,7 @@ import { TurnLoop } from './turn-loop.ts';
 export class ReplicaDriver implements RunningReplica {
   readonly log: CommitLog;
   readonly state: DerivedState;
-  readonly #options: ReplicaOptions;
+  readonly #options: ReplicaParts;
   readonly #core: RaftCore;
   readonly #gate = new LeadershipGate();
   readonly #proposals: Proposals;
@@ -69,7 +71,7 @@ export class ReplicaDriver implements RunningReplica {
   /** Whom the membership of this entry names as removed has been dismissed. */
   #dismissedIndex: LogIndex | null = null;
 
-  constructor(options: ReplicaOptions, core: RaftCore, electionTimeoutTicksMin: number) {
+  constructor(options: ReplicaParts, core: RaftCore, electionTimeoutTicksMin: number) {
     const { log, state, clock, tickMs = TICK_MS } = options;
     this.log = log;
     this.state = state;
@@ -91,7 +93,10 @@ export class ReplicaDriver implements RunningReplica {
         onRole: ({ role, term }) => this.#onRole(role === 'leader', term),
         onMembership: (current) => this.#onMembership(current),
         onEntryApplied: (entry, results) => this.#onEntryApplied(entry, results),
-        onApplied: () => this.#reads.onApplied(),
+        onApplied: () => {
+          this.#reads.onApplied();
+          this.#turns.snapshots?.check();
+        },
         onReadResult: (result) => this.#reads.onResult(result),
         onTransferResult: (result) => this.#operations.onTransferResult(result),
         onChangeResult: (result) => this.#operations.onChangeResult(result),
@@ -132,8 +137,10 @@ export class ReplicaDriver implements RunningReplica {
   }
 
   status(): ReplicaStatus {
-    const { transport } = this.#options;
-    return replicaStatus(this.#core.status(), this.log.identity, (peer) => transport.linkOf(peer));
+    const { transport, log, state } = this.#options;
+    const install = this.#turns.snapshots?.install ?? null;
+    const linkOf = (peer: NodeId) => transport.linkOf(peer);
+    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf });
   }
 
   metrics(): ReplicaMetrics {
@@ -151,7 +158,17 @@ export class ReplicaDriver implements RunningReplica {
       tickDelayMsMax: this.#ticker.delayMsMax,
       diskStalled: this.#watchdog.stalled,
       peers: this.#options.transport.counters,
+      snapshots: this.#turns.snapshots?.metrics ?? null,
     };
+  }
+
+  get snapshotAnswers(): SnapshotAnswers | null {
+    return this.#turns.snapshots;
+  }
+
+  logExtent(isDiskNearlyFull: boolean): LogExtent {
+    const needs = this.#turns.snapshots?.needs(isDiskNearlyFull) ?? null;
+    return logExtentOf(this.log, this.#core.status().endOffset, needs);
   }
 
   leadership(): Leadership | null {
@@ -260,6 +277,7 @@ export class ReplicaDriver implements RunningReplica {
       return;
     }
     this.#turns.feed({ kind: 'tick' });
+    this.#turns.snapshots?.check();
     if (this.leadership() !== null) this.#pins.onTick(this.#core.status());
     // A transfer may end in silence; what waited for its end is looked at here at the latest.
     if (this.#proposals.queuedCount > 0) this.#turns.pack();
@@ -286,6 +304,7 @@ export class ReplicaDriver implements RunningReplica {
       this.#proposals.rejectQueued();
       this.#giveUpLater();
     }
+    if (isLeader) this.#turns.snapshots?.onLead();
     this.#gate.onRole(isLeader, term);
     const status = this.status();
     for (const listener of this.#roleListeners) listener(status);
@@ -293,6 +312,7 @@ export class ReplicaDriver implements RunningReplica {
 
   #onMembership(current: LoggedMembership): void {
     this.#options.transport.setMembership(current);
+    this.#turns.snapshots?.onMembership(current.membership);
     this.#options.onEvent({ kind: 'membershipChanged', current });
   }
 

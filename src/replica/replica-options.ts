@@ -6,8 +6,13 @@ import type { AlarmId } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { DerivedState } from '../store/derived/derived-state.ts';
+import type { SwitchableState } from '../store/derived/switchable-state.ts';
 import type { PeerCounters, PeerTransport } from './peer-transport.ts';
-import type { NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
+import type { LogExtent, NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
+import type { SnapshotParts } from './snapshot/snapshot-desk.ts';
+import type { SnapshotEvent } from './snapshot/snapshot-event.ts';
+import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
+import type { SnapshotMetrics } from './snapshot/snapshot-status.ts';
 
 export interface ReplicaOptions {
   readonly identity: {
@@ -28,6 +33,8 @@ export interface ReplicaOptions {
   readonly state: DerivedState;
   /** Not started; the replica starts and closes it. */
   readonly transport: PeerTransport;
+  /** Left out: nothing is ever removed from the log. */
+  readonly snapshots?: SnapshotParts;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly tickMs?: number;
@@ -35,6 +42,11 @@ export interface ReplicaOptions {
   /** The replica stands still from here on; the owner ends the process. At most once. */
   readonly onFatal: (error: Error) => void;
   readonly onEvent: (event: ReplicaEvent) => void;
+}
+
+/** The same with derived state that can be replaced. */
+export interface ReplicaParts extends ReplicaOptions {
+  readonly state: SwitchableState;
 }
 
 export interface GroupMember {
@@ -60,7 +72,8 @@ export type ReplicaEvent =
   | { readonly kind: 'chainBroken'; readonly from: NodeId; readonly index: number }
   /** In force here from now on, committed or not. */
   | { readonly kind: 'membershipChanged'; readonly current: LoggedMembership }
-  /** A peer wants to replace our log by a snapshot, which this version cannot take. */
+  | SnapshotEvent
+  /** A peer wants to replace our log by a snapshot that is not here. */
   | { readonly kind: 'snapshotIgnored'; readonly from: NodeId; readonly index: LogIndex }
   /** Most members refuse this node; when it lasts, the replica gives up. */
   | { readonly kind: 'refusedByGroup'; readonly refusedBy: readonly PeerRefusalStatus[] }
@@ -86,8 +99,17 @@ export interface ReplicaMetrics {
   readonly tickDelayMsMax: number;
   readonly diskStalled: boolean;
   readonly peers: PeerCounters;
+  /** null for a replica without snapshots. */
+  readonly snapshots: SnapshotMetrics | null;
 }
 
 export interface RunningReplica extends Replica {
   metrics(): ReplicaMetrics;
+  /** null for a replica without snapshots. */
+  readonly snapshotAnswers: SnapshotAnswers | null;
+  /**
+   * The log as far as retention is concerned, at this moment.
+   * @param isDiskNearlyFull members that are behind do not count then (H17)
+   */
+  logExtent(isDiskNearlyFull: boolean): LogExtent;
 }

@@ -1,17 +1,26 @@
 /** Composes what operators see of a replica from core, store and peers. */
-import type { NodeId } from '../base/units.ts';
+import { advance, LogIndex, type NodeId, type PhysicalOffset } from '../base/units.ts';
 import type { CoreStatus } from '../raft/core-types.ts';
-import type { StoreIdentity } from '../store/commit-log.ts';
+import { SEGMENT_HEADER_SIZE_BYTES } from '../raft/entry.ts';
+import type { CommitLog } from '../store/commit-log.ts';
+import type { DerivedState } from '../store/derived/derived-state.ts';
 import { refusalsBy } from './group-standing.ts';
 import type { PeerLink } from './peer-transport.ts';
-import type { PeerStatus, ReplicaStatus } from './replica.ts';
+import type { LogExtent, PeerStatus, ReplicaStatus } from './replica.ts';
+import type { LogNeeds } from './snapshot/log-needs.ts';
+import type { InstallStatus } from './snapshot/snapshot-status.ts';
 
-export function replicaStatus(
-  core: CoreStatus,
-  identity: StoreIdentity,
-  linkOf: (peer: NodeId) => PeerLink,
-): ReplicaStatus {
+export interface StatusSources {
+  readonly core: CoreStatus;
+  readonly log: Pick<CommitLog, 'identity' | 'base'>;
+  readonly state: Pick<DerivedState, 'appliedIndex' | 'logStart'>;
+  readonly install: InstallStatus | null;
+  readonly linkOf: (peer: NodeId) => PeerLink;
+}
+
+export function replicaStatus({ core, log, state, install, linkOf }: StatusSources): ReplicaStatus {
   const { membership } = core;
+  const { identity, base } = log;
   const peers = membership.membership.members.filter(({ nodeId }) => nodeId !== core.self);
   return {
     nodeId: identity.nodeId,
@@ -24,8 +33,13 @@ export function replicaStatus(
     lastIndex: core.lastIndex,
     durableIndex: core.durableIndex,
     commitIndex: core.commitIndex,
-    appliedIndex: core.appliedIndex,
     endOffset: core.endOffset,
+    // The core counts as applied what a snapshot is to bring; nobody can see that yet.
+    appliedIndex: LogIndex(Math.min(core.appliedIndex, state.appliedIndex)),
+    firstIndex: LogIndex(core.baseIndex + 1),
+    logStart: state.logStart,
+    keptBytes: core.endOffset - (base.desc?.endOffset ?? 0),
+    install,
     membership,
     isMembershipCommitted: membership.index <= core.commitIndex,
     transferTo: core.transferTo,
@@ -33,6 +47,19 @@ export function replicaStatus(
     refusedBy: refusalsBy(membership.membership, core.self, linkOf),
     peers: peers.map(({ nodeId }) => peerStatus(nodeId, core, linkOf(nodeId))),
   };
+}
+
+/** @param needs null: nothing may go */
+export function logExtentOf(
+  log: Pick<CommitLog, 'segmentStarts'>,
+  endOffset: PhysicalOffset,
+  needs: LogNeeds | null,
+): LogExtent {
+  const segments = log.segmentStarts().map(({ firstIndex, physicalOffset }) => ({
+    firstIndex,
+    physicalOffset: advance(physicalOffset, SEGMENT_HEADER_SIZE_BYTES),
+  }));
+  return { segments, endOffset, removableBefore: needs?.removableBefore ?? LogIndex(0) };
 }
 
 function peerStatus(nodeId: NodeId, core: CoreStatus, link: PeerLink): PeerStatus {

@@ -7,6 +7,8 @@ import type { Role, TransferRefusal } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
+import type { LogStart } from '../store/derived/log-start.ts';
+import type { InstallStatus } from './snapshot/snapshot-status.ts';
 
 /** Records that must be applied together: they travel in one entry. */
 export interface RecordsProposal {
@@ -108,9 +110,32 @@ export interface ReplicaStatus {
   readonly appliedIndex: LogIndex;
   /** One past the last byte of the last entry. */
   readonly endOffset: PhysicalOffset;
+  /** Of the log on this node's disk; the group's decision, once applied, is `logStart`. */
+  readonly firstIndex: LogIndex;
+  readonly logStart: LogStart;
+  /** From there to the end of the log. */
+  readonly keptBytes: number;
+  /** A snapshot is on its way into this node, which is not of use until then. */
+  readonly install: InstallStatus | null;
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];
+}
+
+/** Where the entries of a segment begin. */
+export interface SegmentExtent {
+  readonly firstIndex: LogIndex;
+  /** Of the header of that entry. */
+  readonly physicalOffset: PhysicalOffset;
+}
+
+/** The log as far as retention is concerned. */
+export interface LogExtent {
+  /** Of the segments that are there, oldest first. */
+  readonly segments: readonly SegmentExtent[];
+  readonly endOffset: PhysicalOffset;
+  /** Entries before this one are applied here, and waited for by no member that counts. 0: nothing may go. */
+  readonly removableBefore: LogIndex;
 }
 
 /** Leadership that may serve: a no-op of this term is committed and applied here. */

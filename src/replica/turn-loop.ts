@@ -8,7 +8,7 @@
  *
  * Sources: Raft thesis 10.2.1 (the leader writes and sends in parallel); hazards H14, H29.
  */
-import { InvariantError, unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import type { NodeId } from '../base/units.ts';
 import { chainCrcOf } from '../protocol/entry-codec.ts';
 import type { ReceivedEntry } from '../protocol/peer-codec.ts';
@@ -32,7 +32,9 @@ import { Packer } from './packer.ts';
 import { PeerPromises } from './peer-promises.ts';
 import { NO_TURN_BYTES, PersistRunner, type TurnBytes } from './persist-runner.ts';
 import type { Proposals } from './proposals.ts';
-import type { ReplicaOptions } from './replica-options.ts';
+import type { ReplicaParts } from './replica-options.ts';
+import { SnapshotDesk } from './snapshot/snapshot-desk.ts';
+import { StateRebuilder } from './snapshot/state-rebuilder.ts';
 
 /** Something that happened, waiting for its step. */
 interface TurnInput {
@@ -58,7 +60,7 @@ export interface TurnEvents {
 }
 
 export interface TurnLoopOptions {
-  readonly replica: ReplicaOptions;
+  readonly replica: ReplicaParts;
   readonly core: RaftCore;
   readonly proposals: Proposals;
   readonly mayServe: () => boolean;
@@ -69,6 +71,9 @@ const NONE: readonly never[] = [];
 
 export class TurnLoop {
   readonly packer: Packer;
+  /** null: this replica lives without snapshots, with a log from which nothing is removed. */
+  readonly snapshots: SnapshotDesk | null;
+  readonly #rebuilder: StateRebuilder | null;
   readonly #options: TurnLoopOptions;
   readonly #core: RaftCore;
   readonly #persistRunner: PersistRunner;
@@ -87,7 +92,13 @@ export class TurnLoop {
     const { onFatal } = events;
     this.#options = options;
     this.#core = core;
-    this.#persistRunner = new PersistRunner(log, (effect) => this.#onDurable(effect));
+    this.#rebuilder = this.#createRebuilder();
+    this.snapshots = this.#createDesk();
+    this.#persistRunner = new PersistRunner(
+      log,
+      (snapshot) => this.#desk.baseOf(snapshot),
+      (effect) => this.#onDurable(effect),
+    );
     this.packer = new Packer({
       ...{ core, proposals, mayServe },
       isTransferring: () => core.transferTo !== null,
@@ -96,7 +107,7 @@ export class TurnLoop {
         this.#step({ kind: 'propose', proposals: [proposal] }, { received: NONE, proposed }),
     });
     this.#sender = new EntrySender({
-      ...{ log, transport, onFatal },
+      ...{ log, transport, clock, onFatal },
       currentTerm: () => core.term,
       onUnreachable: (peer) => this.feed({ kind: 'peerUnreachable', peer }),
     });
@@ -140,6 +151,8 @@ export class TurnLoop {
 
   /** Stops reading for peers and applying. */
   async close(): Promise<void> {
+    await this.snapshots?.close();
+    await this.#rebuilder?.close();
     await this.#sender.close();
     await this.#applyLoop.close();
   }
@@ -205,6 +218,7 @@ export class TurnLoop {
       case 'apply':
         this.#applyLoop.extendTo(effect.to);
         replica.log.noteCommitIndex(effect.to);
+        this.#rebuilder?.commitTo(effect.to);
         return;
       case 'proposeResult':
         this.packer.onResult(effect);
@@ -220,9 +234,8 @@ export class TurnLoop {
         events.onChangeResult(effect);
         return;
       case 'sendSnapshot':
-        throw new InvariantError(
-          `nothing removes log prefixes, so ${effect.to} cannot need a snapshot`,
-        );
+        this.#desk.sendTo(effect.to);
+        return;
       case 'membership':
         events.onMembership(effect.current);
         return;
@@ -239,19 +252,61 @@ export class TurnLoop {
     }
   }
 
+  /** The core speaks of snapshots only when the log has lost, or may lose, its beginning. */
+  get #desk(): SnapshotDesk {
+    assert(this.snapshots !== null, 'a log that is removed from has snapshots');
+    return this.snapshots;
+  }
+
+  #createRebuilder(): StateRebuilder | null {
+    const { replica, events } = this.#options;
+    const { snapshots, log, state, onEvent } = replica;
+    if (snapshots === undefined) return null;
+    const { files, home } = snapshots;
+    return new StateRebuilder({
+      ...{ log, state, home, files },
+      beforeSwitch: () => this.#desk.quiet(),
+      onRebuilt: ({ appliedIndex }) => {
+        onEvent({ kind: 'stateRebuilt', index: appliedIndex });
+        // Further than the snapshot, if entries behind it were applied since.
+        this.feed({ kind: 'applied', index: state.appliedIndex });
+        events.onApplied();
+        this.snapshots?.check();
+      },
+      onFatal: events.onFatal,
+    });
+  }
+
+  #createDesk(): SnapshotDesk | null {
+    const { replica, core, events } = this.#options;
+    const { snapshots: parts, log, state, clock, transport, onEvent } = replica;
+    const rebuilder = this.#rebuilder;
+    if (parts === undefined || rebuilder === null) return null;
+    return new SnapshotDesk({
+      ...{ parts, log, state, core, clock, rebuilder, onEvent },
+      linkOf: (peer) => transport.linkOf(peer),
+      feed: (input) => this.feed(input),
+      send: (to, message) => this.#sender.send(to, message),
+      onFatal: events.onFatal,
+    });
+  }
+
   #onMessage(from: NodeId, message: Message, received: readonly ReceivedEntry[]): void {
+    this.snapshots?.onHeard(from);
     this.feed({ kind: 'receive', from, message }, { received });
   }
 
   #onDurable(effect: PersistEffect): void {
     this.#packDue = true;
     this.feed({ kind: 'persisted', token: effect.token }, { due: effect.after });
+    if (effect.snapshot !== null) this.#desk.onInstalled(effect.snapshot);
   }
 
   #isAcceptable(from: NodeId, message: Message, { received }: TurnBytes): boolean {
     const { onEvent } = this.#options.replica;
     if (message.kind === 'installSnapshot') {
-      // Its files would have been staged before: a peer of this version never says so.
+      if (this.snapshots?.accepts(message) === true) return true;
+      // It was staged by an earlier process, or not at all: the leader will offer it again.
       onEvent({ kind: 'snapshotIgnored', from, index: message.snapshot.last.index });
       return false;
     }

@@ -133,7 +133,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
       // A note that this start acts on may still be in the page cache only. If a power cut took it, the
       // next start would know less, and take the damage for a torn tail.
       if (ringNote !== null) await startup.writeNote(ringNote);
-      const damage = { paths, superblock, note, findings, verdict };
+      const damage = { paths, base: store.base, superblock, note, findings, verdict };
       throw damageOf(owned, damage, tornBytesBefore);
     }
     if (store.isBaseDamaged) await startup.writeBase(store.base);
@@ -173,13 +173,13 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
   }
 }
 
-type Damage = Pick<RepairerParts, 'paths' | 'superblock' | 'note' | 'findings'> & {
+type Damage = Pick<RepairerParts, 'paths' | 'base' | 'superblock' | 'note' | 'findings'> & {
   readonly verdict: Exclude<RecoveryVerdict, { readonly kind: 'intact' | 'cut' }>;
 };
 
 function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
   const { disk, options, lock } = owned;
-  const { paths, superblock, note, findings, verdict } = damage;
+  const { paths, base, superblock, note, findings, verdict } = damage;
   const what = `Cannot open the log in ${options.directory}: ${verdict.problem}`;
   const isFinal = verdict.kind === 'refuse';
   if (isFinal || options.mayAskPeers !== true) {
@@ -187,7 +187,8 @@ function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
     return new FatalError('logDamaged', `${what}. Restore this node ${way}`);
   }
   const reopen = (tornBytesNow: number) => withReasons(() => openOwned(owned, tornBytesNow));
-  const parts = { disk, paths, lock, superblock, note, findings, verdict, tornBytes, reopen };
+  const found = { disk, paths, lock, base, superblock, note, findings, verdict };
+  const parts = { ...found, tornBytes, reopen };
   return new LogNeedsRepair(what, new LogRepairer(parts));
 }
 

@@ -161,6 +161,10 @@ export class MemoryReplica implements Replica {
         .membership,
       isMembershipCommitted: true,
       endOffset: PhysicalOffset(0),
+      firstIndex: LogIndex(1),
+      logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
+      keptBytes: 0,
+      install: null,
       transferTo: null,
       isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({

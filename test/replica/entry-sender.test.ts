@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { crc32 } from '../../src/base/crc32.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId, PhysicalOffset, Term } from '../../src/base/units.ts';
+import { ManualClock } from '../../src/io/memory/manual-clock.ts';
 import { encodeEntry } from '../../src/protocol/entry-codec.ts';
 import { type EntryDesc, entrySizeBytes, placeEntry } from '../../src/raft/entry.ts';
 import type { AppendRequest, Message } from '../../src/raft/messages.ts';
@@ -80,6 +81,7 @@ function openSender(log: MemoryCommitLog) {
   let term = Term(1);
   const sender = new EntrySender({
     log,
+    clock: new ManualClock(),
     transport: {
       start: () => {},
       send: (to: NodeId, message: Message, entryBytes: readonly Uint8Array[]) => {

@@ -5,19 +5,29 @@ import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
 import { LogIndex, NodeId } from '../../src/base/units.ts';
 import { ManualClock } from '../../src/io/memory/manual-clock.ts';
+import { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
 import { isJoint, type Membership, type MembershipStep } from '../../src/raft/membership.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
+import type { SnapshotLimits } from '../../src/replica/snapshot/limits.ts';
 import { type ApplyRules, standardApplyRules } from '../../src/store/derived/apply-rules.ts';
+import { type DerivedHome, derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
-import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
+import {
+  type OpenDerivedStateOptions,
+  openDerivedState,
+} from '../../src/store/derived/open-derived-state.ts';
+import type { SwitchableState } from '../../src/store/derived/switchable-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
+import { type SnapshotFileEvent, SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
 import { MemoryNetwork, MemoryPeers } from './memory-peer-transport.ts';
+import { MemorySnapshots } from './memory-snapshots.ts';
 
 const STEP_MS = 10;
+const TURNS_TO_CLOSE = 20;
 /** Of simulated time. */
 const DEADLINE_MS = 60_000;
 
@@ -29,6 +39,8 @@ export interface RunningNode {
   readonly events: ReplicaEvent[];
   readonly peerEvents: PeerEvent[];
   readonly failures: Error[];
+  readonly snapshots: SnapshotFiles;
+  readonly snapshotEvents: SnapshotFileEvent[];
   /** Whether the node has been stopped or killed. */
   gone: boolean;
 }
@@ -37,6 +49,7 @@ export interface GroupOptions {
   readonly size?: number;
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
+  readonly snapshotLimits?: Partial<SnapshotLimits>;
   /** Of a replica that applies something else than its log says. */
   readonly rulesOf?: (nodeId: NodeId) => ApplyRules;
 }
@@ -44,9 +57,12 @@ export interface GroupOptions {
 export class ReplicaGroup {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork();
+  readonly transfers = new MemorySnapshots(this.network);
   readonly nodeIds: readonly NodeId[];
   readonly stores = new Map<NodeId, MemoryStore>();
   readonly kvs = new Map<NodeId, MemoryKvStore>();
+  /** Of snapshots; the log has a store of its own. */
+  readonly disks = new Map<NodeId, MemoryDisk>();
   readonly running = new Map<NodeId, RunningNode>();
   readonly #options: GroupOptions;
 
@@ -72,6 +88,13 @@ export class ReplicaGroup {
     return this.start(nodeId);
   }
 
+  diskOf(nodeId: NodeId): MemoryDisk {
+    const later = (step: () => void): void => void setImmediate(step);
+    const disk = this.disks.get(nodeId) ?? new MemoryDisk({ later });
+    this.disks.set(nodeId, disk);
+    return disk;
+  }
+
   newStore(nodeId: NodeId, storeUuid: string): MemoryStore {
     const segmentSizeBytes = this.#options.segmentSizeBytes ?? 64 * KIB;
     return new MemoryStore({ clusterId: 'c', groupId: 'g', nodeId, storeUuid, segmentSizeBytes });
@@ -79,11 +102,19 @@ export class ReplicaGroup {
 
   async start(nodeId: NodeId, founders = this.nodeIds): Promise<RunningNode> {
     const log = new MemoryCommitLog(this.stores.get(nodeId)!);
-    const state = await openDerivedState({
+    const { base, entries } = log.recovered;
+    const stateOptions: OpenDerivedStateOptions = {
       kv: this.kvs.get(nodeId)!,
-      durableIndexMax: LogIndex(log.recovered.entries.length),
+      durableIndexMax: LogIndex(entries.at(-1)?.index ?? base.desc?.last.index ?? 0),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
       rules: this.#options.rulesOf?.(nodeId) ?? standardApplyRules,
+    };
+    const state = await openDerivedState(stateOptions);
+    const snapshotEvents: SnapshotFileEvent[] = [];
+    const snapshots = await SnapshotFiles.open({
+      disk: this.diskOf(nodeId),
+      replicaDirectory: '/replica',
+      onEvent: (event) => snapshotEvents.push(event),
     });
     const members = founders.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
     const addresses = { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: '' };
@@ -93,6 +124,7 @@ export class ReplicaGroup {
       events: [],
       peerEvents: [],
       failures: [],
+      ...{ snapshots, snapshotEvents },
       gone: false,
     };
     const onFatal = (error: unknown) => {
@@ -115,12 +147,19 @@ export class ReplicaGroup {
       log,
       state,
       transport,
+      snapshots: {
+        files: snapshots,
+        home: closingSlowly(derivedHome(stateOptions)),
+        port: this.transfers.portOf(nodeId),
+        limits: this.#options.snapshotLimits ?? {},
+      },
       clock: this.clock,
       random: new Prng(this.#options.seed ?? 1, `${nodeId}-${log.recovered.bootCount}`),
       onFatal,
       onEvent: (event) => node.events.push(event),
     });
     const running = Object.assign(node, { replica, transport });
+    if (replica.snapshotAnswers !== null) this.transfers.join(nodeId, replica.snapshotAnswers);
     this.running.set(nodeId, running);
     return running;
   }
@@ -129,14 +168,18 @@ export class ReplicaGroup {
     const node = this.node(nodeId);
     node.gone = true;
     this.running.delete(nodeId);
+    this.transfers.leave(nodeId);
     await node.replica.close();
   }
 
   /** Without a word: what is not durable is lost. */
   async kill(nodeId: NodeId): Promise<void> {
-    this.node(nodeId).log.kill();
-    // Closing a killed log writes nothing more; it only takes the timers away.
-    await this.stop(nodeId);
+    const node = this.node(nodeId);
+    node.log.kill();
+    this.disks.set(nodeId, this.diskOf(nodeId).killed());
+    // Closing a killed replica writes nothing more, and may wait for its disk for ever; it only takes
+    // the timers away.
+    await Promise.race([this.stop(nodeId), settledFor(TURNS_TO_CLOSE)]);
   }
 
   async stopAll(): Promise<void> {
@@ -169,6 +212,13 @@ export class ReplicaGroup {
       this.clock.advance(STEP_MS);
       await this.settle();
     }
+  }
+
+  /** The smallest step: what is due happens, what is under way arrives. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.clock.advance(1);
+    this.network.deliver();
   }
 
   /** No time passes. */
@@ -242,6 +292,24 @@ export class ReplicaGroup {
       return all.every((status) => status.appliedIndex === last);
     });
   }
+}
+
+/** As a database on a disk: entries are applied to the new state while the old one is being closed. */
+function closingSlowly(home: DerivedHome): DerivedHome {
+  return {
+    stage: async (source) => {
+      const staged = await home.stage(source);
+      const activate = async (state: SwitchableState): Promise<void> => {
+        await staged.activate(state);
+        await settledFor(TURNS_TO_CLOSE);
+      };
+      return { activate, discard: () => staged.discard() };
+    },
+  };
+}
+
+async function settledFor(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export function topicProposal(): RecordsProposal {

@@ -2,11 +2,14 @@
 import { LogIndex } from '../../src/base/units.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
-import type { CommitLog, StoredEntry } from '../../src/store/commit-log.ts';
+import { committedEntryOf } from '../../src/replica/committed-entry.ts';
+import { type CommitLog, EntriesGone, type StoredEntry } from '../../src/store/commit-log.ts';
 import type { DerivedState } from '../../src/store/derived/derived-state.ts';
+import { installSnapshot } from '../../src/store/derived/install-snapshot.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
-import { dumpOf } from './crash-kv-store.ts';
+import { dumpOf, liveDumpOf } from '../../src/store/derived/test-rows.ts';
+import type { SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import type { StackNode } from './stack-node.ts';
 import type { StackWorld } from './stack-world.ts';
 import { TOPIC, type Workload } from './workload.ts';
@@ -27,8 +30,12 @@ interface LoggedMessage {
 /** What a node holds at one moment. */
 interface Holding {
   readonly node: StackNode;
+  readonly log: CommitLog;
+  readonly files: SnapshotFiles;
   readonly state: DerivedState;
+  /** From where all nodes have them. */
   readonly entries: readonly StoredEntry[];
+  /** Without those that nobody sees any more: they go at each node's own pace. */
   readonly rows: readonly string[];
 }
 
@@ -48,7 +55,7 @@ export async function checkWorld(
     checkSameBytes(world, node, first.entries, entries);
     checkMessages(world, node, messagesOf(entries), workload, state);
     checkSameRows(world, `${node.nodeId} and ${first.node.nodeId}`, first.rows, rows);
-    checkSameRows(world, `${node.nodeId} and its rebuild`, await rebuilt(entries), rows);
+    checkSameRows(world, `${node.nodeId} and its rebuild`, await rebuilt(world, holding), rows);
   }
   return observer.isBroken ? null : first.entries;
 }
@@ -62,22 +69,22 @@ async function holdingsOf(world: StackWorld): Promise<readonly Holding[] | null>
       if (holding === null) return null;
       holdings.push(holding);
     }
-    const count = holdings[0]?.entries.length;
-    if (
-      holdings.every(({ entries, state }) => {
-        return entries.length === count && state.appliedIndex === count;
-      })
-    ) {
-      return holdings;
-    }
+    const lasts = holdings.map(({ entries }) => entries.at(-1)?.desc.index);
+    const isAtRest = holdings.every(({ state }) => state.appliedIndex === lasts[0]);
+    const first = Math.max(...holdings.map(({ entries }) => entries[0]?.desc.index ?? 0));
+    if (!isAtRest || lasts.some((last) => last !== lasts[0])) continue;
+    return holdings.map((each) => ({
+      ...each,
+      entries: each.entries.filter(({ desc }) => desc.index >= first),
+    }));
   }
   world.observer.violation('L2', 'the nodes do not come to rest');
   return null;
 }
 
 async function holdingOf(world: StackWorld, node: StackNode): Promise<Holding | null> {
-  const { log, state } = node.running ?? {};
-  if (log == null || state == null) {
+  const { log, state, files } = node.running ?? {};
+  if (log == null || state == null || files == null) {
     world.observer.violation('L2', `${node.nodeId} does not run`);
     return null;
   }
@@ -88,16 +95,22 @@ async function holdingOf(world: StackWorld, node: StackNode): Promise<Holding | 
   }
   state.flush();
   await world.await(state.flushed(), CHECK_TIMEOUT_MS);
-  return { node, state, entries, rows: node.kv === null ? [] : dumpOf(node.kv) };
+  return { node, log, files, state, entries, rows: node.kv === null ? [] : dumpIn(world)(node.kv) };
 }
 
 async function entriesOf(log: CommitLog, last: LogIndex): Promise<readonly StoredEntry[]> {
-  const entries: StoredEntry[] = [];
-  while (entries.length < last) {
-    const from = LogIndex(entries.length + 1);
-    entries.push(...(await log.readEntries(from, last, READ_SIZE_BYTES_MAX)));
+  let entries: StoredEntry[] = [];
+  for (;;) {
+    const from = LogIndex((entries.at(-1)?.desc.index ?? log.base.desc?.last.index ?? 0) + 1);
+    if (from > last) return entries;
+    try {
+      entries.push(...(await log.readEntries(from, last, READ_SIZE_BYTES_MAX)));
+    } catch (error) {
+      // Compacted meanwhile.
+      if (!(error instanceof EntriesGone)) throw error;
+      entries = [];
+    }
   }
-  return entries;
 }
 
 function checkSameBytes(
@@ -109,7 +122,8 @@ function checkSameBytes(
   const count = Math.min(expected.length, found.length);
   for (let i = 0; i < count; i++) {
     if (Buffer.compare(expected[i]!.bytes, found[i]!.bytes) === 0) continue; // i < both lengths
-    world.observer.violation('I3', `entry ${i + 1} of ${node.nodeId} has other bytes`);
+    const { index } = expected[i]!.desc; // i < both lengths
+    world.observer.violation('I3', `entry ${index} of ${node.nodeId} has other bytes`);
     return;
   }
   if (expected.length !== found.length) {
@@ -150,7 +164,7 @@ function checkMessages(
     const { messageId, queueId, queueOffset, body } = message;
     if (byId.has(messageId)) observer.violation('A2', `${messageId} is in the log twice`);
     byId.set(messageId, message);
-    const next = nextOffsets.get(queueId) ?? 0;
+    const next = nextOffsets.get(queueId) ?? firstOffsetOf(messages, queueId, state);
     if (queueOffset !== next) {
       observer.violation('A2', `queue ${queueId}: ${queueOffset} instead of ${next}`);
     }
@@ -163,6 +177,11 @@ function checkMessages(
   for (const [messageId, receipt] of workload.receipts) {
     const { queueId, queueOffset, physicalOffset } = receipt;
     observer.checkCount += 2;
+    if (physicalOffset < state.logStart.offset) {
+      if (!workload.unconsumed.includes(messageId)) continue;
+      observer.violation('A1', `${messageId} was taken by retention before it was consumed`);
+    }
+    if (physicalOffset < (messages[0]?.physicalOffset ?? 0)) continue;
     const logged = byId.get(messageId);
     const isThere =
       logged !== undefined &&
@@ -189,24 +208,54 @@ function checkMessages(
     observer.checkCount++;
     const logged = byId.get(messageId);
     if (logged?.queueId === queueId && logged.queueOffset === queueOffset) continue;
+    if (queueOffset < state.queueRange(TOPIC, queueId).min) continue;
     observer.violation('A5', `${messageId} was delivered from ${queueId}/${queueOffset}`);
   }
 }
 
-async function rebuilt(entries: readonly StoredEntry[]): Promise<readonly string[]> {
+/** A queue whose beginning retention has taken begins where derived state says, or before. */
+function firstOffsetOf(
+  messages: readonly LoggedMessage[],
+  queueId: number,
+  { logStart }: DerivedState,
+): number {
+  if (logStart.offset === 0) return 0;
+  return messages.find((message) => message.queueId === queueId)?.queueOffset ?? 0;
+}
+
+/** From the log alone, or from its newest snapshot where the log has lost its beginning (D2). */
+async function rebuilt(world: StackWorld, holding: Holding): Promise<readonly string[]> {
+  const { log, files, state: original } = holding;
   const kv = new MemoryKvStore();
-  const durableIndexMax = LogIndex(entries.length);
+  const entries = await world.await(entriesOf(log, original.appliedIndex), CHECK_TIMEOUT_MS);
+  if (entries === null) return [];
+  if (log.base.desc !== null) {
+    const { newest } = files;
+    if (newest === null) return ['no snapshot'];
+    const source = {
+      chunks: () => files.chunks(newest.appliedIndex),
+      entries: async function* (from: LogIndex, to: LogIndex) {
+        for (const entry of entries) {
+          const { index } = entry.desc;
+          if (index >= from && index <= to) yield committedEntryOf(entry);
+        }
+      },
+    };
+    await world.await(installSnapshot(kv, source), CHECK_TIMEOUT_MS);
+  }
+  const durableIndexMax = LogIndex(original.appliedIndex);
   const state = await openDerivedState({ kv, durableIndexMax, onEvent: () => {} });
-  for (const { desc, bytes } of entries) {
-    const { index, term, type, physicalOffset, payloadSizeBytes } = desc;
-    const from = ENTRY_HEADER_SIZE_BYTES;
-    const payload = bytes.subarray(from, from + payloadSizeBytes);
-    const payloadOffset = (physicalOffset + from) as typeof physicalOffset;
-    state.apply({ index, term, type, payloadOffset, payload });
+  for (const entry of entries) {
+    if (entry.desc.index > state.appliedIndex) state.apply(committedEntryOf(entry));
   }
   state.flush();
   await state.flushed();
-  return dumpOf(kv);
+  return dumpIn(world)(kv);
+}
+
+/** Without retention no row is ever dead. */
+function dumpIn({ retentionSizeBytes }: StackWorld): typeof dumpOf {
+  return retentionSizeBytes === null ? dumpOf : liveDumpOf;
 }
 
 function checkSameRows(

@@ -82,14 +82,16 @@ export type StackFault =
       readonly forMs: number;
     });
 
-export type Moment = 'votes' | 'acknowledges' | 'cuts' | 'wins' | 'boots';
+export type Moment =
+  | ('votes' | 'acknowledges' | 'cuts' | 'wins' | 'boots')
+  /** A snapshot is taken; the log begins later; one is got; takes the place of the log; of the state. */
+  | ('snapshots' | 'compacts' | 'pulls' | 'installs' | 'rebuilds');
 
 export type StackFaultKind = StackFault['kind'];
 
 export const ROT_KINDS = ['bit', 'staleSector', 'misdirected', 'headerCopy', 'beyondEnd'] as const;
 export type RotKind = (typeof ROT_KINDS)[number];
 
-const DOWN_MS_MAX = 1_200;
 const STALL_MS_MAX = 5_000;
 /** Damage comes when the nodes have met: before that there is nothing to damage. */
 const DAMAGE_FROM_MS = 1_500;
@@ -116,15 +118,15 @@ export function faultScriptOf(seed: number, profile: StackProfile): readonly Sta
 function drawFault(
   kind: StackFaultKind,
   random: Prng,
-  { chaosMs, weak, leaderPer10, moments }: StackProfile & { readonly weak: number },
+  { chaosMs, weak, leaderPer10, moments, downMsMax }: StackProfile & { readonly weak: number },
 ): StackFault {
   const anyTime = STEP_MS * random.below(chaosMs / STEP_MS);
   const lateMs = DAMAGE_FROM_MS + STEP_MS * random.below((chaosMs - DAMAGE_FROM_MS) / STEP_MS);
   const struck = { salt: random.nextU32(), round: random.below(ROUNDS_PER_STEP) };
   const target: Target = random.chance(leaderPer10, 10) ? 'leader' : random.below(NODE_COUNT);
   const anyone = { ...struck, atMs: anyTime, target };
-  const downMs = 20 + random.below(DOWN_MS_MAX);
-  const forMs = 20 + random.below(DOWN_MS_MAX);
+  const downMs = 20 + random.below(downMsMax);
+  const forMs = 20 + random.below(downMsMax);
   const onWeak = { ...struck, atMs: lateMs, target: weak, downMs };
   switch (kind) {
     case 'kill':
@@ -140,7 +142,7 @@ function drawFault(
     }
     case 'killAll':
     case 'powerCutAll': {
-      const downTimes = Array.from({ length: NODE_COUNT }, () => 20 + random.below(DOWN_MS_MAX));
+      const downTimes = Array.from({ length: NODE_COUNT }, () => 20 + random.below(downMsMax));
       return { kind, ...struck, atMs: anyTime, downMs: downTimes };
     }
     case 'isolate':

@@ -3,13 +3,20 @@ import { LogIndex } from '../../src/base/units.ts';
 import { type Broker, createBroker } from '../../src/broker/broker.ts';
 import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
 import type { Message } from '../../src/raft/messages.ts';
-import { type RunningReplica, startReplica } from '../../src/replica/driver.ts';
+import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
+import type { SnapshotParts } from '../../src/replica/snapshot/snapshot-desk.ts';
 import type { CommitLog } from '../../src/store/commit-log.ts';
+import { derivedHome } from '../../src/store/derived/derived-home.ts';
 import type { DerivedState } from '../../src/store/derived/derived-state.ts';
-import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
+import {
+  type OpenDerivedStateOptions,
+  openDerivedState,
+} from '../../src/store/derived/open-derived-state.ts';
 import { openCommitLog } from '../../src/store/open-commit-log.ts';
+import { SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryPeers } from '../replica/memory-peer-transport.ts';
+import type { Moment } from './fault-script.ts';
 import { CallersNetwork } from './faulty-network.ts';
 import { MemoryForwarder } from './memory-forwarder.ts';
 import type { NodeClock } from './node-clock.ts';
@@ -19,6 +26,9 @@ import { addressOf, type StackNode } from './stack-node.ts';
 export const STORE_DIRECTORY = '/store';
 /** Small, so that applying and peers read from the disk as well. */
 const TAIL_CACHE_SIZE_BYTES = 24 * 1024;
+const RETENTION_PERIOD_MS = 200;
+/** Whoever is away for as long as a crash takes is left behind. */
+const SNAPSHOT_LIMITS = { entriesMax: 400, periodMs: 5_000, pauseMsMin: 50, memberGraceMs: 300 };
 /** Elections in a few ticks: more of them in a run. */
 const TIMING = { heartbeatTicks: 2, electionTimeoutTicksMin: 6, electionTimeoutTicksMax: 12 };
 
@@ -30,6 +40,7 @@ export interface Incarnation {
   isStopping: boolean;
   log: CommitLog | null;
   state: DerivedState | null;
+  files: SnapshotFiles | null;
   peers: MemoryPeers | null;
   replica: RunningReplica | null;
   broker: Broker | null;
@@ -57,21 +68,38 @@ export async function bootNode(node: StackNode, running: Incarnation): Promise<v
   observer.onBoot(node.storeName, log.recovered);
   const kv = await node.openKv();
   if (!running.isAlive) return;
-  const state = await openDerivedState({
+  const { base, entries } = log.recovered;
+  const stateOptions: OpenDerivedStateOptions = {
     kv,
-    durableIndexMax: LogIndex(log.recovered.entries.length),
+    durableIndexMax: LogIndex(entries.at(-1)?.index ?? base.desc?.last.index ?? 0),
+    onEvent: (event) => observer.violation('F3', `${nodeId}: ${JSON.stringify(event)}`),
+  };
+  const state = await openDerivedState(stateOptions);
+  if (!running.isAlive) return;
+  const files = await SnapshotFiles.open({
+    ...{ disk: node.disk, replicaDirectory: STORE_DIRECTORY },
     onEvent: (event) => observer.violation('F3', `${nodeId}: ${JSON.stringify(event)}`),
   });
   if (!running.isAlive) return;
-  running.state = state;
-  await join(node, running, log, state);
+  running.files = files;
+  const { snapshots } = node.world;
+  const parts = {
+    ...{ files, home: derivedHome(stateOptions), port: snapshots.portOf(nodeId) },
+    limits: SNAPSHOT_LIMITS,
+  };
+  await join(node, running, { log, state, snapshots: parts });
+}
+
+interface Stored {
+  readonly log: CommitLog;
+  readonly state: DerivedState;
+  readonly snapshots: SnapshotParts;
 }
 
 async function join(
   node: StackNode,
   running: Incarnation,
-  log: CommitLog,
-  state: DerivedState,
+  { log, state, snapshots }: Stored,
 ): Promise<void> {
   const { nodeId, world } = node;
   const { observer, nodeIds, bugs } = world;
@@ -88,11 +116,12 @@ async function join(
   running.peers = peers;
   const replica = await startReplica({
     identity: log.identity,
-    ...{ members, addresses, log, state, clock, onFatal },
+    ...{ members, addresses, log, state, snapshots, clock, onFatal },
     transport: spied(node, peers),
     random: node.raftRandom(),
     timing: TIMING,
     onEvent: (event) => {
+      onSnapshotEvent(node, event);
       // A membership that was not committed may be lost with its leader, like every entry.
       if (event.kind === 'alarm' && event.id === 'membershipRolledBack') return;
       if (event.kind === 'alarm' && world.isExpectedAlarm(event.id)) return;
@@ -103,6 +132,10 @@ async function join(
   });
   if (!running.isAlive) return;
   running.replica = replica;
+  running.state = replica.state;
+  if (!node.isClone && replica.snapshotAnswers !== null) {
+    world.snapshots.join(nodeId, replica.snapshotAnswers);
+  }
   if (node.standing.kind === 'refusesToStart') {
     observer.violation('F2', `${nodeId} starts, although its directory is bad`);
   }
@@ -120,7 +153,12 @@ function serve(node: StackNode, running: Incarnation, inner: RunningReplica): vo
   const { nodeId, world } = node;
   const storeHost = `10.0.0.${node.number + 1}:8081`;
   const replica = world.bugs.wrapReplica(inner);
-  const broker = createBroker({ replica, clock, autoCreateTopics: true, storeHost });
+  const broker = createBroker({
+    ...{ replica, clock, autoCreateTopics: true, storeHost },
+    retention: { ageMsMax: null, sizeBytesMax: world.retentionSizeBytes },
+    retentionBounds: () => inner.logExtent(false),
+    retentionPeriodMs: RETENTION_PERIOD_MS,
+  });
   const forwarder = new MemoryForwarder(world, nodeId);
   running.broker = broker;
   running.forwarder = forwarder;
@@ -132,6 +170,24 @@ function serve(node: StackNode, running: Incarnation, inner: RunningReplica): vo
     }),
     replica,
   );
+}
+
+const MOMENTS: Partial<Record<ReplicaEvent['kind'], Moment>> = {
+  snapshotTaken: 'snapshots',
+  logCompacted: 'compacts',
+  snapshotPulling: 'pulls',
+  snapshotInstalled: 'installs',
+  stateRebuilt: 'rebuilds',
+};
+
+function onSnapshotEvent(node: StackNode, event: ReplicaEvent): void {
+  const { observer } = node.world;
+  const moment = MOMENTS[event.kind];
+  if (event.kind === 'logCompacted') observer.compactionCount++;
+  if (event.kind === 'snapshotInstalled') observer.installCount++;
+  if (moment === undefined) return;
+  observer.note(moment, node.nodeId);
+  node.onMoment?.(moment);
 }
 
 function spied(node: StackNode, peers: MemoryPeers): PeerTransport {

@@ -39,6 +39,8 @@ export class Observer {
   readonly #nextOffsets = new Map<string, number>();
   #digest = 0;
   eventCount = 0;
+  compactionCount = 0;
+  installCount = 0;
   /** Highest applied entry. */
   appliedMax = 0;
   /** Checks that were made: facts about single things that could have been wrong. */
@@ -91,7 +93,8 @@ export class Observer {
   onBoot(store: StoreName, recovered: RecoveredLog): void {
     const { nodeId } = store;
     const { term, votedFor } = recovered.hardState;
-    const count = recovered.entries.length;
+    const { base, entries } = recovered;
+    const count = entries.at(-1)?.index ?? base.desc?.last.index ?? 0;
     this.note('boot', nodeId, recovered.bootCount, term, votedFor, count, recovered.tornBytes);
     const promised = this.#promised.get(keyOf(store));
     if (promised === undefined) return;

@@ -1,4 +1,5 @@
 /** What kinds of weather a run may have. A profile is data; the seed chooses the concrete faults. */
+import { KIB } from '../../src/base/sizes.ts';
 import type { Moment, StackFaultKind } from './fault-script.ts';
 
 export interface StackProfile {
@@ -14,8 +15,12 @@ export interface StackProfile {
   /** Mean time between two faults, drawn per run from this range. */
   readonly gapMsMin: number;
   readonly gapMsMax: number;
+  /** How long a node is down, or a way is blocked, at most. */
+  readonly downMsMax: number;
   readonly producersMax: number;
   readonly consumers: number;
+  /** Of the log so much stays, once it is consumed; null: everything. */
+  readonly retentionSizeBytes: number | null;
 }
 
 const CRASH_KINDS: readonly StackFaultKind[] = [
@@ -74,10 +79,12 @@ const BASE = {
   moments: ['votes', 'acknowledges', 'cuts', 'wins', 'boots'],
   gapMsMin: 150,
   gapMsMax: 800,
+  downMsMax: 1_200,
   enabledPer10: 5,
   // One after the other is another world than a crowd.
   producersMax: 12,
   consumers: 2,
+  retentionSizeBytes: null,
 } as const;
 
 export const STACK_PROFILES: readonly StackProfile[] = [
@@ -117,6 +124,19 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     enabledPer10: 10,
     gapMsMin: 100,
     gapMsMax: 300,
+  },
+  {
+    ...BASE,
+    name: 'retention',
+    kinds: [...CRASH_KINDS, 'deleteDerived', 'slowDisk', 'hungDisk', 'syncError', 'writeError'],
+    chaosMs: 12_000,
+    gapMsMin: 300,
+    gapMsMax: 1_500,
+    downMsMax: 4_000,
+    moments: [...BASE.moments, 'snapshots', 'compacts', 'pulls', 'installs', 'rebuilds'],
+    producersMax: 16,
+    consumers: 4,
+    retentionSizeBytes: 16 * KIB,
   },
   {
     ...BASE,

@@ -111,7 +111,7 @@ export class StackNode {
       die = () => resolve('died');
     });
     const clock = new NodeClock(this.world.clock, CLOCK_SKEW_MS[this.number] ?? 0);
-    const parts = { log: null, state: null, peers: null, replica: null, broker: null };
+    const parts = { log: null, state: null, files: null, peers: null, replica: null, broker: null };
     const more = { gateway: null, forwarder: null, isAlive: true, isStopping: false };
     const running: Incarnation = { clock, died, die, ...parts, ...more };
     this.#running = running;
@@ -246,6 +246,7 @@ export class StackNode {
       for (const { running: other } of this.world.nodes) other?.peers?.breakStreams(this.nodeId);
     }
     running.forwarder?.close();
+    if (!this.isClone) this.world.snapshots.leave(this.nodeId);
     running.die();
   }
 }

@@ -5,6 +5,7 @@ import type { BrokerRequest, BrokerResponse } from '../../src/broker/verbs.ts';
 import { ManualClock, settled } from '../../src/io/memory/manual-clock.ts';
 import type { AlarmId } from '../../src/raft/effects.ts';
 import type { RefusalCode } from '../../src/replica/handshake.ts';
+import { MemorySnapshots } from '../replica/memory-snapshots.ts';
 import type { CheckId } from './check-id.ts';
 import { FaultyNetwork } from './faulty-network.ts';
 import { Observer } from './observer.ts';
@@ -23,6 +24,8 @@ export type CallResult =
   | { readonly kind: 'unanswered' };
 
 export interface WorldOptions {
+  /** Of the log so much stays, once it is consumed; null: everything. */
+  readonly retentionSizeBytes?: number | null;
   readonly bugs?: StackBugs;
   readonly muted?: readonly CheckId[];
 }
@@ -33,6 +36,8 @@ export class StackWorld {
   readonly clock = new ManualClock();
   readonly observer: Observer;
   readonly network: FaultyNetwork;
+  readonly snapshots: MemorySnapshots;
+  readonly retentionSizeBytes: number | null;
   readonly segmentSizeBytes: number;
   readonly nodes: readonly StackNode[];
   readonly nodeIds: readonly NodeId[];
@@ -44,12 +49,15 @@ export class StackWorld {
   readonly refusals = new Map<RefusalCode, number>();
   #round = 0;
 
-  constructor(seed: number, { bugs = NO_BUGS, muted = [] }: WorldOptions = {}) {
+  constructor(seed: number, options: WorldOptions = {}) {
+    const { bugs = NO_BUGS, muted = [], retentionSizeBytes = null } = options;
     this.seed = seed;
     this.bugs = bugs;
     this.observer = new Observer(() => this.clock.monotonicMs(), muted);
     this.network = new FaultyNetwork(seed);
-    this.segmentSizeBytes = (seed % 2 === 0 ? 64 : 128) * KIB;
+    this.snapshots = new MemorySnapshots(this.network);
+    this.retentionSizeBytes = retentionSizeBytes;
+    this.segmentSizeBytes = (seed % 2 === 0 || retentionSizeBytes !== null ? 64 : 128) * KIB;
     this.nodes = Array.from({ length: NODE_COUNT }, (_, number) => new StackNode(this, number));
     this.nodeIds = this.nodes.map(({ nodeId }) => nodeId);
   }

@@ -20,6 +20,8 @@ const SEND_TIMEOUT_MS = 2_000;
 const TRIES_MAX = 12;
 const RECEIVE_TIMEOUT_MS = 1_500;
 const INVISIBLE_MS = 3_000;
+/** Where the log is to move on: what is forgotten comes back soon, and messages are large. */
+const QUICK_INVISIBLE_MS = 1_000;
 
 interface Client {
   readonly name: string;
@@ -77,6 +79,10 @@ export class Workload {
   /** Every try of these was refused for sure. */
   get surelyFailed(): readonly string[] {
     return [...this.#failed].filter((id) => !this.#unknown.has(id) && !this.receipts.has(id));
+  }
+
+  get #isQuick(): boolean {
+    return this.#world.retentionSizeBytes !== null;
   }
 
   get isOver(): boolean {
@@ -181,7 +187,10 @@ export class Workload {
         client,
         {
           ...{ kind: 'receive', group: GROUP, topic: TOPIC, filter: { tags: [] } },
-          ...{ batchSize: 1 + random.below(16), invisibleMs: INVISIBLE_MS },
+          ...{
+            batchSize: 1 + random.below(16),
+            invisibleMs: this.#isQuick ? QUICK_INVISIBLE_MS : INVISIBLE_MS,
+          },
           ...{ autoRenew: false, waitMs: random.below(800), clientId, attemptId: '' },
         },
         RECEIVE_TIMEOUT_MS,
@@ -214,7 +223,7 @@ export class Workload {
       }
     }
     // Some are forgotten: they come back.
-    const done = messages.filter(() => !random.chance(1, 10));
+    const done = messages.filter(() => !random.chance(1, this.#isQuick ? 60 : 10));
     if (done.length === 0) return;
     const handles = done.map(({ handle }) => handle);
     for (const { messageId } of done) this.#askedFor.add(messageId);
@@ -268,7 +277,7 @@ export class Workload {
   #newMessage(client: Client): OutgoingMessage {
     const { random } = client;
     const id = `${client.name}-${++client.messageCount}`;
-    const sizeBytes = random.chance(1, 5) ? 4_000 + random.below(4_000) : 60;
+    const sizeBytes = random.chance(this.#isQuick ? 4 : 1, 5) ? 4_000 + random.below(4_000) : 60;
     const body = new Uint8Array(sizeBytes + random.below(500));
     const seeded = new Prng(client.messageCount, id);
     for (let at = 0; at < body.length; at++) body[at] = seeded.nextU32();

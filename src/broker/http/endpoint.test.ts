@@ -5,6 +5,7 @@ import { LogIndex, NodeId, PhysicalOffset, Term } from '../../base/units.ts';
 import { logOrigin } from '../../raft/entry.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
+import type { SnapshotMetrics } from '../../replica/snapshot/snapshot-status.ts';
 import { newBrokerCounters } from '../counters.ts';
 import type { SoundnessReport } from '../services/node-report.ts';
 import type { RoomReport } from '../verbs.ts';
@@ -28,6 +29,10 @@ const HEALTHY: ReplicaStatus = {
     .membership,
   isMembershipCommitted: true,
   endOffset: PhysicalOffset(0),
+  firstIndex: LogIndex(1),
+  logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
+  keptBytes: 0,
+  install: null,
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],
@@ -49,6 +54,11 @@ const HEALTHY: ReplicaStatus = {
       ...QUIET,
     },
   ],
+};
+
+const SNAPSHOTS: SnapshotMetrics = {
+  ...{ newestIndex: LogIndex(90), taken: 3, takeFailures: 0, takenMs: 20, installed: 1 },
+  ...{ sending: 0, sentSizeBytes: 0, receivedSizeBytes: 0 },
 };
 
 /** A replica that is as a test says. */
@@ -117,6 +127,7 @@ async function setUp(t: TestContext): Promise<TestBed> {
           clients: () => ({ clientCount: 2, streamCount: 4 }),
         },
         diskRoom: () => node.room,
+        snapshots: () => SNAPSHOTS,
         soundness: () => node.soundness,
         memory: () => ({ rss: 100, heapUsed: 50, external: 25 }),
         version: '0.1.0',
@@ -184,6 +195,15 @@ const TROUBLES: readonly {
     reason: /applied: 9000 committed entries/,
   },
   {
+    what: 'a snapshot on its way',
+    cause: (node) => {
+      const install = { phase: 'receiving', index: LogIndex(70), percent: 42 } as const;
+      node.current = { ...HEALTHY, install };
+    },
+    live: 200,
+    reason: /snapshot: 42 % of the one at entry 70 are here/,
+  },
+  {
     what: 'a slow disk',
     cause: (node) => {
       node.oldestPendingMs = 6_000;
@@ -233,7 +253,7 @@ test('readyz tells every check when asked to', async (t) => {
   const text = await (await get('/readyz?verbose')).text();
   deepEqual(
     text.split('\n').map((line) => line.split(':')[0]),
-    ['[+] leader', '[+] applied', '[+] disk', '[+] serving', 'ok', ''],
+    ['[+] leader', '[+] applied', '[+] snapshot', '[+] disk', '[+] serving', 'ok', ''],
   );
 });
 
@@ -267,6 +287,13 @@ test('metrics show raft, disk, messages and process', async (t) => {
     mqraft_raft_commit_index: '118',
     mqraft_raft_applied_index: '117',
     mqraft_raft_connected_peers: '1',
+    mqraft_log_start_index: '1',
+    mqraft_log_first_index: '1',
+    mqraft_log_kept_bytes: '0',
+    mqraft_snapshots_taken_total: '3',
+    mqraft_snapshots_installed_total: '1',
+    mqraft_snapshot_index: '90',
+    'mqraft_snapshot_install{phase="receiving"}': '0',
     'mqraft_raft_peer_lag_bytes{peer="n2"}': '64',
     'mqraft_fsync_duration_seconds_bucket{le="0.001"}': '30',
     'mqraft_fsync_duration_seconds_bucket{le="+Inf"}': '40',

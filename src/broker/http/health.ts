@@ -3,6 +3,8 @@
  * live, or an orchestrator would kill the healthy minority. Ready: shall clients come here?
  */
 
+import { unreachable } from '../../base/assert.ts';
+import type { InstallStatus } from '../../replica/snapshot/snapshot-status.ts';
 import { LIVE_DISK_STALL_MS_MAX, READY_APPLY_LAG_MAX, READY_DISK_STALL_MS_MAX } from './limits.ts';
 import type { NodeView } from './node-view.ts';
 
@@ -21,7 +23,7 @@ export function liveChecks(replica: NodeView): readonly Check[] {
 }
 
 export function readyChecks(replica: NodeView, isDraining: boolean): readonly Check[] {
-  const { leader, commitIndex, appliedIndex } = replica.status();
+  const { leader, commitIndex, appliedIndex, install } = replica.status();
   const applyLag = Math.max(0, commitIndex - appliedIndex);
   return [
     {
@@ -34,6 +36,11 @@ export function readyChecks(replica: NodeView, isDraining: boolean): readonly Ch
       ok: applyLag <= READY_APPLY_LAG_MAX,
       detail: `${applyLag} committed entries are not applied, at most ${READY_APPLY_LAG_MAX} are fine`,
     },
+    {
+      name: 'snapshot',
+      ok: install === null,
+      detail: install === null ? 'none is needed' : installText(install),
+    },
     diskCheck(replica, READY_DISK_STALL_MS_MAX),
     {
       name: 'serving',
@@ -41,6 +48,21 @@ export function readyChecks(replica: NodeView, isDraining: boolean): readonly Ch
       detail: isDraining ? 'the node is stopping' : 'in service',
     },
   ];
+}
+
+function installText({ phase, index, percent }: InstallStatus): string {
+  switch (phase) {
+    case 'receiving':
+      return `${percent} % of the one at entry ${index} are here`;
+    case 'waiting':
+      return `the one at entry ${index} waits for the entries that belong to it`;
+    case 'building':
+      return `derived state is being made from the one at entry ${index}`;
+    case 'missing':
+      return 'the log needs one, and nobody has given it yet';
+    default:
+      unreachable(phase);
+  }
 }
 
 function diskCheck(replica: NodeView, stallMsMax: number): Check {

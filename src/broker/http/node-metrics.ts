@@ -4,8 +4,10 @@
  * leader changes is kept here, since nobody else keeps it.
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { INSTALL_PHASES } from '../../protocol/verbs.ts';
 import type { Role } from '../../raft/effects.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
+import type { SnapshotMetrics } from '../../replica/snapshot/snapshot-status.ts';
 import type { BrokerCounters } from '../counters.ts';
 import type { EndpointCounts } from '../grpc/counters.ts';
 import type { SoundnessReport } from '../services/node-report.ts';
@@ -25,6 +27,8 @@ export interface MetricsSources {
   readonly messaging: MessagingMetrics;
   /** null when it is not known. */
   diskRoom(): RoomReport | null;
+  /** null for a replica without snapshots. */
+  snapshots(): SnapshotMetrics | null;
   soundness(): SoundnessReport;
   /** Of the process, in bytes. */
   memory(): { readonly rss: number; readonly heapUsed: number; readonly external: number };
@@ -55,6 +59,8 @@ export class NodeMetrics {
     const text = new MetricsText();
     const status = this.#replica.status();
     this.#writeRaft(text, status);
+    this.#writeLog(text, status);
+    this.#writeSnapshots(text, this.#sources.snapshots(), status);
     this.#writeDisk(text);
     this.#writeRoom(text, this.#sources.diskRoom());
     this.#writeSoundness(text, this.#sources.soundness());
@@ -95,6 +101,40 @@ export class NodeMetrics {
       lagBytes === null ? [] : [{ labels: { peer: nodeId }, value: lagBytes }],
     );
     text.gauge('mqraft_raft_peer_lag_bytes', 'At the leader: log that a peer lacks.', lags);
+  }
+
+  #writeLog(text: MetricsText, { logStart, firstIndex, keptBytes }: ReplicaStatus): void {
+    text.gauge('mqraft_log_start_index', 'First entry that the group keeps.', logStart.index);
+    text.gauge('mqraft_log_first_index', 'First entry on the disk of this node.', firstIndex);
+    text.gauge('mqraft_log_kept_bytes', 'From there to the end of the log.', keptBytes);
+  }
+
+  #writeSnapshots(
+    text: MetricsText,
+    metrics: SnapshotMetrics | null,
+    { install }: ReplicaStatus,
+  ): void {
+    const phases = INSTALL_PHASES.map((phase) => ({
+      labels: { phase },
+      value: install?.phase === phase ? 1 : 0,
+    }));
+    text.gauge('mqraft_snapshot_install', 'One for what a snapshot for this node is at.', phases);
+    const percent = install?.percent ?? 100;
+    text.gauge('mqraft_snapshot_install_percent', 'Chunks of it that are here.', percent);
+    if (metrics === null) return;
+    text.gauge('mqraft_snapshot_index', 'Entry of the newest snapshot here.', metrics.newestIndex);
+    text.gauge(
+      'mqraft_snapshot_duration_seconds',
+      'Time that the last one took to take.',
+      metrics.takenMs / 1_000,
+    );
+    text.counter('mqraft_snapshots_taken_total', 'Taken by this node.', metrics.taken);
+    text.counter('mqraft_snapshot_failures_total', 'Not taken, for now.', metrics.takeFailures);
+    text.counter('mqraft_snapshots_installed_total', 'Of others, installed.', metrics.installed);
+    text.gauge('mqraft_snapshots_sending', 'Nodes to which one is under way.', metrics.sending);
+    const { sentSizeBytes, receivedSizeBytes } = metrics;
+    text.counter('mqraft_snapshot_sent_bytes_total', 'Chunks given to others.', sentSizeBytes);
+    text.counter('mqraft_snapshot_received_bytes_total', 'Chunks got.', receivedSizeBytes);
   }
 
   #writeDisk(text: MetricsText): void {

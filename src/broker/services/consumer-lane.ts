@@ -215,12 +215,13 @@ export class ConsumerLane {
     }
   }
 
-  /** The hash of a tag let pass what the tag itself may not. */
+  /** The hash of a tag let pass what the tag itself may not; and retention may take what was planned. */
   async #read(term: Term, { poll, plan }: PlannedPoll): Promise<readonly PlannedMessage[]> {
     const { tags } = poll.request.filter;
     const messages: PlannedMessage[] = [];
     for (const pick of plan.picks) {
       const message = await readMessage(this.#options.replica.log, pick.unit);
+      if (message === null) continue;
       const tag = tagOf(message);
       if (tags.length > 0 && (tag === null || !tags.includes(tag))) continue;
       messages.push({ pick, message, deliveryId: this.#options.nextDeliveryId(term) });

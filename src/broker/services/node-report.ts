@@ -14,7 +14,7 @@ export function nodeReport(
   room: RoomReport | null,
   { scrub, checkpoints }: SoundnessReport,
 ): NodeReport {
-  const { peers, ...own } = replica.status();
+  const { peers, firstIndex, keptBytes, install, ...own } = replica.status();
   const { diskStats } = replica.log;
   return {
     ...own,
@@ -36,6 +36,7 @@ export function nodeReport(
       syncMsP99: diskStats.syncMsAt(0.99),
       room,
     },
+    log: { firstIndex, keptBytes, install },
     scrub,
     checkpoints,
   };

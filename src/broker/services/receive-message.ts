@@ -144,8 +144,10 @@ export class ReceiveMessage {
         const invisibleMs = held.invisibleUntilMs - time.nowMs();
         if (unit === null || invisibleMs <= 0) continue;
         const handle = { group, topic: topic.topic, queueId, queueOffset, deliveryId };
+        const message = await readMessage(replica.log, unit);
+        if (message === null) continue;
         messages.push(
-          deliveredMessageOf(await readMessage(replica.log, unit), {
+          deliveredMessageOf(message, {
             attempt,
             handle: encodeReceiptHandle(handle),
             invisibleMs,

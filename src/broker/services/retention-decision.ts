@@ -6,9 +6,11 @@
  * - no topic with a minimum of its own loses a message that is younger;
  * - the replica needs nothing of it any more: neither for itself nor for its peers (H17).
  *
- * How full the disk is does not matter here. A full disk refuses messages; it deletes none.
+ * How full the disk is does not matter here, except that the replica then waits for no peer. A full disk
+ * refuses messages; it deletes none.
  */
-import { advance, type LogIndex, type PhysicalOffset, QueueOffset } from '../../base/units.ts';
+import { advance, type PhysicalOffset, QueueOffset } from '../../base/units.ts';
+import type { LogExtent, SegmentExtent } from '../../replica/replica.ts';
 import type { DerivedState, TopicConfig } from '../../store/derived/derived-state.ts';
 
 export interface RetentionLimits {
@@ -18,24 +20,8 @@ export interface RetentionLimits {
   readonly sizeBytesMax: number | null;
 }
 
-/** Where the entries of a segment begin. */
-export interface SegmentStart {
-  readonly firstIndex: LogIndex;
-  /** Of the header of that entry. */
-  readonly physicalOffset: PhysicalOffset;
-}
-
-/** The log as far as retention is concerned. */
-export interface LogExtent {
-  /** Of the segments that are there, oldest first. */
-  readonly segments: readonly SegmentStart[];
-  readonly endOffset: PhysicalOffset;
-  /**
-   * Entries before this one are needed by nobody: applied, in a snapshot that is durable on a quorum,
-   * and not waited for by a living member. 0: nothing may go.
-   */
-  readonly removableBefore: LogIndex;
-}
+export type { LogExtent };
+export type SegmentStart = SegmentExtent;
 
 export interface LogStartDecision {
   readonly start: SegmentStart;

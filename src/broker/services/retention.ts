@@ -12,7 +12,6 @@ import type { DerivedState } from '../../store/derived/derived-state.ts';
 import type { Background } from '../background.ts';
 import type { BrokerCounters } from '../counters.ts';
 import type { LeaderTime } from '../leader-time.ts';
-import { RETENTION } from '../limits.ts';
 import type { Proposer } from '../proposer.ts';
 import { decideLogStart, type LogExtent, type RetentionLimits } from './retention-decision.ts';
 
@@ -35,6 +34,7 @@ export interface RetentionOptions {
   readonly counters: BrokerCounters;
   readonly limits: RetentionLimits;
   readonly bounds: RetentionBounds;
+  readonly periodMs: number;
 }
 
 export class Retention {
@@ -79,7 +79,7 @@ export class Retention {
 
   #checkLater(): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(RETENTION.checkPeriodMs, () => {
+    this.#timer = this.#options.clock.setTimer(this.#options.periodMs, () => {
       this.check();
       this.#checkLater();
     });

@@ -126,6 +126,7 @@ test('status -o json has the version and 64-bit numbers as strings', async () =>
     fsyncP50Ms: 0.14,
     fsyncP99Ms: 0.21,
     disk: null,
+    log: { firstIndex: '1', keptBytes: '4096', install: null },
     scrub: null,
     checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
   });

@@ -3,6 +3,7 @@ import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/clus
 import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
 import type {
   CheckpointReport,
+  LogReport,
   NodeReport,
   RoomReport,
   ScrubReport,
@@ -24,6 +25,7 @@ const DISK_STALLED_MS = 1_000;
 
 export type NodeState =
   | 'ready'
+  | 'installing snapshot'
   | 'catching up'
   | 'no leader'
   | 'not serving yet'
@@ -38,6 +40,7 @@ export function stateOf({ report, why }: MemberStatus, leader: NodeReport | null
   if (report === null) return why.includes(UNDER_REPAIR) ? 'under repair' : 'unreachable';
   if (report.checkpoints.divergence !== null) return 'diverged';
   if (report.disk.oldestPendingMs > DISK_STALLED_MS) return 'disk stalled';
+  if (report.log.install !== null) return 'installing snapshot';
   if (report.serving) return 'ready';
   if (report.role === 'leader') return 'not serving yet';
   if (report.leader === null) return 'no leader';
@@ -170,7 +173,7 @@ function shownState(node: MemberStatus, leader: NodeReport | null): NodeState {
 function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
   const { report } = node;
   const state = shownState(node, leader);
-  const stateCell = cell(state, state === 'ready' ? 'good' : 'bad');
+  const stateCell = cell(stateText(state, report), state === 'ready' ? 'good' : 'bad');
   if (report === null) {
     return [cell(node.nodeId), ...Array.from({ length: 8 }, () => cell('-', 'dim')), stateCell];
   }
@@ -187,6 +190,13 @@ function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
     cell(p99 === null ? '-' : durationText(p99)),
     stateCell,
   ];
+}
+
+function stateText(state: NodeState, report: NodeReport | null): string {
+  const install = report?.log.install ?? null;
+  if (state !== 'installing snapshot' || install === null) return state;
+  if (install.phase === 'receiving') return `${state} ${install.percent} %`;
+  return install.phase === 'missing' ? 'needs a snapshot' : `${state}, ${install.phase}`;
 }
 
 export function statusJson({ groups, nameServers }: ClusterStatus): string {
@@ -228,6 +238,7 @@ function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
     fsyncP50Ms: report.disk.syncMsP50,
     fsyncP99Ms: report.disk.syncMsP99,
     disk: report.disk.room === null ? null : roomJson(report.disk.room),
+    log: logJson(report.log),
     scrub: report.scrub,
     checkpoints: checkpointsJson(report.checkpoints),
   };
@@ -247,6 +258,15 @@ function roomJson({ level, totalBytes, freeBytes, reserveBytes }: RoomReport): o
     totalBytes: String(totalBytes),
     freeBytes: String(freeBytes),
     reserveBytes: String(reserveBytes),
+  };
+}
+
+function logJson({ firstIndex, keptBytes, install }: LogReport): object {
+  const index = install?.index ?? null;
+  return {
+    firstIndex: String(firstIndex),
+    keptBytes: String(keptBytes),
+    install: install && { ...install, index: index === null ? null : String(index) },
   };
 }
 

@@ -147,6 +147,25 @@ export class MemoryDisk implements Disk, WriterHost {
     await this.#publish(path, MemoryFile.durable(new Uint8Array(sizeBytes)));
   }
 
+  async writeAt(path: string, position: number, bytes: Uint8Array): Promise<void> {
+    await this.#turn();
+    this.raiseFault('write', path);
+    const file = this.#seenNames.get(path) ?? MemoryFile.durable(new Uint8Array(0));
+    this.takeRoom('write', path, Math.max(0, position + bytes.length - file.sizeBytes));
+    file.write(position, bytes);
+    this.#seenNames.set(path, file);
+  }
+
+  async publish(from: string, to: string): Promise<void> {
+    await this.#turn();
+    this.raiseFault('sync', from);
+    const file = this.fileAt(from);
+    file.sync();
+    await this.#turn();
+    this.#seenNames.delete(from);
+    await this.#publish(to, file);
+  }
+
   async room(): Promise<DiskRoom> {
     await this.#turn();
     return { totalBytes: this.#capacityBytes, freeBytes: this.#freeBytes };

@@ -5,7 +5,17 @@
  * Every new name is made under `<path>.new` and renamed when its content is durable, then the directory
  * is synced (H8): whoever sees a file sees all of it.
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import {
+  constants,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { MIB } from '../../base/sizes.ts';
@@ -98,7 +108,23 @@ export class NodeDisk implements Disk {
       await writeAll(handle, bytes, 0);
       await handle.datasync();
     });
-    await this.#publish(path);
+    await this.#rename(newNameOf(path), path);
+  }
+
+  async writeAt(path: string, position: number, bytes: Uint8Array): Promise<void> {
+    await this.#forgetReadHandle(path);
+    await attempting('write', path, async () => {
+      await using handle = await open(path, constants.O_WRONLY | constants.O_CREAT);
+      await writeAll(handle, bytes, position);
+    });
+  }
+
+  async publish(from: string, to: string): Promise<void> {
+    await attempting('sync', from, async () => {
+      await using handle = await open(from, 'r+');
+      await handle.datasync();
+    });
+    await this.#rename(from, to);
   }
 
   async preallocate(
@@ -121,7 +147,7 @@ export class NodeDisk implements Disk {
       await this.remove(newNameOf(path));
       throw error;
     }
-    return this.#publish(path);
+    return this.#rename(newNameOf(path), path);
   }
 
   async room(directory: string): Promise<DiskRoom> {
@@ -166,10 +192,11 @@ export class NodeDisk implements Disk {
     await Promise.all(paths.map((path) => this.#forgetReadHandle(path)));
   }
 
-  async #publish(path: string): Promise<void> {
-    await this.#forgetReadHandle(path);
-    await attempting('rename', path, () => rename(newNameOf(path), path));
-    await syncDirectory(dirname(path));
+  async #rename(from: string, to: string): Promise<void> {
+    await this.#forgetReadHandle(from);
+    await this.#forgetReadHandle(to);
+    await attempting('rename', to, () => rename(from, to));
+    await syncDirectory(dirname(to));
   }
 
   #readHandle(path: string): Promise<FileHandle> {

@@ -144,6 +144,15 @@ export class ChunkWriter {
   }
 }
 
+/** As the header says, whose magic alone is looked at; null when the bytes begin with no chunk. */
+export function chunkSizeBytes(head: Uint8Array): number | null {
+  if (head.length < CHUNK_HEADER_SIZE_BYTES) return null;
+  const view = viewOf(head);
+  const bodySizeBytes = view.getUint32(BODY_SIZE_AT);
+  const isChunk = view.getUint32(MAGIC_AT) === MAGIC && bodySizeBytes <= CHUNK_BODY_SIZE_BYTES_MAX;
+  return isChunk ? CHUNK_HEADER_SIZE_BYTES + bodySizeBytes : null;
+}
+
 export type CheckedChunk =
   | { readonly kind: 'stream'; readonly body: Uint8Array }
   | { readonly kind: 'end'; readonly rowCount: number; readonly sha256: Uint8Array };
