@@ -56,16 +56,18 @@ function ownClient(owner: Owner, client: Producer | SimpleConsumer | PushConsume
 
 /**
  * It says goodbye to each node first, and leaves all its connections open when one of them is gone: then
- * it is told that it knows none. And it goes on trying to reach the one for ever: it is given a stream to nowhere.
+ * it is told that it knows none. And a session with a node that is gone, also one that its routes name no
+ * more, is renewed every second for ever: from now on it is given a stream to nowhere.
  */
 async function shutDown(client: Producer | SimpleConsumer | PushConsumer): Promise<void> {
+  const createTelemetryStream = () =>
+    new Writable({ objectMode: true, write: (_, __, done) => done() });
+  Object.assign(client, { createTelemetryStream });
   try {
     await client.shutdown();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === UNAVAILABLE)) throw error;
-    const createTelemetryStream = () =>
-      new Writable({ objectMode: true, write: (_, __, done) => done() });
-    Object.assign(client, { getTotalRouteEndpoints: () => [], createTelemetryStream });
+    Object.assign(client, { getTotalRouteEndpoints: () => [] });
     await client.shutdown();
   }
 }
