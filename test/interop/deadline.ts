@@ -32,14 +32,17 @@ const IS_TEST_PROCESS = process.env['NODE_TEST_CONTEXT'] !== undefined;
 
 let ownerCount = 0;
 let leftoverTimer: NodeJS.Timeout | undefined;
-let processTimer: NodeJS.Timeout | undefined;
+let hasEnd = false;
 
 /** @returns to be called once, when the owner has released everything */
 export function beginOwning(): () => void {
   clearTimeout(leftoverTimer);
-  if (IS_TEST_PROCESS) {
-    const end = () => endOf(`This process has had its ${PROCESS_MS_MAX} ms`);
-    processTimer ??= setTimeout(end, PROCESS_MS_MAX).unref();
+  if (IS_TEST_PROCESS && !hasEnd) {
+    hasEnd = true;
+    setTimeout(
+      () => endOf(`This process has had its ${PROCESS_MS_MAX} ms`),
+      PROCESS_MS_MAX,
+    ).unref();
   }
   ownerCount += 1;
   return () => {

@@ -38,12 +38,14 @@ suite('directories that are not what they were', { timeout: 170_000 }, () => {
       rmSync(restored!.directory, { recursive: true });
       cpSync(copy, restored!.directory, { recursive: true });
       await Promise.all([wiped!, restored!].map(({ nodeId }) => cluster.startNode(nodeId)));
+      load.slow();
       for (const { nodeId } of [wiped!, restored!]) {
         equal(await cluster.exitOf(nodeId, REFUSAL_MS_MAX), REFUSED_BY_GROUP, nodeId);
         match(cluster.logOf(nodeId), /"event":"process\.fatal".*"kind":"refusedByGroup"/);
       }
       match(cluster.logOf(leader), /"otherStore"/);
       match(cluster.logOf(leader), /"olderStore"/);
+      load.fast();
       await sentMore(load, 200);
       await load.stop();
       t.diagnostic(`${load.sent.length} acknowledged`);
