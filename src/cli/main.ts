@@ -91,7 +91,8 @@ function doingOf(command: Command, environment: CliEnvironment, effect: Effect):
   return { what: `${parent}${name}${subject}`, isWrite: effect !== 'none', ...topic, findTodo };
 }
 
-function buildProgram(environment: CliEnvironment, run: Run): Command {
+/** For what reads the tree of commands: completion, tests. */
+export function buildProgram(environment: CliEnvironment, run: Run): Command {
   const { stdout, stderr, version } = environment;
   const program = new Command('mq-raft')
     .description('A message store with the RocketMQ model on a Raft-replicated commit log.')
@@ -152,6 +153,7 @@ function inGroup(heading: string, commands: readonly Command[]): readonly Comman
 /** Commands are made before their parent is configured in no order that matters. */
 function inheritSettings(command: Command, from: Command): void {
   command.copyInheritedSettings(from);
+  command.helpCommand(false);
   for (const child of command.commands) inheritSettings(child, command);
 }
 

@@ -20,7 +20,7 @@ import type {
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
-import type { CliEnvironment, LockHolder, Output } from './environment.ts';
+import { type CliEnvironment, Interrupted, type LockHolder, type Output } from './environment.ts';
 import { runCli } from './main.ts';
 import type { Target } from './target.ts';
 
@@ -64,6 +64,10 @@ export class MemoryTerminal {
     this.cluster = new MemoryCluster(answer);
     this.stdout = new MemoryOutput(isTty);
     this.stderr = new MemoryOutput(isTty);
+  }
+
+  interruptNow(): void {
+    this.interrupt.abort(new Interrupted());
   }
 
   /** Moves the clock until the command has ended, at most a minute. */

@@ -107,8 +107,8 @@ const remove: Verb = {
   name: 'remove',
   short: 'remove',
   description: 'remove a member for ever; a leader hands over first',
-  help: `Its name is never used again. Its directory must be wiped before it serves another
-node. A dead member is better replaced: mq-raft member replace OLD NEW.
+  help: `Its name is never used again, and its directory must be wiped before the machine
+serves another node. A dead member is better replaced: mq-raft member replace OLD NEW.
 
 Examples:
   mq-raft member remove n3 --dry-run

@@ -16,7 +16,7 @@ export function catchupText(report: CatchupReport): string {
   const { nodeId, state, lagBytes, logBytes, bytesPerSecond, remainingMs } = report;
   const parts = [STATE_WORDS[state]];
   if (state === 'copying' || lagBytes > 0) {
-    parts.push(`${sizeText(lagBytes)} of ${sizeText(logBytes)} to go (${percentOf(report)} %)`);
+    parts.push(`${sizeText(lagBytes)} of ${sizeText(logBytes)} to go`);
   }
   if (state === 'copying' && bytesPerSecond !== null) {
     parts.push(`${sizeText(Math.round(bytesPerSecond))}/s`);
@@ -39,12 +39,6 @@ export function catchupJson(report: CatchupReport): object {
     bytesPerSecond,
     remainingMs,
   };
-}
-
-/** Of the log, what is there. */
-function percentOf({ lagBytes, logBytes }: CatchupReport): number {
-  if (logBytes === 0) return 100;
-  return Math.floor((100 * Math.max(0, logBytes - lagBytes)) / logBytes);
 }
 
 /** `8 s`, `12 min`, `2 h 18 min`. */
