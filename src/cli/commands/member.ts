@@ -108,7 +108,8 @@ const remove: Verb = {
   short: 'remove',
   description: 'remove a member for ever; a leader hands over first',
   help: `Its name is never used again, and its directory must be wiped before the machine
-serves another node. A dead member is better replaced: mq-raft member replace OLD NEW.
+serves another node. A dead member is better replaced:
+mq-raft member replace OLD NEW
 
 Examples:
   mq-raft member remove n3 --dry-run
