@@ -122,6 +122,7 @@ function onEnter(listener: () => void): (() => void) | null {
 
 function environmentOf(first: AbortController, second: AbortController): CliEnvironment {
   const version = { mqRaft: VERSION, node: process.version };
+  const disk = new NodeDisk();
   const [stdout, stderr] = [outputOf(process.stdout), outputOf(process.stderr)];
   const common = { stdout, stderr, clock, version, variables: process.env };
   const world: DevWorld = {
@@ -147,7 +148,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     files: userFiles,
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
-    stores: { disk: new NodeDisk(), lockHolder },
+    stores: { disk, writable: disk, lockHolder },
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
       return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;

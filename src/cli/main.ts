@@ -15,6 +15,7 @@ import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit, EXIT_MEANINGS } from './exit-codes.ts';
@@ -132,6 +133,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
       addLogCommand(program, run),
+      addUnsafeRecoverCommand(program, run),
       ...addConfigCommand(program, run),
       ...addContextCommand(program, run),
       addCompletionCommand(program, run),

@@ -48,13 +48,15 @@ export class MemoryTerminal {
   ];
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
-  disk: ReadDisk = new MemoryDisk();
+  readonly writable = new MemoryDisk();
+  disk: ReadDisk = this.writable;
   readonly lockHolders = new Map<string, LockHolder>();
   /** What the user types when asked; null: there is no user. */
   answers: string[] | null = null;
   readonly files = new Map<string, string>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
+  idDigits = 0;
   #idCount = 0;
 
   constructor(
@@ -92,7 +94,7 @@ export class MemoryTerminal {
       interrupted: this.interrupt.signal,
       version: { mqRaft: '0.1.0', node: 'v20.20.2' },
       clientId: 'cli@test',
-      newId: () => `ID${++this.#idCount}`,
+      newId: () => `ID${String(++this.#idCount).padStart(this.idDigits, '0')}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
       openAdmin: (target, timeoutMs, group) => this.#admin(target, timeoutMs, group),
       actor: 'alice@test',
@@ -108,6 +110,7 @@ export class MemoryTerminal {
       },
       stores: {
         disk: this.disk,
+        writable: this.writable,
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
       },
       devRecord: () => this.devRecord,

@@ -94,8 +94,8 @@ const rollingRestart: Verb = {
   name: 'rolling-restart',
   short: 'rolling-restart',
   description: 'the steps of a restart of all nodes, with what must hold between them',
-  help: `It prints a plan and restarts nothing: whatever runs the processes does that, one
-node after another, each after its gate.
+  help: `It prints a plan and restarts nothing: whatever runs the processes does that,
+one node after another, each after its gate.
 
 Examples:
   mq-raft rolling-restart --plan`,

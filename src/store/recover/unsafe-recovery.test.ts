@@ -7,9 +7,9 @@ import { ManualClock } from '../../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { foundingMembership } from '../../raft/membership.ts';
-import { appendRecords, messageRecord, TOPIC_PUT } from '../inspect/inspect-fixture.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
-import { EntryChain, openTestLog, persisted, Steps, TEST_IDENTITY } from '../log-fixture.ts';
+import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
+import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
 import {
   comparedIndex,
   type Disagreement,
@@ -28,32 +28,6 @@ import {
 
 const [n1, n2, n3] = ['n1', 'n2', 'n3'].map(NodeId) as [NodeId, NodeId, NodeId];
 const signal = new AbortController().signal;
-const MEMBERSHIP = foundingMembership(
-  [n1, n2, n3].map((nodeId, i) => ({ nodeId, raftAddress: `10.0.0.${i + 1}:10912` })),
-);
-const SMALL = { ...TEST_IDENTITY, segmentSizeBytes: 8192 };
-
-/** A log of a group of three with so many messages behind its membership. */
-function aChain(messageCount: number, term = Term(1)): EntryChain {
-  const chain = new EntryChain(SMALL.segmentSizeBytes);
-  chain.append({ payload: new Uint8Array(0), term: Term(1), type: 'noop' });
-  chain.append({ payload: encodeMembership(MEMBERSHIP), term: Term(1), type: 'config' });
-  appendRecords(chain, [{ bytes: TOPIC_PUT, kind: 'command' }], { term: Term(1) });
-  for (let i = 0; i < messageCount; i++) {
-    const plan = { topic: 'orders', queueId: 0, queueOffset: i, body: `message ${i}` };
-    const leaderCommit = LogIndex(Math.max(0, chain.entries.length - 1));
-    appendRecords(chain, [{ bytes: messageRecord(plan), kind: 'message' }], { term, leaderCommit });
-  }
-  return chain;
-}
-
-async function aStore(disk: MemoryDisk, directory: string, nodeId: NodeId, chain: EntryChain) {
-  const log = await openTestLog(disk, { directory, identity: { ...SMALL, nodeId } });
-  const term = chain.entries.at(-1)?.desc.term ?? Term(1);
-  await persisted(log, { hardState: { term, votedFor: null }, entries: chain.entries });
-  await log.close();
-}
-
 async function survey(disk: MemoryDisk, directory: string): Promise<Survivor> {
   const survivor = await surveySurvivor({ disk, directory, signal });
   ok(typeof survivor !== 'string', String(survivor));
@@ -78,7 +52,7 @@ const problemsOf = (verdict: RecoveryVerdict): string =>
 
 test('one of three goes on alone, under another cluster id, with all it had', async () => {
   const disk = new MemoryDisk();
-  await aStore(disk, '/a', n1, aChain(30));
+  await aGroupStore(disk, '/a', n1, aGroupLog(30));
   const before = await survey(disk, '/a');
   const plan = planned(planRecovery([before], [], WISH));
   equal(plan.newClusterId, 'test-cluster-r1');
@@ -99,7 +73,7 @@ test('one of three goes on alone, under another cluster id, with all it had', as
   equal(whole.messageCount, 30);
   const log = await openTestLog(disk, {
     directory: '/a',
-    identity: { ...SMALL, nodeId: n1, clusterId: 'test-cluster-r1' },
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1, clusterId: 'test-cluster-r1' },
   });
   equal(log.recovered.hardState.term, plan.newTerm);
   deepEqual([...log.peers], [], 'nobody of the old group is remembered');
@@ -108,10 +82,13 @@ test('one of three goes on alone, under another cluster id, with all it had', as
 
 test('the old configuration does not start what has been recovered', async () => {
   const disk = new MemoryDisk();
-  await aStore(disk, '/a', n1, aChain(3));
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
   const plan = planned(planRecovery([await survey(disk, '/a')], [], WISH));
   await executeRecovery(taskOf(plan, {}), aWorld(disk));
-  const old = openTestLog(disk, { directory: '/a', identity: { ...SMALL, nodeId: n1 } });
+  const old = openTestLog(disk, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1 },
+  });
   const error: unknown = await old.then(
     () => null,
     (reason: unknown) => reason,
@@ -137,7 +114,7 @@ async function begunRecovery(): Promise<{
 }> {
   const steps = new Steps();
   const disk = new MemoryDisk({ later: steps.later });
-  await steps.until(aStore(disk, '/a', n1, aChain(12)));
+  await steps.until(aGroupStore(disk, '/a', n1, aGroupLog(12)));
   const survivor = await steps.until(survey(disk, '/a'));
   const task = taskOf(planned(planRecovery([survivor], [], WISH)), { why: 'test' });
   return { steps, disk, task, running: executeRecovery(task, aWorld(disk)) };
@@ -183,7 +160,10 @@ test('between its steps the directory starts under no name of the old group', as
   };
   while (!(await steps.until(isAside()))) await steps.next();
   const survived = disk.powerCut(new Prng(1, 'power cut'));
-  const opened = openTestLog(survived, { directory: '/a', identity: { ...SMALL, nodeId: n1 } });
+  const opened = openTestLog(survived, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1 },
+  });
   const outcome = await steps.until(
     opened.then(
       () => 'opened',
@@ -198,7 +178,7 @@ test('a second recovery of the same directory counts on', async () => {
   equal(nextClusterId('pay-r1'), 'pay-r2');
   equal(nextClusterId('x'.repeat(64)).length, 64);
   const disk = new MemoryDisk();
-  await aStore(disk, '/a', n1, aChain(3));
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
   const first = planned(planRecovery([await survey(disk, '/a')], [], WISH));
   await executeRecovery(taskOf(first, {}), aWorld(disk));
   const again = await survey(disk, '/a');
@@ -212,12 +192,12 @@ test('the best log wins: by its last term, then by its length', async () => {
     ['n1', 'n2', 'n3', 'n4', 'n5'].map((id) => ({ nodeId: NodeId(id), raftAddress: 'h:1' })),
   );
   const chain = (count: number, term: Term): EntryChain => {
-    const made = aChain(count, term);
+    const made = aGroupLog(count, term);
     made.append({ payload: encodeMembership(five), term, type: 'config' });
     return made;
   };
-  await aStore(disk, '/a', n1, chain(20, Term(1)));
-  await aStore(disk, '/b', n2, chain(10, Term(2)));
+  await aGroupStore(disk, '/a', n1, chain(20, Term(1)));
+  await aGroupStore(disk, '/b', n2, chain(10, Term(2)));
   const plan = planned(
     planRecovery([await survey(disk, '/a'), await survey(disk, '/b')].map(unproven), [], WISH),
   );
@@ -241,7 +221,7 @@ const anySurvivor: Survivor = {
   lastIndex: LogIndex(100),
   lastTerm: Term(4),
   provenCommitIndex: LogIndex(90),
-  membership: MEMBERSHIP,
+  membership: RECOVERED_GROUP,
   peersMet: [n2, n3],
   traffic: { lastAtMs: 1_000_000, messagesPerSecond: 50 },
   problem: null,
@@ -314,11 +294,11 @@ test('where the membership was never changed, those it has met are the lost ones
 
 test('logs are compared by their chain, as far as both go and something is proven', async () => {
   const disk = new MemoryDisk();
-  await aStore(disk, '/a', n1, aChain(20));
-  await aStore(disk, '/b', n2, aChain(10));
-  const other = aChain(5);
+  await aGroupStore(disk, '/a', n1, aGroupLog(20));
+  await aGroupStore(disk, '/b', n2, aGroupLog(10));
+  const other = aGroupLog(5);
   other.append({ payload: Buffer.from('another'), term: Term(1) });
-  await aStore(disk, '/c', n3, other);
+  await aGroupStore(disk, '/c', n3, other);
   const [a, b, c] = [await survey(disk, '/a'), await survey(disk, '/b'), await survey(disk, '/c')];
   const crcAt = async (survivor: Survivor, index: LogIndex | null) => {
     ok(index !== null);
