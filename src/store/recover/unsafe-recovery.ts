@@ -6,7 +6,7 @@
  * 1. `recovery-report.json` says what is about to happen.
  * 2. The superblock is kept under another name and removed. From here on the directory starts as nobody: a
  *    store with segments and without a superblock is refused (H22).
- * 3. The segment headers get the new cluster id.
+ * 3. The segment headers, and the file `founding` if there is one, get the new cluster id.
  * 4. The new superblock appears whole: the new cluster id, a new term, no vote, no peers.
  * 5. The log is opened as a start would open it, and a config entry is appended: this node alone.
  * 6. The report says that it is done.
@@ -20,6 +20,7 @@ import { encodeEntry, headerCrcOf } from '../../protocol/entry-codec.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { type EntryDesc, placeEntry, skipSegmentHeader } from '../../raft/entry.ts';
 import type { CommitLog, StoredEntry } from '../commit-log.ts';
+import { readFounding, writeFounding } from '../founding-file.ts';
 import { segmentHeaderIn, viewStore } from '../inspect/store-view.ts';
 import { LogPaths } from '../log-paths.ts';
 import { openCommitLog } from '../open-commit-log.ts';
@@ -57,6 +58,7 @@ export async function executeRecovery(task: RecoveryTask, world: RecoveryWorld):
     const isRenamed = old.identity.clusterId === task.newClusterId;
     if (!isRenamed) {
       await renameSegments(disk, task, old.identity.clusterId);
+      await renameFounding(disk, task);
       await disk.writeFile(paths.superblock, superblockFile(reborn(old, task)));
     }
   } finally {
@@ -168,6 +170,17 @@ async function renameSegments(
     writes.push({ path: segment.path, bytes });
   }
   await writeAll(disk, writes);
+}
+
+/** Of a node that joined its group later: by this file it knows its own cluster at a start. */
+async function renameFounding(
+  disk: Disk,
+  { directory, newClusterId }: RecoveryTask,
+): Promise<void> {
+  const founding = await readFounding(disk, directory);
+  if (founding === null || founding.group === null) return;
+  const group = { ...founding.group, clusterId: newClusterId };
+  await writeFounding(disk, directory, { ...founding, group });
 }
 
 async function writeAll(
