@@ -16,7 +16,7 @@ import type {
   JoinTicket,
 } from '../protocol/admin.ts';
 import { AdminError } from '../protocol/admin.ts';
-import type { Allowance, Check, Plan } from '../protocol/admin-plan.ts';
+import { ALLOWANCES, type Allowance, type Check, type Plan } from '../protocol/admin-plan.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import { type Invocation, parseCount, parseDurationMs } from './invocation.ts';
@@ -56,6 +56,10 @@ export interface ChangeKind {
   readonly waitMs?: number;
   /** Flags that were given as options of their own. */
   readonly allow?: readonly Allowance[];
+  /** There is nothing to run. */
+  readonly isPlanOnly?: true;
+  /** The command as it is typed, where the plan does not say all of it. */
+  readonly typed?: string;
   /** What the user may want next. */
   readonly next?: string;
 }
@@ -73,11 +77,23 @@ export function addChangeOptions(command: Command): Command {
       parseWait,
     )
     .option('--no-wait', 'return when it has begun')
+    .addOption(
+      new Option('--allow <risk>', 'take a risk that a check names')
+        .choices(ALLOWANCES)
+        .argParser(collectedRisk),
+    )
     .option('--steal', 'take the operator lock from whoever holds it');
 }
 
 export function brokerGroupOption(): Option {
   return new Option('--group <id>', 'broker group, where the cluster has several');
+}
+
+/** Several may be given; commander's own check of choices goes with its own parser. */
+function collectedRisk(text: string, before: readonly Allowance[] = []): readonly Allowance[] {
+  const risk = ALLOWANCES.find((each) => each === text);
+  if (risk !== undefined) return [...before, risk];
+  throw usageError(`--allow '${text}' is no risk`, `one of ${ALLOWANCES.join(', ')}`);
 }
 
 const parseConfigIndex = parseCount('--if-config', 0, Number.MAX_SAFE_INTEGER);
@@ -97,7 +113,7 @@ export async function runChange(
   if (planned.kind === 'changed') return finished(invocation, planned, kind);
   const isRefused = planned.checks.some(({ verdict }) => verdict === 'failed');
   if (isRefused) return refused(invocation, planned);
-  if (flags.dryRun === true) return shown(invocation, planned, flags);
+  if (flags.dryRun === true) return shown(invocation, planned, { ...kind, allow: options.allow });
   await confirm(invocation, planned, flags, kind);
   // From here on: this plan or none.
   const bound = { ...options, dryRun: false, ifPlan: planned.plan.hash };
@@ -112,9 +128,10 @@ export async function runChange(
 function optionsOf(
   { environment }: Invocation,
   flags: ChangeFlags,
-  { allow = [] }: ChangeKind,
+  kind: ChangeKind,
 ): ChangeOptions {
   const { ifConfig, ifPlan = null, steal } = flags;
+  const allow = allowancesOf(flags, kind);
   return {
     actor: environment.actor,
     dryRun: true,
@@ -123,6 +140,10 @@ function optionsOf(
     steal: steal === true,
     allow,
   };
+}
+
+function allowancesOf(flags: ChangeFlags, kind: ChangeKind): readonly Allowance[] {
+  return [...new Set([...(kind.allow ?? []), ...(flags.allow ?? [])])];
 }
 
 function waitOf({ wait }: ChangeFlags, { waitMs }: ChangeKind): number | null {
@@ -173,7 +194,7 @@ function changedOnly(response: AdminResponse): ChangedResponse {
 }
 
 /** The plan is what a dry run is for: data. */
-function shown(invocation: Invocation, planned: PlanOutcome, flags: ChangeFlags): CliExit {
+function shown(invocation: Invocation, planned: PlanOutcome, kind: ChangeKind): CliExit {
   const { environment, output, paint, print } = invocation;
   const { columns } = environment.stdout;
   const { plan, checks } = planned;
@@ -182,10 +203,22 @@ function shown(invocation: Invocation, planned: PlanOutcome, flags: ChangeFlags)
     return CLI_EXIT.ok;
   }
   print(planText(plan, columns, paint) + checksText(checks, columns, paint));
-  const yes = flags.yes === true ? '' : ' --yes';
-  const command = `mq-raft ${plan.action} --if-config ${plan.configIndex}${yes}`;
-  print(`Nothing was changed.  Run:  ${command}\n`);
+  const typed = [kind.typed ?? plan.action, ...(kind.allow ?? []).map(flagOfAllowance)].join(' ');
+  const yes = kind.confirm === null ? '' : ' --yes';
+  const command = `mq-raft ${typed} --if-config ${plan.configIndex}${yes}`;
+  print(`Nothing was changed.${kind.isPlanOnly === true ? '' : `  Run:\n  ${command}`}\n`);
   return CLI_EXIT.ok;
+}
+
+const ALLOWANCE_FLAGS: Readonly<Record<Allowance, string>> = {
+  evenVoters: '--allow-even',
+  belowThree: '--force-below-3',
+  lessTolerance: '--allow-less-tolerance',
+  planned: '--planned',
+};
+
+function flagOfAllowance(allowance: Allowance): string {
+  return ALLOWANCE_FLAGS[allowance];
 }
 
 const CONFLICTS: readonly Check['id'][] = ['configUnmoved', 'planUnmoved'];
@@ -247,9 +280,9 @@ function finished(
 ): CliExit {
   const { environment, output, paint, print, note } = invocation;
   const { state, sentence, configIndex, checks, ticket } = response;
-  for (const { id, observed, verdict } of checks) {
-    if (verdict === 'warning') note(`mind ${id}: ${observed}`);
-  }
+  // While it is under way they are what is waited for.
+  const warnings = state === 'pending' ? [] : checks.filter(({ verdict }) => verdict === 'warning');
+  for (const { id, observed } of warnings) note(`mind ${id}: ${observed}`);
   if (output === 'json') print(changedJsonLine(response));
   else {
     const word = { done: 'done', alreadySo: 'already so', pending: 'under way' }[state];

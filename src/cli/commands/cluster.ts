@@ -109,7 +109,8 @@ Examples:
             throw usageError('There is only a plan of a rolling restart', 'give --plan');
           }
           const flags = { dryRun: true as const };
-          return runChange(invocation, { kind: 'rollingRestart' }, flags, { confirm: null });
+          const kind = { confirm: null, isPlanOnly: true as const };
+          return runChange(invocation, { kind: 'rollingRestart' }, flags, kind);
         }),
       ),
 };
@@ -169,7 +170,8 @@ async function showFeatures(invocation: Invocation, options: FeaturesOptions): P
   const { finalize, stale } = options;
   if (finalize !== undefined) {
     const change = { kind: 'finalizeFeatures' as const, level: finalize };
-    return runChange(invocation, change, options, { confirm: `level ${finalize}` });
+    const typed = `features --finalize ${finalize}`;
+    return runChange(invocation, change, options, { confirm: `level ${finalize}`, typed });
   }
   const { report } = await askGroup(invocation, { kind: 'features' }, 'features', stale === true);
   print(output === 'json' ? featuresJson(report) : featuresText(report, paint));

@@ -77,7 +77,7 @@ test('--dry-run prints plan, arithmetic and the line to run, and asks for nothin
   match(text, /2 of \{n1,n2,n4\}/);
   match(text, /0 failures/);
   match(text, /CHECKS 1\/1 ok/);
-  match(text, /Nothing was changed\. {2}Run: {2}mq-raft replace n3 n4 .*--if-config 118 --yes/);
+  match(text, /Nothing was changed\. {2}Run:\n {2}mq-raft replace n3 n4 --addr 10\.0\.0\.4:10912 --planned --if-config 118 --yes\n/);
   ok(
     text.split('\n').every((line) => line.length <= 80),
     text,
@@ -299,6 +299,7 @@ const allowed: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['remove', 'n3', '--yes', '--force-below-3'], ['belowThree']],
   [['remove', 'n3', '--yes', '--allow-less-tolerance'], ['lessTolerance']],
   [[...REPLACE, '--yes', '--planned'], ['planned']],
+  [['remove', 'n3', '--yes', '--allow', 'belowThree', '--allow', 'evenVoters'], ['belowThree', 'evenVoters']],
 ];
 for (const [args, want] of allowed) {
   test(`mq-raft ${args.join(' ')} takes the risk by its name`, async () => {
