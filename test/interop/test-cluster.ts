@@ -35,7 +35,10 @@ export interface TestClusterOptions {
 }
 
 export class TestCluster {
-  readonly nodes: readonly NodePlan[];
+  /** Those that are running or may be started again. */
+  nodes: readonly NodePlan[];
+  /** With whom the group was founded. */
+  readonly #founders: readonly NodePlan[];
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
@@ -52,6 +55,7 @@ export class TestCluster {
   ) {
     this.#directory = directory;
     this.nodes = nodes;
+    this.#founders = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = segmentSizeBytes;
     this.#autoCreateTopics = autoCreateTopics;
@@ -97,15 +101,35 @@ export class TestCluster {
   }
 
   async startNode(nodeId: string): Promise<void> {
+    const members = this.#founders.map((each) => `${each.nodeId}=${each.raft}`).join(',');
+    await this.startNodeWith(nodeId, [
+      ...['--cluster-id', 'test', '--group-id', 'broker-a', '--members', members],
+      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
+    ]);
+  }
+
+  /** A place for a node that joins later: ports and an empty directory. */
+  async addNode(nodeId: string): Promise<NodePlan> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const directory = join(this.#directory, nodeId);
+    const node = { nodeId, directory, grpc: grpc!, raft: raft!, http: http! };
+    this.nodes = [...this.nodes, node];
+    return node;
+  }
+
+  /** The node has left the group. */
+  dropNode(nodeId: string): void {
+    this.nodes = this.nodes.filter((each) => each.nodeId !== nodeId);
+  }
+
+  /** @param group what says which group it is of: nothing for a node that has joined before */
+  async startNodeWith(nodeId: string, group: readonly string[]): Promise<void> {
     const node = this.node(nodeId);
-    const members = this.nodes.map((each) => `${each.nodeId}=${each.raft}`).join(',');
     mkdirSync(node.directory, { recursive: true });
     await this.#spawn(nodeId, 'broker.js', [
-      ...['--node-id', nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
-      ...['--members', members, '--dir', node.directory],
+      ...['--node-id', nodeId, '--dir', node.directory, ...group],
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
-      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
       ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
       '--supervised',
     ]);
