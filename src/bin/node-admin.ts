@@ -72,7 +72,10 @@ function swapUsedBytes(): number | null {
 
 function nodeTasks(replica: RunningReplica): NodeTasks {
   const refuse = async (what: string): Promise<string> => {
-    throw new AdminError('unsupported', `${replica.status().nodeId} cannot ${what} on request yet.`);
+    throw new AdminError(
+      'unsupported',
+      `${replica.status().nodeId} cannot ${what} on request yet.`,
+    );
   };
   return { takeSnapshot: () => refuse('take a snapshot'), scrub: () => refuse('scrub its log') };
 }

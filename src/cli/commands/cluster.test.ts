@@ -28,6 +28,7 @@ function checkAnswer(verdict: 'ok' | 'failed'): AdminResponse {
 
 test('check shows health and ends with 8 when something is red', async () => {
   const group = new MemoryGroup();
+  group.terminal.stdout.columns = 120;
   group.answerQuestion = () => checkAnswer('failed');
   equal(await group.run('cluster', 'check'), 8);
   const { text } = group.terminal.stdout;
