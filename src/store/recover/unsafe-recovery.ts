@@ -13,7 +13,7 @@
  */
 import { crc32 } from '../../base/crc32.ts';
 import { FatalError } from '../../base/errors.ts';
-import { advance, LogIndex, PhysicalOffset, Term } from '../../base/units.ts';
+import { advance, LogIndex, Term } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { Disk, DiskWrite } from '../../io/disk.ts';
 import { encodeEntry, headerCrcOf } from '../../protocol/entry-codec.ts';
@@ -22,6 +22,7 @@ import { type EntryDesc, placeEntry, skipSegmentHeader } from '../../raft/entry.
 import type { CommitLog, StoredEntry } from '../commit-log.ts';
 import { readFounding, writeFounding } from '../founding-file.ts';
 import { segmentHeaderIn, viewStore } from '../inspect/store-view.ts';
+import { tipOfBase } from '../log-base.ts';
 import { LogPaths } from '../log-paths.ts';
 import { openCommitLog } from '../open-commit-log.ts';
 import { encodeSegmentHeader } from '../segment.ts';
@@ -247,7 +248,7 @@ async function appendMembership(task: RecoveryTask, world: RecoveryWorld): Promi
     await new Promise<void>((resolve, reject) => {
       fail = reject;
       const hardState = { term: task.newTerm, votedFor: identity.nodeId };
-      log.persist({ hardState, truncateFrom: null, entries, onDurable: resolve });
+      log.persist({ hardState, base: null, truncateFrom: null, entries, onDurable: resolve });
     });
     const index = entries.at(-1)?.desc.index ?? LogIndex(0);
     log.noteCommitIndex(index);
@@ -262,10 +263,10 @@ function entriesFor(task: RecoveryTask, log: CommitLog): readonly StoredEntry[] 
   const payload = encodeMembership(task.membership);
   const { segmentSizeBytes } = log.identity;
   const before = log.recovered.entries.at(-1);
-  const end =
-    before === undefined ? PhysicalOffset(0) : advance(before.physicalOffset, before.sizeBytes);
+  const base = tipOfBase(log.recovered.base);
+  const end = before === undefined ? base.end : advance(before.physicalOffset, before.sizeBytes);
   const place = placeEntry(end, payload.length, segmentSizeBytes);
-  const lastIndex = before?.index ?? LogIndex(0);
+  const lastIndex = before?.index ?? base.index;
   const entries: StoredEntry[] = [];
   let prevHeaderCrc = log.lastHeaderCrc;
   const push = (
