@@ -173,7 +173,7 @@ segment-size-bytes: 4194304\nnamesrv: [${cluster.nameServer}]\nadvertise-grpc: n
     writeFileSync(path, `${text}gprc: x\nhttpp: y\n`);
     const bad = await run('config', 'validate', path);
     ends(bad, 4);
-    match(bad.stderr, /2 problems[^]*did you mean grpc\?[^]*did you mean http\?/);
+    match(bad.stderr, /2 problems[\s\S]*did you mean grpc\?[\s\S]*did you mean http\?/);
     writeFileSync(path, text);
     ends(await run('config', 'validate', path), 0);
     await cluster.kill('n1', 'SIGTERM');
