@@ -16,7 +16,13 @@ import type {
   JoinTicket,
 } from '../protocol/admin.ts';
 import { AdminError } from '../protocol/admin.ts';
-import { ALLOWANCES, type Allowance, type Check, type Plan } from '../protocol/admin-plan.ts';
+import {
+  ALLOWANCES,
+  type Allowance,
+  type Check,
+  type Plan,
+  type PlanStep,
+} from '../protocol/admin-plan.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import { type Invocation, parseCount, parseDurationMs } from './invocation.ts';
@@ -198,16 +204,24 @@ function shown(invocation: Invocation, planned: PlanOutcome, kind: ChangeKind): 
   const { environment, output, paint, print } = invocation;
   const { columns } = environment.stdout;
   const { plan, checks } = planned;
+  // A plan that is only followed has nobody else who would refuse it.
+  const isDeadly = kind.isPlanOnly === true && plan.steps.some(cannotDecide);
+  const exit = isDeadly ? CLI_EXIT.refused : CLI_EXIT.ok;
   if (output === 'json') {
     print(planJsonLine(planned));
-    return CLI_EXIT.ok;
+    return exit;
   }
   print(planText(plan, columns, paint) + checksText(checks, columns, paint));
   const typed = [kind.typed ?? plan.action, ...(kind.allow ?? []).map(flagOfAllowance)].join(' ');
   const yes = kind.confirm === null ? '' : ' --yes';
   const command = `mq-raft ${typed} --if-config ${plan.configIndex}${yes}`;
   print(`Nothing was changed.${kind.isPlanOnly === true ? '' : `  Run:\n  ${command}`}\n`);
-  return CLI_EXIT.ok;
+  if (isDeadly) invocation.note('Do not follow it now: a step would leave the group undecided.');
+  return exit;
+}
+
+function cannotDecide({ quorums }: PlanStep): boolean {
+  return quorums.some(({ tolerates }) => tolerates < 0);
 }
 
 const ALLOWANCE_FLAGS: Readonly<Record<Allowance, string>> = {
@@ -238,7 +252,10 @@ function refused(invocation: Invocation, outcome: PlanOutcome): CliExit {
   throw new CliError({
     exit: isConflict ? CLI_EXIT.conflict : CLI_EXIT.refused,
     what: `${plan.action}: refused, nothing was changed`,
-    why: failed.map(({ id, observed }) => `${id}: ${observed}`).join('; '),
+    // The numbers stand above; whoever reads JSON has only this.
+    why: failed
+      .map(({ id, observed }) => (output === 'json' ? `${id}: ${observed}` : id))
+      .join(output === 'json' ? '; ' : ', '),
     todo: failed.find(({ remedy }) => remedy !== '')?.remedy ?? null,
   });
 }
@@ -293,9 +310,18 @@ function finished(
   }
   if (state === 'pending')
     note('the same command goes on where it is; `mq-raft unlock` gives it up');
-  else if (next !== undefined && output === 'table') note(next);
+  else if (state === 'done' && next !== undefined && output === 'table') note(next);
   return CLI_EXIT.ok;
 }
+
+/** Of an operation that has begun: elections end, learners catch up, and a disk has a bad minute. */
+const PASSING: readonly Check['id'][] = [
+  'ownTermCommitted',
+  'noTransferInProgress',
+  'targetCaughtUp',
+  'targetLive',
+  'targetDiskSpeed',
+];
 
 /** Asks the same again until it is done. */
 class Waiting {
@@ -305,6 +331,7 @@ class Waiting {
   readonly #kind: ChangeKind;
   #shownTicket: JoinTicket | null = null;
   #failures = 0;
+  #waitedFor = '';
 
   constructor(
     invocation: Invocation,
@@ -328,7 +355,7 @@ class Waiting {
     const progress = new Progress(stderr, clock, () => progressText(latest));
     try {
       while (latest.state === 'pending') {
-        if (latest.phase !== phase) this.#announce(latest);
+        if (latest.phase !== phase) this.#announce(latest, progress);
         phase = latest.phase;
         if (clock.monotonicMs() >= deadlineAtMs) return this.#late(latest);
         await delay(clock, POLL_INTERVAL_MS, signal);
@@ -349,6 +376,11 @@ class Waiting {
         .change(this.#change, this.#options, { signal });
       this.#failures = 0;
       if (response.kind !== 'refused') return changedOnly(response);
+      const failed = response.checks.filter(({ verdict }) => verdict === 'failed');
+      if (failed.every(({ id }) => PASSING.includes(id))) {
+        this.#wait(failed, progress);
+        return null;
+      }
       progress.stop();
       refused(this.#invocation, response);
       return null;
@@ -360,19 +392,27 @@ class Waiting {
     }
   }
 
+  /** What passes by itself was begun, and is waited for: it is said once. */
+  #wait(failed: readonly Check[], progress: Progress): void {
+    const waitedFor = failed.map(({ id }) => id).join();
+    if (waitedFor === this.#waitedFor) return;
+    this.#waitedFor = waitedFor;
+    progress.say(`waits: ${failed.map(({ observed }) => observed).join('; ')}`);
+  }
+
   #late(latest: ChangedResponse): CliExit {
     finished(this.#invocation, latest, this.#kind);
     return CLI_EXIT.pending;
   }
 
-  #announce(response: ChangedResponse): void {
-    const { environment, output, paint, note, print } = this.#invocation;
+  #announce(response: ChangedResponse, progress: Progress): void {
+    const { environment, output, paint, print } = this.#invocation;
     const { sentence, ticket } = response;
     if (output === 'json') print(changedJsonLine(response));
-    note(sentence);
+    progress.say(sentence);
     if (ticket === null || ticket.token === this.#shownTicket?.token || output === 'json') return;
     this.#shownTicket = ticket;
-    note(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    progress.say(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
   }
 }
 

@@ -77,8 +77,8 @@ function leftBehind({ what }: Doing, effect: Effect): string {
     case 'write':
       return `: whether ${what} took effect is unknown`;
     case 'change':
-      return `: what the group has decided stays. The same command goes on where it is,
-\`mq-raft member list\` shows where, \`mq-raft unlock\` gives it up`;
+      return `: what the group has decided stays. The same command goes on,
+\`mq-raft member list\` shows where it is, \`mq-raft unlock\` gives it up`;
   }
 }
 

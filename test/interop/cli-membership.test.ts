@@ -63,7 +63,7 @@ test('a dead member is replaced at night, and a wrong command does no harm', TIM
     first.kill('SIGINT');
     const interrupted = await first.end();
     ends(interrupted, 130);
-    match(interrupted.stderr, /The same command goes on where it is/);
+    match(interrupted.stderr, /The same command goes on/);
     match((await run('members')).stdout, /under way: replace/);
 
     const token = /--token (\S+)/.exec(shown)?.[1] ?? '';
