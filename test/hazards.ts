@@ -70,7 +70,7 @@ export const HAZARDS: readonly Hazard[] = [
       stack('H4: a bit rots in what was durable'),
       script('log-repair.txt'),
       at(STORE, 'every-byte.test.ts', 'one flipped bit at every byte of every file'),
-      at(STORE, 'repair/log-repairer.test.ts', 'three logs whose damage does not overlap heal'),
+      at(STORE, 'repair/all-damage.test.ts', 'three logs whose damage does not overlap heal'),
     ],
     processes: [
       at(INTEROP, 'rot-under-load.test.ts', 'of one node, then of all three in different places'),

@@ -30,6 +30,7 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
@@ -47,11 +48,13 @@ import {
 } from './broker-logging.ts';
 import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { endWith, exitOnUncaught, exitWith } from './exit.ts';
 import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startAdmin } from './node-admin.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -73,6 +76,7 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     stop().then(() => process.exit(0), exitWith);
   });
   const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const care = startDiskCare(options, clock, logger);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
@@ -116,20 +120,22 @@ async function startServing(
   const { autoCreateTopics, nodeId, nameServers } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
   const storeHost = await storeHostOf(options);
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options, storeHost) });
+  const settings = brokerSettings(options, storeHost);
+  const report = () => soundness.report();
+  const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
   const forwards = createGrpcForwardTransport();
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const repairs = repairsOf(replica, clock, logger);
+  const others = [repairsOf(replica, clock, logger), soundness.verify];
   const admin = startAdmin(options, { replica, clock, diskRoom });
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs, admin);
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others, admin);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -145,9 +151,7 @@ async function startServing(
     listenAddress: options.http,
     replica,
     sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
+      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -167,6 +171,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -271,7 +276,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
+  others: readonly (RepairService | VerifyService)[],
   admin: Admin,
 ): Promise<Server> {
   const server = new Server({
@@ -283,7 +288,8 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
+  for (const { definition, implementation } of others)
+    server.addService(definition, implementation);
   const administration = adminService(admin);
   server.addService(administration.definition, administration.implementation);
   await new Promise<void>((resolve, reject) => {

@@ -16,6 +16,7 @@ import { addNodeCommand } from './commands/node.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
+import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit, EXIT_MEANINGS } from './exit-codes.ts';
@@ -124,6 +125,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
       addTopicCommand(program, run),

@@ -36,6 +36,8 @@ export interface TestClusterOptions {
   readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
+  /** More options of every broker. */
+  readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
@@ -50,6 +52,7 @@ export class TestCluster {
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
   readonly #readyTimeoutMs: number;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
   readonly #endOwning = beginOwning();
@@ -68,6 +71,7 @@ export class TestCluster {
     this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
     this.#autoCreateTopics = options.autoCreateTopics ?? true;
     this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    this.#brokerArgs = options.brokerArgs ?? [];
   }
 
   /** Plans ports and directories and starts everything. */
@@ -163,6 +167,7 @@ export class TestCluster {
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
       ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
+      ...this.#brokerArgs,
       '--supervised',
     ]);
   }
