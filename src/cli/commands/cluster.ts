@@ -10,6 +10,7 @@ import { eventsJson, eventsText, featuresJson, featuresText } from '../render/tr
 import { addNoun, type Verb } from '../verb.ts';
 import { initVerb } from './init.ts';
 import { statusVerb } from './status.ts';
+import { addVerifyCommand } from './verify.ts';
 
 const EVENTS_COUNT_DEFAULT = 50;
 const EVENTS_COUNT_MAX = 1000;
@@ -140,7 +141,10 @@ Examples:
 export function addClusterCommand(program: Command, run: Run): readonly Command[] {
   const description = 'the group as a whole: init, check, events, features';
   const verbs = [statusVerb, initVerb, check, events, features, rollingRestart, unlock];
-  return addNoun(program, { name: 'cluster', description, verbs }, run);
+  const added = addNoun(program, { name: 'cluster', description, verbs }, run);
+  const cluster = added.find((command) => command.name() === 'cluster');
+  if (cluster !== undefined) addVerifyCommand(cluster, run);
+  return added;
 }
 
 async function showCheck(invocation: Invocation): Promise<CliExit> {
