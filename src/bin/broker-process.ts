@@ -7,8 +7,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
 import { MIB } from '../base/sizes.ts';
 import { LogIndex, type NodeId } from '../base/units.ts';
-import type { Admin } from '../broker/admin/admin.ts';
-import { adminService } from '../broker/admin/admin-service.ts';
+import { type AdminService, adminService } from '../broker/admin/admin-service.ts';
 import { createBroker } from '../broker/broker.ts';
 import { brokerService } from '../broker/broker-service.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
@@ -76,8 +75,8 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     stop().then(() => process.exit(0), exitWith);
   });
   const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
-  await requireNoDivergence(new NodeDisk(), options.directory);
   const care = startDiskCare(options, clock, logger);
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -133,9 +132,9 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const others = [repairsOf(replica, clock, logger), soundness.verify];
-  const admin = startAdmin(options, { replica, clock, diskRoom });
-  const raftServer = await listenForPeers(options.raft, transport, gateway, others, admin);
+  const admin = startAdmin(options, { replica, clock, diskRoom, report });
+  const others = [repairsOf(replica, clock, logger), soundness.verify, adminService(admin)];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -276,8 +275,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  others: readonly (RepairService | VerifyService)[],
-  admin: Admin,
+  others: readonly (RepairService | VerifyService | AdminService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -290,8 +288,6 @@ async function listenForPeers(
   server.addService(calls.definition, calls.implementation);
   for (const { definition, implementation } of others)
     server.addService(definition, implementation);
-  const administration = adminService(admin);
-  server.addService(administration.definition, administration.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();
