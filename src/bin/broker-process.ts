@@ -34,6 +34,7 @@ import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { sourceOf } from '../store/repair/repair-source.ts';
+import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
@@ -54,11 +55,15 @@ import { VERSION } from './version.ts';
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
-export async function runBroker(options: BrokerOptions): Promise<void> {
+export async function runBroker(
+  options: BrokerOptions,
+  notes: readonly string[] = [],
+): Promise<void> {
   exitOnUncaught();
   const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
   const clock = new NodeClock();
-  const addresses = { raft: options.raft, grpc: options.grpc, http: options.http };
+  const addresses = options.advertised;
+  for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
 
   const care = startDiskCare(options, clock, logger);
   const starting = new AbortController();
@@ -79,10 +84,15 @@ export async function runBroker(options: BrokerOptions): Promise<void> {
   logRoles(logger, replica);
   const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
-  stop = () => stack.stop();
-  const { nodeId } = options;
-  const ready = { event: 'ready', nodeId, pid: process.pid, ...addresses, fsyncP99Ms };
+  stop = () => {
+    starting.abort();
+    return stack.stop();
+  };
+  const { nodeId, grpc, raft, http, advertised } = options;
+  const listening = { grpc, raft, http };
+  const ready = { event: 'ready', nodeId, pid: process.pid, ...listening, advertised, fsyncP99Ms };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
+  await checkAdvertised(options, log.identity.storeUuid, logger, starting.signal);
 }
 
 interface Serving {
@@ -103,7 +113,9 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const broker = createBroker({ replica, clock, diskRoom, ...brokerSettings(options) });
+  const storeHost = await storeHostOf(options);
+  const settings = brokerSettings(options, storeHost);
+  const broker = createBroker({ replica, clock, diskRoom, ...settings });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
@@ -120,7 +132,7 @@ async function startServing(
     gateway,
     clock,
     listenAddress: options.grpc,
-    advertisedAddress: options.grpc,
+    advertisedAddress: addresses.grpc,
     clusterName: options.clusterId,
     nodeId,
     logger,
@@ -171,8 +183,8 @@ function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
   });
 }
 
-function brokerSettings(options: BrokerOptions) {
-  const { autoCreateTopics, grpc: storeHost } = options;
+function brokerSettings(options: BrokerOptions, storeHost: string) {
+  const { autoCreateTopics } = options;
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 

@@ -13,6 +13,7 @@ import {
 import { MIB } from '../base/sizes.ts';
 import { type BrokerCall, brokerServiceDefinition } from '../protocol/verb-codec.ts';
 import type { BrokerReply } from '../protocol/verbs.ts';
+import { DIRECT_CHANNEL } from './limits.ts';
 
 /** A batch of deliveries plus one message of the largest size, with room for its envelope. */
 const REPLY_SIZE_BYTES_MAX = 16 * MIB;
@@ -57,7 +58,7 @@ export function createBrokerCallClient(address: string): BrokerCallClient {
     'grpc.max_reconnect_backoff_ms': RECONNECT_BACKOFF_MAX_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_PERIOD_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    'grpc.enable_retries': 0,
+    ...DIRECT_CHANNEL,
   });
   const open = new Set<ClientUnaryCall>();
   let closed = false;

@@ -16,3 +16,16 @@ export const ROUTES_AGE_MS_MAX = 30_000;
 export const LONG_POLL_SLACK_MS = 2_000;
 
 export const STATUS_TIMEOUT_MS = 1_500;
+
+/**
+ * A host name is asked for again at each reconnection, but not more often than this: a machine may come
+ * back with another address, and 30 s (the default of gRPC) is as long as an outage.
+ */
+export const RESOLVE_AGAIN_MS_MIN = 250;
+
+/** Nodes of a cluster talk directly; a proxy of the environment is for the world outside. */
+export const DIRECT_CHANNEL = {
+  'grpc.dns_min_time_between_resolutions_ms': RESOLVE_AGAIN_MS_MIN,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_retries': 0,
+} as const;

@@ -120,7 +120,8 @@ export class SegmentedCommitLog implements CommitLog {
       writtenBytes: () => this.#writtenBytes,
       oldestPendingMs: () => {
         const oldest = this.#pending[0];
-        return oldest === undefined ? 0 : parts.clock.monotonicMs() - oldest.sinceMs;
+        if (oldest === undefined) return 0;
+        return parts.clock.monotonicMs() - parts.segments.waitingSinceMs(oldest.sinceMs);
       },
       waitsForRoom: () => parts.segments.isOutOfSpace && parts.lane.isHolding,
     });

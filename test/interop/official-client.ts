@@ -10,6 +10,7 @@ import {
   SimpleConsumer,
 } from 'rocketmq-client-nodejs';
 import { anomaliesOf, readWholeTopic } from './audit.ts';
+import { inTime } from './deadline.ts';
 import type { Owner } from './owner.ts';
 import { type TestCluster, waitFor } from './test-cluster.ts';
 
@@ -17,6 +18,10 @@ const INVISIBLE_MS = 30_000;
 const AWAIT_MS = 2_000;
 const RETRY_PAUSE_MS = 200;
 const DRAIN_TIMEOUT_MS = 90_000;
+/** The client gives a send up after three attempts of some seconds each. */
+const LAST_SENDS_TIMEOUT_MS = 45_000;
+/** The client waits for its long poll and some seconds more. */
+const CALL_TIMEOUT_MS = 30_000;
 
 const quiet = (): void => undefined;
 const quietLogger = { debug: quiet, info: quiet, warn: quiet, error: quiet, close: quiet };
@@ -39,7 +44,7 @@ export async function startProducer(
 ): Promise<Producer> {
   const producer = new Producer({ endpoints, topic, logger: quietLogger as never, namespace: '' });
   owner.after(() => producer.shutdown());
-  await producer.startup();
+  await inTime('the producer to start', producer.startup());
   return producer;
 }
 
@@ -59,7 +64,7 @@ export async function startPushConsumer(
     messageListener: { consume: async (view) => consume(view) },
   });
   owner.after(() => consumer.shutdown());
-  await consumer.startup();
+  await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
 
@@ -79,7 +84,7 @@ export async function startSimpleConsumer(
     logger: quietLogger as never,
   });
   owner.after(() => consumer.shutdown());
-  await consumer.startup();
+  await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
 
@@ -126,7 +131,7 @@ export class LoadProducer {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#lanes);
+    await inTime('the last sends to settle', Promise.all(this.#lanes), LAST_SENDS_TIMEOUT_MS);
   }
 
   /** Longest time without an acknowledgement between the first and the last one. */
@@ -160,7 +165,8 @@ export async function drain(
       received.push({ view, body: view.body.toString() });
       missing.delete(view.messageId);
     }
-    await Promise.all((views ?? []).map((view) => consumer.ack(view)));
+    const acks = Promise.all((views ?? []).map((view) => consumer.ack(view)));
+    await inTime('acknowledgements', acks, CALL_TIMEOUT_MS);
   }
   if (missing.size > 0) {
     throw new Error(`${missing.size} of ${wanted.size} messages not received in ${timeoutMs} ms`);
@@ -170,7 +176,7 @@ export async function drain(
 
 async function receiveOnce(consumer: SimpleConsumer): Promise<MessageView[] | null> {
   try {
-    return await consumer.receive(32, INVISIBLE_MS);
+    return await inTime('a poll', consumer.receive(32, INVISIBLE_MS), CALL_TIMEOUT_MS);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     await delay(RETRY_PAUSE_MS);

@@ -4,6 +4,7 @@ import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
 import { CuttableDisk, powerCutObstacle } from './power-cut.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const LANES = 16;
@@ -58,6 +59,7 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(load.failures, []);
       await allReceived(owner, load, cluster, survivor.grpc, 'power-one');
+      await everyReplicaHolds(cluster, 'power-one', load.sent);
     });
   });
 
@@ -74,11 +76,12 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       await load.stop();
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
-      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
       equal(
         cluster.nodes.every(({ nodeId }) => cluster.isRunning(nodeId)),
         true,
       );
+      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
+      await everyReplicaHolds(cluster, 'power-all', load.sent);
     });
   });
 });

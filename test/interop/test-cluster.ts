@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { LogIndex } from '../../src/base/units.ts';
+import { beginOwning } from './deadline.ts';
 
 const READY_TIMEOUT_MS = 30_000;
 const EXIT_TIMEOUT_MS = 15_000;
@@ -42,6 +44,8 @@ export class TestCluster {
   readonly #autoCreateTopics: boolean;
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
+  readonly #endOwning = beginOwning();
+  #closing: Promise<void> | null = null;
 
   private constructor(
     directory: string,
@@ -96,12 +100,21 @@ export class TestCluster {
     await this.#spawn('namesrv', 'namesrv.js', args);
   }
 
-  async startNode(nodeId: string): Promise<void> {
-    const node = this.node(nodeId);
+  startNode(nodeId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId));
+  }
+
+  /** One more process that says it is `nodeId`, from a directory and at ports of its own. */
+  async startDouble(name: string, nodeId: string, directory: string): Promise<void> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    await this.#startBroker(name, { nodeId, directory, grpc: grpc!, raft: raft!, http: http! });
+  }
+
+  async #startBroker(name: string, node: NodePlan): Promise<void> {
     const members = this.nodes.map((each) => `${each.nodeId}=${each.raft}`).join(',');
     mkdirSync(node.directory, { recursive: true });
-    await this.#spawn(nodeId, 'broker.js', [
-      ...['--node-id', nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
+    await this.#spawn(name, 'broker.js', [
+      ...['--node-id', node.nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
       ...['--members', members, '--dir', node.directory],
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
@@ -170,23 +183,35 @@ export class TestCluster {
     return (await httpGet(`http://${this.node(nodeId).http}${path}`))?.status ?? null;
   }
 
-  /** All nodes have applied the same entries. */
-  async converged(): Promise<void> {
-    await waitFor('all nodes at the same applied index', async () => {
-      const all = await Promise.all(this.nodes.map(({ nodeId }) => this.metrics(nodeId)));
+  /**
+   * All nodes have applied the same entries.
+   *
+   * @returns the last one
+   */
+  async converged(
+    nodeIds: readonly string[] = this.nodes.map(({ nodeId }) => nodeId),
+  ): Promise<LogIndex> {
+    const want = await waitFor(`the same applied index at ${nodeIds.join(', ')}`, async () => {
+      const all = await Promise.all(nodeIds.map((nodeId) => this.metrics(nodeId)));
       const applied = all.map((each) => each?.get('mqraft_raft_applied_index') ?? null);
       const last = all.map((each) => each?.get('mqraft_raft_last_index') ?? null);
-      const want = applied[0];
-      const isEqual = [...applied, ...last].every((index) => index === want);
-      return want !== null && isEqual ? true : null;
+      const first = applied[0] ?? null;
+      return [...applied, ...last].every((index) => index === first) ? first : null;
     });
+    return LogIndex(want);
   }
 
   logOf(name: string): string {
     return readFileSync(join(this.#directory, `${name}.log`), 'utf8');
   }
 
-  async close(): Promise<void> {
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(this.#endOwning);
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#processes.keys()].map((name) => this.kill(name, 'SIGTERM')));
     rmSync(this.#directory, { recursive: true, force: true });
   }
