@@ -58,13 +58,12 @@ export interface StatusLine {
 /** What the log of one replica holds at the end, read from its files by another program. */
 export interface ReplicaLog {
   readonly node: string;
-  /** `intact` or what `mq-raft log verify` says. */
-  readonly verdict: string;
+  readonly verdict: 'intact' | 'damaged';
   readonly damages: readonly string[];
   readonly firstIndex: number;
   readonly lastIndex: number;
   readonly appliedIndex: number | null;
-  /** Of every thousandth entry and the last: a CRC over all chain CRCs from the first on. */
+  /** Of every hundredth entry and the last: a CRC over the checksums of all headers from the first on. */
   readonly digests: readonly { readonly index: number; readonly digest: number }[];
 }
 

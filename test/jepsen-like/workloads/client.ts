@@ -100,6 +100,7 @@ export class Bookkeeper {
     options: { readonly final?: boolean; readonly batchSize?: number; readonly waitMs?: number } = {},
   ): Promise<readonly Held[] | null> {
     const { final = false, batchSize = RECEIVE_BATCH, waitMs = RECEIVE_WAIT_MS } = options;
+    const { workload } = this.#options;
     const action = (held: readonly Held[]): Action => {
       const deliveries = held.map(({ handle: _, ...delivery }) => delivery);
       return { verb: 'receive', topic, group, deliveries, final };
@@ -115,10 +116,15 @@ export class Bookkeeper {
           },
           { timeoutMs: OPERATION_TIMEOUT_MS },
         );
-        return messages.map(({ messageId: id, queueId, queueOffset, attempt, body, handle }) => ({
-          ...{ id, queueId, queueOffset, attempt, handle },
-          ...{ bodyCrc: crc32(body), intact: readBody(body)?.id === id },
-        }));
+        return messages.map(({ messageId, queueId, queueOffset, attempt, body, handle }) => {
+          const id = readBody(body)?.id;
+          // The official client mints message ids of its own: there the body alone tells.
+          const intact = id !== undefined && (id === messageId || workload === 'official');
+          return {
+            ...{ id: id ?? messageId, queueId, queueOffset, attempt, handle },
+            ...{ bodyCrc: crc32(body), intact },
+          };
+        });
       },
       action,
     );
