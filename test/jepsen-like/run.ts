@@ -1,5 +1,6 @@
 /** One run from begin to end: a cluster, workloads, faults, healing, the final reading, and the dump of every disk. */
 import { spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { rmSync } from 'node:fs';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
@@ -19,6 +20,9 @@ import { workloadNamed } from './workloads/index.ts';
 import type { Workload, WorkloadContext } from './workloads/workload.ts';
 
 const READER = fileURLToPath(new URL('./harness/read-replica.js', import.meta.url));
+
+/** Every lane of every workload waits for the stop. */
+const STOP_LISTENERS_MAX = 200;
 
 export function planOf(options: RunOptions): RunPlan {
   const nodes = Array.from({ length: options.nodeCount }, (_, i) => `n${i + 1}`);
@@ -59,6 +63,7 @@ async function inCluster(
 ): Promise<RunSummary> {
   const workloads = plan.workloads.map(workloadNamed);
   const stopping = new AbortController();
+  setMaxListeners(STOP_LISTENERS_MAX, stopping.signal);
   const context: WorkloadContext = {
     recorder,
     endpoints: endpointsOf(cluster),

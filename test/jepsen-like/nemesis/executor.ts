@@ -3,6 +3,7 @@
  * each fault from begin to end. Faults on the same node, and those that would together harm more copies
  * than the group can lose, do not overlap: the second one is recorded as skipped.
  */
+import { setMaxListeners } from 'node:events';
 import { unreachable } from '../../../src/base/assert.ts';
 import type { BrokerNode } from '../harness/broker-node.ts';
 import type { Cluster } from '../harness/cluster.ts';
@@ -20,6 +21,9 @@ const HARMS_COPIES: readonly Step['kind'][] = [
   ...(['damageLog', 'damageSuperblock', 'wipe', 'oldCopy', 'clone'] as const),
 ];
 
+/** Faults at work at once, with ample slack. */
+const WAITING_MAX = 100;
+
 export class Executor {
   readonly #cluster: Cluster;
   readonly #taken = new Set<string>();
@@ -29,6 +33,7 @@ export class Executor {
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
+    setMaxListeners(WAITING_MAX, this.#healing.signal);
   }
 
   /** Resolves when the last step has begun, or when everything is to be healed. */
