@@ -23,7 +23,12 @@ export function parseRun(argv: readonly string[]): { options: RunOptions; folder
     .option('--nemesis <rows>', `fault rows, or all: ${names()}`, parseRows, ['kill', 'partition'])
     .option('--workload <list>', WORKLOADS.join(', '), parseWorkloads, ['queue'])
     .option('--nodes <n>', '1, 3 or 5', parseNodes, 3)
-    .option('--seconds <n>', 'of faults; healing and reading to the end come on top', Number, RUN_SECONDS_DEFAULT)
+    .option(
+      '--seconds <n>',
+      'of faults; healing and reading to the end come on top',
+      Number,
+      RUN_SECONDS_DEFAULT,
+    )
     .option('--seed <n>', 'of the schedule of faults', Number, Date.now() % SEED_MAX)
     .option('--network <kind>', 'auto, namespaces or proxies', 'auto')
     .option('--canary <id>', 'plant a bug, to see that it is found')

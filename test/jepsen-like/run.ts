@@ -115,7 +115,8 @@ async function healed(
   const isBack = recorder.lastOkSendStartMs >= healedAtMs;
   const tookMs = Math.round(recorder.nowMs() - healedAtMs);
   if (!isBack) problems.push(`no send was acknowledged within ${tookMs} ms after healing`);
-  else if (tookMs > RECOVERY_MS_MAX) problems.push(`the first send after healing took ${tookMs} ms`);
+  else if (tookMs > RECOVERY_MS_MAX)
+    problems.push(`the first send after healing took ${tookMs} ms`);
   return isBack ? tookMs : null;
 }
 

@@ -27,7 +27,11 @@ function groupedByPlace(places: readonly StoredPlace[]): Map<string, StoredPlace
   return byPlace;
 }
 
-function nameOf({ topic, queueId, queueOffset }: Omit<StoredPlace, 'id' | 'node' | 'physicalOffset' | 'bodyCrc'>) {
+function nameOf({
+  topic,
+  queueId,
+  queueOffset,
+}: Omit<StoredPlace, 'id' | 'node' | 'physicalOffset' | 'bodyCrc'>) {
   return `${topic} ${queueId}@${queueOffset}`;
 }
 
@@ -47,8 +51,11 @@ function changedPlaces(
 ): readonly Anomaly[] {
   const anomalies: Anomaly[] = [];
   for (const [name, stored] of byPlace) {
-    const facts = new Set(stored.map(({ id, physicalOffset, bodyCrc }) => `${id} at ${physicalOffset} CRC ${bodyCrc}`));
-    if (facts.size > 1) anomalies.push({ kind: 'place-changed', what: `${name}: ${[...facts].join(', ')}` });
+    const facts = new Set(
+      stored.map(({ id, physicalOffset, bodyCrc }) => `${id} at ${physicalOffset} CRC ${bodyCrc}`),
+    );
+    if (facts.size > 1)
+      anomalies.push({ kind: 'place-changed', what: `${name}: ${[...facts].join(', ')}` });
   }
   for (const { action, outcome } of operations.filter(isVerb('send'))) {
     if (outcome !== 'ok') continue;
@@ -102,7 +109,10 @@ function digests({ replicas }: Evidence): readonly Anomaly[] {
       const other = known.get(at);
       if (other === undefined) known.set(at, { node, digest });
       else if (other.digest !== digest) {
-        anomalies.push({ kind: 'digests-differ', what: `${node} and ${other.node} at entry ${index}` });
+        anomalies.push({
+          kind: 'digests-differ',
+          what: `${node} and ${other.node} at entry ${index}`,
+        });
       }
     }
   }
@@ -112,8 +122,12 @@ function digests({ replicas }: Evidence): readonly Anomaly[] {
 /** Everything was healed and at rest before the processes were stopped. */
 function lengths({ replicas, summary }: Evidence): readonly Anomaly[] {
   if (summary.problems.length > 0) return [];
-  const ends = new Set(replicas.map(({ lastIndex, appliedIndex }) => `${lastIndex}/${appliedIndex}`));
+  const ends = new Set(
+    replicas.map(({ lastIndex, appliedIndex }) => `${lastIndex}/${appliedIndex}`),
+  );
   if (ends.size <= 1) return [];
-  const what = replicas.map(({ node, lastIndex, appliedIndex }) => `${node} ${lastIndex}/${appliedIndex}`);
+  const what = replicas.map(
+    ({ node, lastIndex, appliedIndex }) => `${node} ${lastIndex}/${appliedIndex}`,
+  );
   return [{ kind: 'replicas-differ', what: `last/applied entries: ${what.join(', ')}` }];
 }

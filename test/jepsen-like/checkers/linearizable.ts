@@ -81,10 +81,7 @@ export function linearityOf<State extends string | number | boolean, Input>(
   return { kind: 'linearizable' };
 }
 
-function nameOf<State, Input>(
-  { state, done }: Branch<State>,
-  acts: readonly Act<Input>[],
-): string {
+function nameOf<State, Input>({ state, done }: Branch<State>, acts: readonly Act<Input>[]): string {
   const names = [...done].map((each) => {
     const act = acts[each]!; // an index of acts
     return act.endMs === Infinity ? JSON.stringify(act.input) : String(each);

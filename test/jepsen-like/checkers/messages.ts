@@ -45,7 +45,10 @@ function misplaced({ placesOf, idsAt }: Sightings): readonly Anomaly[] {
   const anomalies: Anomaly[] = [];
   for (const [name, places] of placesOf) {
     if (places.size < 2) continue;
-    anomalies.push({ kind: 'duplicate', what: `${name} is at ${[...places.keys()].join(' and ')}` });
+    anomalies.push({
+      kind: 'duplicate',
+      what: `${name} is at ${[...places.keys()].join(' and ')}`,
+    });
   }
   for (const [at, ids] of idsAt) {
     if (ids.size < 2) continue;

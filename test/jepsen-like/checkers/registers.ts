@@ -105,7 +105,13 @@ function regressions(operations: readonly Operation[]): readonly Anomaly[] {
     .filter(({ outcome }) => outcome === 'ok')
     .flatMap(({ action, startMs, endMs, client }) =>
       action.offsets.map(({ queueId, consumerOffset }) => ({
-        ...{ name: `${action.group} ${action.topic} ${queueId}`, consumerOffset, startMs, endMs, client },
+        ...{
+          name: `${action.group} ${action.topic} ${queueId}`,
+          consumerOffset,
+          startMs,
+          endMs,
+          client,
+        },
       })),
     );
   const anomalies: Anomaly[] = [];
@@ -113,7 +119,11 @@ function regressions(operations: readonly Operation[]): readonly Anomaly[] {
   const highest = new Map<string, number>();
   let ended = 0;
   for (const read of reads.sort((a, b) => a.startMs - b.startMs)) {
-    for (let other = ends[ended]; other !== undefined && other.endMs < read.startMs; other = ends[ended]) {
+    for (
+      let other = ends[ended];
+      other !== undefined && other.endMs < read.startMs;
+      other = ends[ended]
+    ) {
       highest.set(other.name, Math.max(highest.get(other.name) ?? 0, other.consumerOffset));
       ended++;
     }

@@ -86,7 +86,9 @@ function pollOrder(evidence: Evidence, { receives }: Sightings): readonly Anomal
   for (const [group, polls] of groups) {
     const openPolls = evidence.operations.filter(
       ({ action, outcome }) =>
-        action.verb === 'receive' && outcome !== 'ok' && `${action.group} ${action.topic}` === group,
+        action.verb === 'receive' &&
+        outcome !== 'ok' &&
+        `${action.group} ${action.topic}` === group,
     ).length;
     anomalies.push(...orderWithin(group, polls), ...orderBetween(group, polls));
     anomalies.push(...skipped(group, polls, openPolls));

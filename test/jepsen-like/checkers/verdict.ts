@@ -58,7 +58,12 @@ export function verdictOf(
   isUnknown = false,
 ): Verdict {
   const valid = anomalies.length > 0 ? false : isUnknown ? 'unknown' : true;
-  return { checker, valid, counts: { ...counts, ...countsOf(anomalies) }, anomalies: told(anomalies) };
+  return {
+    checker,
+    valid,
+    counts: { ...counts, ...countsOf(anomalies) },
+    anomalies: told(anomalies),
+  };
 }
 
 function countsOf(anomalies: readonly Anomaly[]): Record<string, number> {

@@ -119,7 +119,12 @@ export class BrokerNode {
     this.#isPaused = false;
     this.#expected = null;
     if (child.pid !== undefined) this.#options.slot.noteProcess(child.pid);
-    recorder.node({ kind: 'started', node: this.nodeId, atMs: recorder.nowMs(), pid: child.pid ?? 0 });
+    recorder.node({
+      kind: 'started',
+      node: this.nodeId,
+      atMs: recorder.nowMs(),
+      pid: child.pid ?? 0,
+    });
     child.once('exit', (code, signal) => this.#onExit(child, code ?? signal ?? 'unknown'));
     return this.#untilReady(child);
   }
@@ -196,7 +201,14 @@ export class BrokerNode {
     const { recorder } = this.#options;
     const because = this.#expected;
     const lastWords = because === null ? this.lastWords() : '';
-    recorder.node({ kind: 'ended', node: this.nodeId, atMs: recorder.nowMs(), how, because, lastWords });
+    recorder.node({
+      kind: 'ended',
+      node: this.nodeId,
+      atMs: recorder.nowMs(),
+      how,
+      because,
+      lastWords,
+    });
     if (because !== null || this.#isRetired) return;
     this.#unaskedCount++;
     if (this.#unaskedCount > UNASKED_RESTARTS_MAX || this.isHeld) return;

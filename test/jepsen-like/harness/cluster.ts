@@ -59,7 +59,8 @@ export class Cluster {
 
   static async create(options: ClusterOptions): Promise<Cluster> {
     const { plan, machine, slot } = options;
-    const wanted = plan.network === 'auto' ? (machine.namespaces ? 'proxies' : 'namespaces') : plan.network;
+    const wanted =
+      plan.network === 'auto' ? (machine.namespaces ? 'proxies' : 'namespaces') : plan.network;
     const network =
       wanted === 'namespaces'
         ? await NamespaceNetwork.create(slot, plan.nodes)
@@ -158,7 +159,8 @@ export async function until<T>(
   for (;;) {
     const answer = await ask();
     if (answer !== null) return answer;
-    if (performance.now() > deadlineAtMs) throw new Error(`Waited ${timeoutMs} ms in vain for ${what}`);
+    if (performance.now() > deadlineAtMs)
+      throw new Error(`Waited ${timeoutMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
 }

@@ -45,7 +45,19 @@ export class NamespaceNetwork implements Network {
     const namespace = this.#slot.namespaceOf(node);
     const link = this.#slot.linkOf(node);
     await run('ip', 'netns', 'add', namespace);
-    await run('ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
+    await run(
+      'ip',
+      'link',
+      'add',
+      link,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'eth0',
+      'netns',
+      namespace,
+    );
     await run('ip', 'link', 'set', link, 'master', bridge, 'up');
     await run('ip', '-n', namespace, 'addr', 'add', `${this.#hostOf(node)}/24`, 'dev', 'eth0');
     await run('ip', '-n', namespace, 'link', 'set', 'eth0', 'up');

@@ -7,13 +7,7 @@
  * by: such clients see no partition here.
  */
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import {
-  type Badness,
-  CLIENTS,
-  type End,
-  type Network,
-  type NodeAddresses,
-} from './network.ts';
+import { type Badness, CLIENTS, type End, type Network, type NodeAddresses } from './network.ts';
 
 interface Way {
   isBlocked: boolean;
@@ -188,7 +182,8 @@ async function pump(from: Socket, to: Socket, way: Way): Promise<void> {
     const waitMs = delayMs + (bytesPerSecond > 0 ? (1000 * bytes.length) / bytesPerSecond : 0);
     if (waitMs > 0) await after(waitMs);
     if (to.destroyed) return;
-    if (!to.write(bytes)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
+    if (!to.write(bytes))
+      await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
   }
 }
 

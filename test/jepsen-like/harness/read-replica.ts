@@ -17,8 +17,8 @@ import { ENTRY_HEADER_SIZE_BYTES } from '../../../src/raft/entry.ts';
 import { openDerivedState } from '../../../src/store/derived/open-derived-state.ts';
 import { dumpLog } from '../../../src/store/inspect/dump-log.ts';
 import type { WalkedEntry } from '../../../src/store/inspect/walk-options.ts';
-import { readBody } from '../workloads/body.ts';
 import type { ReplicaLog, StoredPlace } from '../history/evidence.ts';
+import { readBody } from '../workloads/body.ts';
 
 /** An entry in so many has its digest written down. */
 const DIGEST_PERIOD = 100;

@@ -75,11 +75,13 @@ export type Action =
       readonly verb: 'topicDescribe';
       readonly topic: string;
       /** null: no such topic. */
-      readonly queues: readonly {
-        readonly queueId: number;
-        readonly minOffset: number;
-        readonly nextOffset: number;
-      }[] | null;
+      readonly queues:
+        | readonly {
+            readonly queueId: number;
+            readonly minOffset: number;
+            readonly nextOffset: number;
+          }[]
+        | null;
     };
 
 export interface Operation {

@@ -23,7 +23,9 @@ export function cutsOf(
       // Everybody sees a majority, and no two nodes the same one. Three nodes are a ring already.
       const at = (i: number): string => nodes[(i + nodes.length) % nodes.length]!; // in range
       const pairs = nodes.flatMap((node, i) =>
-        nodes.filter((to) => to !== node && to !== at(i - 1) && to !== at(i + 1)).map((to) => [node, to] as const),
+        nodes
+          .filter((to) => to !== node && to !== at(i - 1) && to !== at(i + 1))
+          .map((to) => [node, to] as const),
       );
       return nodes.length > 3 ? pairs : between([at(0)], [at(1)]);
     }

@@ -92,7 +92,8 @@ export class Executor {
       if (!(error instanceof Error)) throw error;
       skip(error.message);
       // A nemesis that could not do its work, or undo it, makes the run worthless: the run must say so.
-      if (!(error instanceof FaultImpossible)) this.#troubles.push(`${line.kind}: ${error.message}`);
+      if (!(error instanceof FaultImpossible))
+        this.#troubles.push(`${line.kind}: ${error.message}`);
     } finally {
       for (const name of wanted) if (isWhole || name !== 'copies') this.#taken.delete(name);
     }

@@ -28,10 +28,7 @@ export function requireFeature(obstacle: string | null): void {
 const WHOLE_TIMEOUT_MS = 30_000;
 
 /** It serves again and has what the leader had committed. @returns a note: '' or what it lacks */
-export async function untilWhole(
-  cluster: Cluster,
-  nodes: readonly BrokerNode[],
-): Promise<string> {
+export async function untilWhole(cluster: Cluster, nodes: readonly BrokerNode[]): Promise<string> {
   const deadlineAtMs = performance.now() + WHOLE_TIMEOUT_MS;
   const goal = Math.max(
     0,

@@ -1,5 +1,14 @@
 /** Damage to the files of a node while it is down: log, superblock, derived state. */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Prng } from '../../../src/base/prng.ts';
 import { SEGMENT_SIZE_BYTES } from '../limits.ts';
@@ -21,14 +30,16 @@ export async function damageLog(context: FaultContext<'damageLog'>): Promise<str
   try {
     const spans = targets.map((node) => spanOf(node.directory));
     const shared = Math.min(...spans);
-    if (step.isHelix && shared < HELIX_SPAN_BYTES_MIN) throw new FaultImpossible('the log is short');
+    if (step.isHelix && shared < HELIX_SPAN_BYTES_MIN)
+      throw new FaultImpossible('the log is short');
     for (const [i, node] of targets.entries()) {
       const random = new Prng(step.salt, node.nodeId);
       // In a helix each node is hurt in the middle of a part of its own, so that every entry is whole
       // somewhere.
       const at = step.isHelix
         ? Math.floor((shared * (2 * i + 1)) / (2 * targets.length))
-        : SEGMENT_HEADER_SIZE_BYTES + random.below(Math.max(1, spans[i]! - SEGMENT_HEADER_SIZE_BYTES));
+        : SEGMENT_HEADER_SIZE_BYTES +
+          random.below(Math.max(1, spans[i]! - SEGMENT_HEADER_SIZE_BYTES));
       notes.push(`${node.nodeId}: ${applyDamage(node.directory, step.damage, at, random)}`);
     }
     await lasting(step.downMs);
@@ -79,7 +90,9 @@ export async function deleteDerived(context: FaultContext<'deleteDerived'>): Pro
 /** How far the log reaches: behind it are the zeros of a segment that waits to be written. */
 function spanOf(directory: string): number {
   const data = join(directory, 'data');
-  const names = readdirSync(data).filter((name) => name.endsWith('.seg')).sort();
+  const names = readdirSync(data)
+    .filter((name) => name.endsWith('.seg'))
+    .sort();
   for (const name of names.reverse()) {
     const bytes = readFileSync(join(data, name));
     let end = bytes.length;

@@ -77,7 +77,9 @@ export async function clone(context: FaultContext<'clone'>): Promise<string> {
     const twin = startTwin(cluster, node, copy, CLUSTER_ID);
     await lasting(step.lastsMs);
     const isTwinAlive = twin.exitCode === null && twin.signalCode === null;
-    notes.push(`original ${node.isRunning ? 'lives' : 'ended'}, twin ${isTwinAlive ? 'lives' : `ended with ${twin.exitCode}`}`);
+    notes.push(
+      `original ${node.isRunning ? 'lives' : 'ended'}, twin ${isTwinAlive ? 'lives' : `ended with ${twin.exitCode}`}`,
+    );
     twin.kill('SIGKILL');
     await exitInTime(twin);
     node.isHeld = false;

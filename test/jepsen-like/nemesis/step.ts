@@ -101,8 +101,18 @@ export type Step =
   /** A process of another cluster that calls this one's nodes by the name of the target. */
   | { readonly kind: 'stranger'; readonly target: Target; readonly lastsMs: number }
   | { readonly kind: 'rollingRestart'; readonly pauseMs: number }
-  | { readonly kind: 'clockJump'; readonly target: Target; readonly jumpMs: number; readonly lastsMs: number }
-  | { readonly kind: 'clockRate'; readonly target: Target; readonly rate: number; readonly lastsMs: number };
+  | {
+      readonly kind: 'clockJump';
+      readonly target: Target;
+      readonly jumpMs: number;
+      readonly lastsMs: number;
+    }
+  | {
+      readonly kind: 'clockRate';
+      readonly target: Target;
+      readonly rate: number;
+      readonly lastsMs: number;
+    };
 
 export type StepKind = Step['kind'];
 

@@ -15,7 +15,11 @@ import { MqClient } from '../../../src/client/mq-client.ts';
 import { NameServerClient } from '../../../src/client/name-server-client.ts';
 import { NodeDirectory, NoNodesKnown } from '../../../src/client/node-directory.ts';
 import { NodeClock } from '../../../src/io/node/node-clock.ts';
-import { BrokerError, type BrokerErrorCode, type OutgoingMessage } from '../../../src/protocol/verbs.ts';
+import {
+  BrokerError,
+  type BrokerErrorCode,
+  type OutgoingMessage,
+} from '../../../src/protocol/verbs.ts';
 import type { Action, Delivery, Operation, Outcome, Receipt } from '../history/operation.ts';
 import type { Recorder } from '../history/recorder.ts';
 import { INVISIBLE_MS, OPERATION_TIMEOUT_MS, RECEIVE_BATCH, RECEIVE_WAIT_MS } from '../limits.ts';
@@ -85,9 +89,11 @@ export class Bookkeeper {
       action([]),
       async () => {
         const receipts = await this.#client.send(outgoing, { timeoutMs: OPERATION_TIMEOUT_MS });
-        return receipts.map(({ messageId: id, queueId, queueOffset, physicalOffset, duplicate }) => ({
-          ...{ id, queueId, queueOffset, physicalOffset, duplicate },
-        }));
+        return receipts.map(
+          ({ messageId: id, queueId, queueOffset, physicalOffset, duplicate }) => ({
+            ...{ id, queueId, queueOffset, physicalOffset, duplicate },
+          }),
+        );
       },
       action,
     );
@@ -97,7 +103,11 @@ export class Bookkeeper {
   async receive(
     topic: string,
     group: string,
-    options: { readonly final?: boolean; readonly batchSize?: number; readonly waitMs?: number } = {},
+    options: {
+      readonly final?: boolean;
+      readonly batchSize?: number;
+      readonly waitMs?: number;
+    } = {},
   ): Promise<readonly Held[] | null> {
     const { final = false, batchSize = RECEIVE_BATCH, waitMs = RECEIVE_WAIT_MS } = options;
     const { workload } = this.#options;
@@ -130,7 +140,11 @@ export class Bookkeeper {
     );
   }
 
-  async ack(topic: string, group: string, held: readonly Held[]): Promise<readonly boolean[] | null> {
+  async ack(
+    topic: string,
+    group: string,
+    held: readonly Held[],
+  ): Promise<readonly boolean[] | null> {
     const places = held.map(({ queueId, queueOffset }) => ({ queueId, queueOffset }));
     const action = (accepted: readonly boolean[]): Action => ({
       verb: 'ack',
@@ -188,7 +202,8 @@ export class Bookkeeper {
           const { queues } = await this.#client.topicDescribe(topic, options);
           return { queues };
         } catch (error) {
-          if (error instanceof BrokerError && error.code === 'topicNotFound') return { queues: null };
+          if (error instanceof BrokerError && error.code === 'topicNotFound')
+            return { queues: null };
           throw error;
         }
       },

@@ -26,7 +26,9 @@ export const largeWorkload: Workload = {
             : random.chance(1, 2)
               ? // The largest that is allowed, or nearly.
                 [messageOf(counter, MESSAGE_LIMITS.bodySizeBytesMax - random.below(3))]
-              : Array.from({ length: MANY }, () => messageOf(counter, 20_000 + random.below(60_000)));
+              : Array.from({ length: MANY }, () =>
+                  messageOf(counter, 20_000 + random.below(60_000)),
+                );
           storedBytes += messages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
           await client.send('large', messages);
           await pauseFor(random, PAUSE_MS, context.stopping);
