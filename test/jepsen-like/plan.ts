@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly network: 'auto' | 'namespaces' | 'proxies';
   /** A planted bug; null in every run that is to say something about the product. */
   readonly canary: string | null;
+  /** Instead of a schedule drawn from the seed. */
+  readonly script?: readonly ScheduledStep[];
 }
 
 export interface RunPlan extends RunOptions {

@@ -26,8 +26,9 @@ const STOP_LISTENERS_MAX = 200;
 
 export function planOf(options: RunOptions): RunPlan {
   const nodes = Array.from({ length: options.nodeCount }, (_, i) => `n${i + 1}`);
-  const { seed, rows, seconds } = options;
-  return { ...options, nodes, schedule: scheduleOf({ seed, rows, nodes, seconds }) };
+  const { seed, rows, seconds, script } = options;
+  const schedule = script ?? scheduleOf({ seed, rows, nodes, seconds });
+  return { ...options, nodes, schedule };
 }
 
 /** Leaves everything in the folder. Rejects only when the suite itself is at fault. */
@@ -74,6 +75,8 @@ async function inCluster(
   const problems: string[] = [];
   await cluster.start();
   for (const workload of workloads) await workload.prepare(context);
+  // Time is counted from here: before it there was nothing to see.
+  recorder.startClock();
   const running = Promise.all(workloads.map((workload) => workload.run(context)));
   const executor = new Executor(cluster);
   await Promise.race([executor.run(plan.schedule), running]);

@@ -6,10 +6,11 @@ import type { Operation } from './operation.ts';
 
 /** Lines gathered before they are written: a line each would cost a system call per operation. */
 const LINES_HELD_MAX = 200;
+const BEFORE_START_MS = -1;
 
 export class Recorder {
   readonly folder: string;
-  readonly #startedAtMs = performance.now();
+  #startedAtMs: number | null = null;
   readonly #held = new Map<string, string[]>();
   #okSendCount = 0;
   #lastOkSendStartMs = 0;
@@ -19,8 +20,14 @@ export class Recorder {
     mkdirSync(folder, { recursive: true });
   }
 
-  /** Since the start of the run. */
+  /** The clients begin. */
+  startClock(): void {
+    this.#startedAtMs = performance.now();
+  }
+
+  /** Since the clients began; before that it is always the same moment, just before zero. */
   nowMs(): number {
+    if (this.#startedAtMs === null) return BEFORE_START_MS;
     return Math.round((performance.now() - this.#startedAtMs) * 10) / 10;
   }
 

@@ -93,7 +93,7 @@ export function drawNodes(evidence: Evidence, axis: Axis): string {
 /** What each client did: one lane for each, the worst outcome of each moment on top. */
 export function drawOperations({ operations, faults }: Evidence, axis: Axis): string {
   const clients = new Map<string, (typeof operations)[number][]>();
-  for (const operation of operations) {
+  for (const operation of operations.filter(({ endMs }) => endMs >= 0)) {
     // Names end in a number of the life of the client, or of its process.
     const name = operation.client.replace(/[.\d]*$/, '').replace(/-final-.*/, '-final');
     const of = clients.get(name) ?? [];
