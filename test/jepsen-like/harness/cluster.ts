@@ -10,6 +10,7 @@ import { BrokerNode, exitInTime } from './broker-node.ts';
 import { fakeClockLibrary, type Machine } from './machine.ts';
 import { NamespaceNetwork } from './namespaces.ts';
 import type { Network } from './network.ts';
+import { OperatorCli } from './operator-cli.ts';
 import { ProxyNetwork } from './proxies.ts';
 import type { Slot } from './slot.ts';
 import { StatusWatch } from './status-watch.ts';
@@ -33,7 +34,9 @@ export class Cluster {
   readonly recorder: Recorder;
   readonly nameServers: readonly string[];
   readonly watch: StatusWatch;
+  readonly operator: OperatorCli;
   readonly #nameServerProcesses: ChildProcess[] = [];
+  #spareCount = 0;
 
   private constructor(options: ClusterOptions, network: Network, volumes: readonly Volume[]) {
     const { plan, machine, slot, recorder } = options;
@@ -54,6 +57,7 @@ export class Cluster {
             : {},
         }),
     );
+    this.operator = new OperatorCli(network, plan.nodes);
     this.watch = new StatusWatch(this.nodes, network, recorder);
   }
 
@@ -95,6 +99,21 @@ export class Cluster {
   /** @throws when there is none in time */
   async untilLeader(timeoutMs: number): Promise<string> {
     return until('a leader that serves', timeoutMs, async () => this.watch.leader());
+  }
+
+  /** Names of members are used once, for ever. */
+  nextSpareName(): string {
+    this.#spareCount++;
+    return `x${this.#spareCount}`;
+  }
+
+  /** Tries until the group no longer has it. @throws when it keeps it */
+  async untilRemoved(name: string, remove: () => Promise<boolean>): Promise<void> {
+    await until(`the end of the membership of ${name}`, HEAL_TIMEOUT_MS, async () => {
+      if (await remove()) return true;
+      const { code, output } = await this.operator.command('member', 'list', '-o', 'json');
+      return code === 0 && !isMember(output, name) ? true : null;
+    });
   }
 
   /** All run and have applied the same entries. */
@@ -148,6 +167,12 @@ export class Cluster {
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
     };
   }
+}
+
+/** Voters and learners, whatever else the list tells. */
+function isMember(list: string, name: string): boolean {
+  const named = /"(voters|learners|outgoing)":\s*\[([^\]]*)\]/g;
+  return [...list.matchAll(named)].some(([, , names]) => names?.includes(`"${name}"`) ?? false);
 }
 
 export async function until<T>(

@@ -12,6 +12,7 @@ import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
 import { damageLog, damageSuperblock, deleteDerived } from './files.ts';
 import { clone, oldCopy, stranger, wipe } from './identity.ts';
+import { membership, transferStorm } from './operators.ts';
 import { kill, pause, rollingRestart } from './processes.ts';
 import type { ScheduledStep, Step, Target } from './step.ts';
 import { clientCut, flap, oneWay, partition, slowLinks } from './ways.ts';
@@ -144,6 +145,10 @@ function neededBy(step: Step, names: readonly string[]): string[] {
       return ['the network'];
     case 'clientCut':
       return ['the network of clients'];
+    case 'transferStorm':
+      return ['the leadership'];
+    case 'membership':
+      return ['the membership'];
     case 'clockJump':
     case 'clockRate':
       return names.map((name) => `the clock of ${name}`);
@@ -185,6 +190,10 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return pause({ ...rest, step });
     case 'rollingRestart':
       return rollingRestart({ ...rest, step });
+    case 'transferStorm':
+      return transferStorm({ ...rest, step });
+    case 'membership':
+      return membership({ ...rest, step });
     case 'partition':
       return partition({ ...rest, step });
     case 'oneWay':

@@ -202,6 +202,21 @@ const TWINS: RowMaker = {
   },
 };
 
+const MEMBERSHIP: RowMaker = {
+  ...{ id: 'P15', name: 'membership', gapMsMax: 3_000 },
+  make: ({ random }) => ({
+    kind: 'membership',
+    learnerMs: random.below(1_500),
+    voterMs: random.below(3_000),
+    operators: random.chance(1, 3) ? 2 : 1,
+  }),
+};
+
+const TRANSFERS: RowMaker = {
+  ...{ id: 'P17', name: 'transfers', gapMsMax: 2_000 },
+  make: (context) => ({ kind: 'transferStorm', lastsMs: lasting(context, 2_000, 8_000) }),
+};
+
 const ROLLING: RowMaker = {
   ...{ id: 'P18', name: 'rolling', gapMsMax: 6_000 },
   make: ({ random }) => ({ kind: 'rollingRestart', pauseMs: random.below(1_500) }),
@@ -232,7 +247,7 @@ const CLIENT_CUT: RowMaker = {
 
 export const ROWS: readonly RowMaker[] = [
   ...[KILL, PAUSE, PARTITION, ONE_WAY, SLOW, POWER_ONE, SYNC_ERROR, STALL, FULL, POWER_ALL],
-  ...[ROT, SIDE_FILES, LOST_DIRECTORY, TWINS, ROLLING, CLOCK, CLIENT_CUT],
+  ...[ROT, SIDE_FILES, LOST_DIRECTORY, TWINS, MEMBERSHIP, TRANSFERS, ROLLING, CLOCK, CLIENT_CUT],
 ];
 export type FaultRow = string;
 

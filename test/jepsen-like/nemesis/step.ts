@@ -100,6 +100,14 @@ export type Step =
   | { readonly kind: 'clone'; readonly target: Target; readonly lastsMs: number }
   /** A process of another cluster that calls this one's nodes by the name of the target. */
   | { readonly kind: 'stranger'; readonly target: Target; readonly lastsMs: number }
+  | { readonly kind: 'transferStorm'; readonly lastsMs: number }
+  /** `operators`: how many make each change at the same time. */
+  | {
+      readonly kind: 'membership';
+      readonly learnerMs: number;
+      readonly voterMs: number;
+      readonly operators: 1 | 2;
+    }
   | { readonly kind: 'rollingRestart'; readonly pauseMs: number }
   | {
       readonly kind: 'clockJump';
