@@ -10,7 +10,7 @@ export function checkNodes(evidence: Evidence): Verdict {
       const what = `${line.node} ended with ${line.how} at ${Math.round(line.atMs)} ms: ${sentenceIn(line.lastWords)}`;
       return [{ kind: 'node-ended', what }];
     }),
-    ...forgottenTerms(statuses),
+    ...forgottenTerms(evidence),
     ...twoLeaders(statuses),
     ...changedStores(statuses, evidence),
     ...summary.problems.map((what): Anomaly => ({ kind: 'not-recovered', what })),
@@ -32,11 +32,16 @@ function sentenceIn(lastWords: string): string {
   return (fatal ?? lastWords.slice(-300)).slice(0, 400);
 }
 
-/** Per directory: an impostor with an empty one has a history of its own. */
-function forgottenTerms(statuses: readonly StatusLine[]): readonly Anomaly[] {
+/** Per directory: an impostor with an empty one has a history of its own, and one with an old copy is not asked. */
+function forgottenTerms({ statuses, faults }: Evidence): readonly Anomaly[] {
+  const isImpostor = ({ node, atMs }: StatusLine): boolean =>
+    faults.some(
+      ({ kind, targets, beginMs, endMs }) =>
+        kind === 'oldCopy' && targets.includes(node) && beginMs <= atMs && atMs <= endMs,
+    );
   const last = new Map<string, StatusLine>();
   const anomalies: Anomaly[] = [];
-  for (const status of statuses) {
+  for (const status of statuses.filter((each) => !isImpostor(each))) {
     const before = last.get(status.storeUuid);
     if (before !== undefined && status.term < before.term) {
       const what = `${status.node} was in term ${before.term} at ${before.atMs} ms and in ${status.term} at ${status.atMs} ms`;

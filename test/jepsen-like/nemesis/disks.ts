@@ -46,17 +46,20 @@ export async function syncError({
   for (const node of targets) {
     const { pid } = node;
     if (pid === null) throw new FaultImpossible(`${node.nodeId} does not run`);
-    node.expectEnd('a sync failed');
     node.isHeld = true;
-    const tracer = await failSyncs(pid, step.nth, step.always);
-    const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
-    tracer.kill('SIGKILL');
-    notes.push(isOver ? 'ended' : 'no sync came to the fault');
-    await lasting(200);
-    node.isHeld = false;
-    if (!isOver) await node.kill('the tracer was taken off');
-    forgetFailures(node);
-    await node.start();
+    try {
+      const tracer = await failSyncs(pid, step.nth, step.always);
+      node.expectEnd('a sync failed');
+      const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
+      tracer.kill('SIGKILL');
+      notes.push(isOver ? 'ended' : 'no sync came to the fault');
+      await lasting(200);
+      if (!isOver) await node.kill('the tracer was taken off');
+      forgetFailures(node);
+      await node.start();
+    } finally {
+      node.isHeld = false;
+    }
   }
   return notes.join(', ');
 }

@@ -58,11 +58,13 @@ export class Executor {
     this.#healing.abort();
     await Promise.all(this.#running);
     await this.#cluster.network.healAll();
-    for (const node of this.#cluster.nodes) {
+    const { nodes } = this.#cluster;
+    for (const node of nodes) {
       node.isHeld = false;
       if (node.isPaused) node.resume();
-      if (!node.isRunning) await node.start();
     }
+    // All at once: those whose log is damaged wait for each other.
+    await Promise.all(nodes.map((node) => node.start()));
   }
 
   async #perform({ row, step }: ScheduledStep): Promise<void> {
