@@ -192,7 +192,12 @@ export function logRepairEvent(logger: Logger, event: RepairEvent): void {
       logger.warn({ event: 'repair.tail_cut', ...fields }, 'Nobody has them: cut off as torn');
       return;
     case 'repairWaits':
-      logger.warn({ event: 'repair.waiting', ...fields }, 'Nobody can help yet: asking again');
+      logger.warn(
+        { event: 'repair.waiting', ...fields },
+        event.kind === 'repairWaits' && event.needsSnapshot
+          ? 'The group has removed what is missing: this node needs a snapshot'
+          : 'Nobody can help yet: asking again',
+      );
       return;
     case 'repairDone':
       logger.info({ event: 'repair.done', ...fields }, 'The log is whole again');

@@ -76,6 +76,8 @@ export interface Disk {
   syncDirectory(directory: string): Promise<void>;
   /** Durable when it resolves. Removing what is not there is no error. */
   remove(path: string): Promise<void>;
+  /** With the files in it, one after the other: a crash leaves some of them. Durable when it resolves. */
+  removeDirectory(path: string): Promise<void>;
   /**
    * Keeps every other process away from the directory until released or until this process ends.
    * @throws FatalError `directoryLocked` when another one is there.

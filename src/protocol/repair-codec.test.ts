@@ -30,6 +30,7 @@ test('questions and frames come back as they went', () => {
     committed: { index: LogIndex(7), term: Term(2) },
     sizeBytes: 100,
     isUnderRepair: true,
+    firstIndex: LogIndex(4),
   };
   for (const frame of [
     { kind: 'head', head } as const,

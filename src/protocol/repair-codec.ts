@@ -25,6 +25,7 @@ export interface RepairHead {
   readonly committed: EntryId;
   readonly sizeBytes: number;
   readonly isUnderRepair: boolean;
+  readonly firstIndex: LogIndex;
 }
 
 export type RepairFrame =
@@ -41,6 +42,7 @@ interface WireHead {
   readonly committedTerm: number;
   readonly sizeBytes: number;
   readonly isUnderRepair: boolean;
+  readonly firstIndex: number;
 }
 
 interface WireFrame {
@@ -82,10 +84,9 @@ export function decodeRepairRead(bytes: Uint8Array): RepairRead {
 
 export function encodeRepairFrame(frame: RepairFrame): Uint8Array {
   if (frame.kind === 'entries') return frameCodec.encode({ entries: frame.bytes });
-  const { nodeId, storeUuid, committed, sizeBytes, isUnderRepair } = frame.head;
+  const { committed, ...rest } = frame.head;
   const { index: committedIndex, term: committedTerm } = committed;
-  const head = { nodeId, storeUuid, committedIndex, committedTerm, sizeBytes, isUnderRepair };
-  return frameCodec.encode({ head });
+  return frameCodec.encode({ head: { ...rest, committedIndex, committedTerm } });
 }
 
 /**
@@ -100,11 +101,14 @@ export function decodeRepairFrame(bytes: Uint8Array): RepairFrame {
   const { head } = wire;
   if (!head) throw new CodecError('A frame of an answer with entries is empty');
   const { nodeId, storeUuid, committedIndex, committedTerm, sizeBytes, isUnderRepair } = head;
-  if (![committedIndex, committedTerm, sizeBytes].every(isCount)) {
+  if (![committedIndex, committedTerm, sizeBytes, head.firstIndex].every(isCount)) {
     throw new CodecError('A number in the head of an answer with entries is out of range');
   }
   const committed = { index: LogIndex(committedIndex), term: Term(committedTerm) };
-  return { kind: 'head', head: { nodeId, storeUuid, committed, sizeBytes, isUnderRepair } };
+  // A node that says nothing of it keeps everything.
+  const firstIndex = LogIndex(Math.max(1, head.firstIndex));
+  const names = { nodeId, storeUuid };
+  return { kind: 'head', head: { ...names, committed, sizeBytes, isUnderRepair, firstIndex } };
 }
 
 /** Cuts an answer into its entries, without judging them. @returns the problem in words */

@@ -46,8 +46,9 @@ const DEFAULT_TIMING: RaftTiming = {
  */
 export async function startReplica(options: ReplicaOptions): Promise<RunningReplica> {
   const { log, state, identity, members } = options;
-  const base = foundationOf(members);
+  const base = foundationOf(log.recovered, members);
   const commitIndex = provenCommitIndex(options, base);
+  log.noteCommitIndex(commitIndex);
   await replay(options, commitIndex);
   const { hardState, entries, memberships, hasTornTail } = log.recovered;
   const { appliedIndex } = state;

@@ -3,14 +3,14 @@
  * when a follower is far behind. Append requests to one peer keep their order; votes and heartbeats
  * carry no entries and never wait for a disk read.
  *
- * A message whose entries are not in the log any more, or whose term is over, is dropped: Raft takes
- * any loss.
+ * A message whose entries are not in the log any more, cut off or removed in front, or whose term is over,
+ * is dropped: Raft takes any loss.
  */
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import type { LogIndex, NodeId, Term } from '../base/units.ts';
 import type { AppendRequest, Message } from '../raft/messages.ts';
-import type { CommitLog, StoredEntry } from '../store/commit-log.ts';
+import { type CommitLog, EntriesGone, type StoredEntry } from '../store/commit-log.ts';
 import { READING_COUNT_MAX } from './limits.ts';
 import type { PeerTransport } from './peer-transport.ts';
 
@@ -116,7 +116,7 @@ export class EntrySender {
     this.#waiting.delete(to);
   }
 
-  /** @returns null when the log has been cut meanwhile */
+  /** @returns null when the log has been cut meanwhile, or compacted */
   async #read(message: AppendRequest): Promise<readonly StoredEntry[] | null> {
     const last = message.entries.at(-1)!.index; // only messages with entries are read for
     const stored: StoredEntry[] = [];
@@ -143,6 +143,8 @@ export class EntrySender {
     try {
       return await this.#options.log.readEntries(from, last, sizeBytes);
     } catch (error) {
+      // The core has forgotten them as well, and will send a snapshot.
+      if (error instanceof EntriesGone) return null;
       // Bytes that a newer leader replaces while we read them do not add up, and are not needed.
       if (!(error instanceof CorruptionError) || this.#stillWanted(message)) throw error;
       return null;

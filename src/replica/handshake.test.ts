@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { LogIndex, NodeId, Term } from '../base/units.ts';
 import type { PeerIdentity } from '../protocol/peer-codec.ts';
 import { foundingMembership, type LoggedMembership, type Member } from '../raft/membership.ts';
+import { ORIGIN } from '../store/log-base.ts';
 import { createRoster, PeerRoster, type Refusal } from './handshake.ts';
 import {
   bootIdsTo,
@@ -243,6 +244,7 @@ test('a start takes the membership of the log, and forgets nodes and stores that
           identity: { ...identityOf('n1'), nodeId: n(1) },
           recovered: {
             hardState: { term: 1 as never, votedFor: null },
+            base: ORIGIN,
             entries: [],
             memberships: [
               logged({ index: 9, voters: [1, 2], removed: [3], stores: { n2: 'agreed' } }),

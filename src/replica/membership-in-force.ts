@@ -1,4 +1,7 @@
-/** The membership a node starts with: the newest in its log, else the one its group was founded with. */
+/**
+ * The membership a node starts with: the newest in its log, else the one of its base, else the one its group
+ * was founded with.
+ */
 import { assert } from '../base/assert.ts';
 import type { SnapshotDesc } from '../raft/entry.ts';
 import { logOrigin } from '../raft/entry.ts';
@@ -7,8 +10,12 @@ import { problemOf } from '../raft/membership-change.ts';
 import type { RecoveredLog } from '../store/commit-log.ts';
 import type { GroupMember } from './replica-options.ts';
 
-/** What every log of the group stands on: nothing has ever been removed from its beginning. */
-export function foundationOf(members: readonly GroupMember[]): SnapshotDesc {
+/** What the log stands on: its base, or, from its beginning, the members that founded the group. */
+export function foundationOf(
+  { base }: Pick<RecoveredLog, 'base'>,
+  members: readonly GroupMember[],
+): SnapshotDesc {
+  if (base.desc !== null) return base.desc;
   const membership = foundingMembership(members);
   const problem = problemOf(membership);
   assert(problem === null, 'a group is founded by members that make sense', () => ({ problem }));
@@ -16,8 +23,8 @@ export function foundationOf(members: readonly GroupMember[]): SnapshotDesc {
 }
 
 export function recoveredMembership(
-  { memberships }: Pick<RecoveredLog, 'memberships'>,
+  recovered: Pick<RecoveredLog, 'base' | 'memberships'>,
   members: readonly GroupMember[],
 ): LoggedMembership {
-  return memberships.at(-1) ?? foundationOf(members).membership;
+  return recovered.memberships.at(-1) ?? foundationOf(recovered, members).membership;
 }

@@ -47,6 +47,7 @@ export class PersistRunner {
     this.#pendingCount++;
     this.#log.persist({
       hardState: effect.hardState,
+      base: null,
       truncateFrom: effect.truncateFrom,
       entries: this.#storedEntries(effect, bytes, leaderCommit),
       onDurable: () => {

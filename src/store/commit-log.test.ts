@@ -37,6 +37,7 @@ test('a new log is empty, has an identity of its own, and keeps it', async () =>
   assert.deepEqual(log.identity, { ...TEST_IDENTITY, storeUuid: 'uuid-1' });
   assert.deepEqual(log.recovered, {
     hardState: { term: 0, votedFor: null },
+    base: { desc: null, headerCrc: 0 },
     entries: [],
     memberships: [],
     provenCommitIndex: 0,
@@ -215,7 +216,7 @@ test('a cut makes the rest of the log zeros, and the log goes on from there', as
 test('a cut at or below a committed entry is a bug', async () => {
   const { log } = await filled(new MemoryDisk(), 5);
   log.noteCommitIndex(LogIndex(3));
-  const cut = { hardState: null, entries: [], onDurable: () => {} };
+  const cut = { hardState: null, base: null, entries: [], onDurable: () => {} };
   assert.throws(() => log.persist({ ...cut, truncateFrom: LogIndex(3) }), /committed/);
 });
 
@@ -223,7 +224,7 @@ test('an entry that does not follow is a bug', async () => {
   const { log } = await filled(new MemoryDisk(), 2);
   const other = new EntryChain(SEGMENT);
   for (let i = 0; i < 3; i++) other.append({ payload: payloadOf(10_000, i + 7), term: Term(1) });
-  const write = { hardState: null, truncateFrom: null, onDurable: () => {} };
+  const write = { hardState: null, base: null, truncateFrom: null, onDurable: () => {} };
   const stranger = { ...write, entries: [other.entries[2]!] };
   assert.throws(() => log.persist(stranger), /chains to the one before/);
   assert.throws(() => log.persist({ ...write, entries: [other.entries[1]!] }), /follows the log/);
@@ -238,6 +239,7 @@ test('writes complete in order, empty ones included', async () => {
     const entries = i % 3 === 0 ? [] : chain.append({ payload: payloadOf(9000, i), term: Term(1) });
     log.persist({
       hardState: i % 10 === 0 ? term(1) : null,
+      base: null,
       truncateFrom: null,
       entries,
       onDurable: () => order.push(i),
@@ -293,7 +295,7 @@ test('without space for the next segment writes wait, and go on when there is sp
     const onDurable = (): void => {
       durableCount += 1;
     };
-    log.persist({ hardState: null, truncateFrom: null, entries, onDurable });
+    log.persist({ hardState: null, base: null, truncateFrom: null, entries, onDurable });
   }
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   await settle();

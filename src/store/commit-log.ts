@@ -1,6 +1,6 @@
 /**
- * The contract of the commit log: all entries of the group in one sequence of equal segments, plus
- * the superblock with this replica's identity, term and vote. docs/format/ has the bytes.
+ * The contract of the commit log: the entries of the group behind a base, in one sequence of equal
+ * segments, plus the superblock with this replica's identity, term and vote. docs/format/ has the bytes.
  *
  * Invariants:
  * - An entry never straddles two segments (placement: raft/entry.ts).
@@ -9,12 +9,13 @@
  *   hard state.
  * - The hard state of a write is durable before its entries touch the disk.
  * - A failed write or sync is reported once through `onFatal` and nothing is durable after it (H2).
+ * - The log begins where a segment begins. What is removed in front of it is named by the base first.
  *
  * Not here: which entries to write (raft/), what they mean (derived/).
  */
 import type { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { HardState } from '../raft/effects.ts';
-import type { EntryDesc, EntryId } from '../raft/entry.ts';
+import type { EntryDesc, EntryId, SnapshotDesc } from '../raft/entry.ts';
 import type { LoggedMembership } from '../raft/membership.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
 
@@ -35,8 +36,45 @@ export interface StoredEntry {
   readonly bytes: Uint8Array;
 }
 
+/** What a log stands on: entries up to `desc.last` are not here any more, or never were. */
+export interface LogBase {
+  /**
+   * null: the origin, nothing was ever removed (membership = the founding, which the replica knows).
+   * Else `endOffset` is the start of a segment.
+   */
+  readonly desc: SnapshotDesc | null;
+  /** Of the entry `last`: seed of the chain. CHAIN_SEED at the origin. */
+  readonly headerCrc: number;
+}
+
+/** Where the log may be cut in front. */
+export interface SegmentStart {
+  readonly firstIndex: LogIndex;
+  /** Of the segment, whose header lies there. */
+  readonly physicalOffset: PhysicalOffset;
+}
+
+/**
+ * What was asked for lies below the base: it has been removed, or never was here. An expected outcome
+ * for whoever reads beside a compaction, and no damage.
+ */
+export class EntriesGone extends Error {
+  override readonly name = 'EntriesGone';
+  /** The first entry that could be read when this was answered. */
+  readonly firstIndex: LogIndex;
+  constructor(what: string, firstIndex: LogIndex) {
+    super(`${what} is gone: the log begins at entry ${firstIndex}`);
+    this.firstIndex = firstIndex;
+  }
+}
+
 export interface LogWrite {
   readonly hardState: HardState | null;
+  /**
+   * Not null: the whole log is void and this takes its place, `entries` follow it (H18). What
+   * `truncateFrom` says is moot then. Requires that nothing above `last` is known as committed.
+   */
+  readonly base: LogBase | null;
   /** Entries from here on are void. Never at or below a committed index: the core asserts it. */
   readonly truncateFrom: LogIndex | null;
   readonly entries: readonly StoredEntry[];
@@ -47,11 +85,12 @@ export interface LogWrite {
 /** What start-up found; the core starts from it. */
 export interface RecoveredLog {
   readonly hardState: HardState;
-  /** All entries, in order, from index 1. */
+  readonly base: LogBase;
+  /** All entries behind the base, in order. */
   readonly entries: readonly EntryDesc[];
   /** What the config entries among them say. */
   readonly memberships: readonly LoggedMembership[];
-  /** Highest index that some valid header or the superblock proves committed. */
+  /** Highest index that some valid header, the base or the superblock proves committed. */
   readonly provenCommitIndex: LogIndex;
   /** How many times this directory has been opened, this time included. */
   readonly bootCount: number;
@@ -77,9 +116,21 @@ export interface CommitLog {
   /** Number of writes handed over whose `onDurable` has not run yet. */
   readonly pendingWrites: number;
 
+  /** As handed over last: what reads go by. */
+  readonly base: LogBase;
+  /** Every segment that holds entries, ascending; those of the last write included. */
+  segmentStarts(): readonly SegmentStart[];
+  /**
+   * Forgets everything up to `desc.last`, which must be the last entry of a segment, applied here, and
+   * covered by a durable snapshot of derived state (the caller's duty). The base is durable before the
+   * first file goes; when it resolves, the files are gone. Idempotent; a crash at any step is harmless.
+   * Rejects only when the disk has failed. Without room for the base it waits.
+   */
+  compact(desc: SnapshotDesc): Promise<void>;
+
   /** CRC of the header of the last entry handed to `persist`: seed of the next chain CRC. */
   readonly lastHeaderCrc: number;
-  /** Header CRC of the entry at `index` (0: before the first entry), null if unknown. */
+  /** Header CRC of the entry at `index` (that of the base included), null if unknown. */
   headerCrcAt(index: LogIndex): number | null;
 
   /**
@@ -90,10 +141,10 @@ export interface CommitLog {
   /**
    * Entries from `from` on, at least one, at most to `to` and about `sizeBytesMax` bytes. Reads the
    * disk where the cache does not reach; verifies header and payload CRC.
-   * @throws CorruptionError when bytes on disk do not match.
+   * @throws CorruptionError when bytes on disk do not match; EntriesGone.
    */
   readEntries(from: LogIndex, to: LogIndex, sizeBytesMax: number): Promise<readonly StoredEntry[]>;
-  /** Raw bytes of a record inside a payload; from the cache where possible. */
+  /** Raw bytes of a record inside a payload; from the cache where possible. @throws EntriesGone */
   readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array>;
 
   /** What no crash takes any more: a term of the hard state, and the last entry under it. */

@@ -52,6 +52,7 @@ async function cutUnderWay(seed: number): Promise<{
   let isDurable = false;
   log.persist({
     hardState: { term: Term(2), votedFor: NodeId('n2') },
+    base: null,
     truncateFrom: LogIndex(3),
     entries: chain.entries.slice(2),
     onDurable: () => {
@@ -207,6 +208,7 @@ class Model {
     this.#states.push(state);
     this.#log.persist({
       hardState: { term, votedFor: null },
+      base: null,
       truncateFrom,
       entries: this.#chain.entries.slice(kept),
       onDurable: () => {
@@ -297,7 +299,7 @@ for (const operation of ['write', 'sync'] as const) {
           assert.deepEqual(failures, [], 'nothing completes after a failure');
           durableCount = lastIndex;
         };
-        log.persist({ hardState, truncateFrom: null, entries, onDurable });
+        log.persist({ hardState, base: null, truncateFrom: null, entries, onDurable });
         await steps.next();
       }
       await steps.drain();

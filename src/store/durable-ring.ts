@@ -17,6 +17,7 @@ import { KIB } from '../base/sizes.ts';
 import { LogIndex, PhysicalOffset, Term } from '../base/units.ts';
 import { CHAIN_SEED } from '../protocol/entry-codec.ts';
 import type { EntryTable } from './entry-table.ts';
+import type { Tip } from './repair/region.ts';
 
 /** `MQDR` */
 export const DURABLE_NOTE_MAGIC = 0x4d514452;
@@ -63,6 +64,19 @@ export const FIRST_NOTE: DurableNote = {
   term: Term(0),
   headerCrc: CHAIN_SEED,
 };
+
+/**
+ * What is known of a log on this base by the newest note of its ring. Notes of an earlier log say nothing
+ * about it; one that was left behind by a compaction says less than the base itself.
+ */
+export function noteOnBase(
+  note: DurableNote | null,
+  { firstNote, base }: { readonly firstNote: number; readonly base: Tip },
+): DurableNote | null {
+  if (note === null || base.index === 0) return note;
+  if (note.sequence >= firstNote && note.index >= base.index) return note;
+  return { sequence: Math.max(note.sequence, firstNote), ...base };
+}
 
 /** For a log of which everything is durable. */
 export function noteOf(

@@ -3,7 +3,7 @@ import { CorruptionError } from '../base/errors.ts';
 import { advance, type LogIndex, type PhysicalOffset } from '../base/units.ts';
 import { type Disk, DiskError } from '../io/disk.ts';
 import { decodeEntryHeader, verifyEntry } from '../protocol/entry-codec.ts';
-import type { StoredEntry, StoreIdentity } from './commit-log.ts';
+import { EntriesGone, type StoredEntry, type StoreIdentity } from './commit-log.ts';
 import type { EntryTable } from './entry-table.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import type { StoreRules } from './store-rules.ts';
@@ -47,13 +47,14 @@ export class EntryReader {
   /**
    * One read per segment. Entries cut while the read was under way are left out, so the answer
    * can be shorter than asked, even empty.
+   * @throws EntriesGone when they were removed in front meanwhile.
    */
   async readEntries(from: LogIndex, to: LogIndex): Promise<readonly StoredEntry[]> {
     const entries: StoredEntry[] = [];
     let next = from;
     while (next <= to && this.#table.has(next)) {
       const last = this.#lastInSegment(next, to);
-      const run = await this.#readRun(next, last);
+      const run = await this.#unlessGone(next, () => this.#readRun(next, last));
       entries.push(...run);
       if (run.length < last - next + 1) break;
       next = advance(last, 1);
@@ -61,7 +62,23 @@ export class EntryReader {
     return entries;
   }
 
-  async readBytes(offset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+  /** Of the entry `index`. @throws EntriesGone, also when it is removed meanwhile. */
+  readPart(index: LogIndex, offset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+    return this.#unlessGone(index, () => this.#readBytes(offset, sizeBytes));
+  }
+
+  /** A file that goes away under a read gives any error, or other bytes; what counts is the base. */
+  async #unlessGone<T>(index: LogIndex, read: () => Promise<T>): Promise<T> {
+    try {
+      const result = await read();
+      if (index > this.#table.base.index) return result;
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || index > this.#table.base.index) throw error;
+    }
+    throw new EntriesGone(`Entry ${index}`, this.#table.firstIndex);
+  }
+
+  async #readBytes(offset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
     const segment = segmentStartOf(offset, this.#segmentSizeBytes);
     const path = this.#paths.segment(segment);
     const bytes = await this.#read(path, offset - segment, sizeBytes);
@@ -104,7 +121,7 @@ export class EntryReader {
         headerCrc: this.#table.headerCrcOf(index),
       });
     }
-    const bytes = await this.readBytes(start, end - start);
+    const bytes = await this.#readBytes(start, end - start);
     const entries: StoredEntry[] = [];
     for (const [i, { at, sizeBytes, headerCrc }] of wanted.entries()) {
       const index = advance(from, i);

@@ -1,121 +1,198 @@
 /**
- * What the commit log remembers of every entry, in columns: where it is and the CRC of its header, which
- * identifies its content and all before it. 25 bytes per entry, so that finding and checking an entry
- * needs no second file (H6).
+ * What the commit log remembers of every entry behind its base, in columns: where it is and the CRC of its
+ * header, which identifies its content and all before it. 25 bytes per entry, so that finding and checking
+ * an entry needs no second file (H6).
+ *
+ * Grows by chunks and is forgotten by chunks, so that nothing is ever copied. Of the base, the entry before
+ * the first one, is known what a successor must agree with.
  */
 import { assert } from '../base/assert.ts';
 import { advance, LogIndex, PhysicalOffset, Term } from '../base/units.ts';
-import { CHAIN_SEED } from '../protocol/entry-codec.ts';
 import { ENTRY_HEADER_SIZE_BYTES, type EntryDesc } from '../raft/entry.ts';
+import { ORIGIN_TIP } from './log-base.ts';
+import type { Tip } from './repair/region.ts';
 
-const CAPACITY_AT_START = 1024;
+/** 25 KiB per chunk: small for a test's short log, and a thousand chunks for a million entries. */
+const CHUNK_ENTRY_COUNT = 1024;
+
+interface Chunk {
+  readonly offsets: Float64Array;
+  readonly sizes: Uint32Array;
+  readonly terms: Float64Array;
+  readonly headerCrcs: Uint32Array;
+  readonly fillers: Uint8Array;
+}
 
 export class EntryTable {
-  // Row i is the entry with index i + 1.
-  #offsets = new Float64Array(CAPACITY_AT_START);
-  #sizes = new Uint32Array(CAPACITY_AT_START);
-  #terms = new Float64Array(CAPACITY_AT_START);
-  #headerCrcs = new Uint32Array(CAPACITY_AT_START);
-  #fillers = new Uint8Array(CAPACITY_AT_START);
-  #count = 0;
+  // Row i is the entry with index i + 1, whatever was forgotten before it.
+  #chunks: Chunk[] = [];
+  #firstChunk = 0;
+  #base: Tip;
+  #lastIndex: LogIndex;
 
-  /** 0 when there is none. */
-  get lastIndex(): LogIndex {
-    return LogIndex(this.#count);
+  constructor(base: Tip = ORIGIN_TIP) {
+    this.#base = base;
+    this.#lastIndex = base.index;
+    this.#firstChunk = chunkNumberOf(base.index);
   }
 
-  /** One past the last byte of the last entry; 0 when there is none. */
+  /** What the first entry goes on from; index 0 when it is the first of all. */
+  get base(): Tip {
+    return this.#base;
+  }
+
+  /** Of the first entry, there or to come. */
+  get firstIndex(): LogIndex {
+    return advance(this.#base.index, 1);
+  }
+
+  /** That of the base when there is none. */
+  get lastIndex(): LogIndex {
+    return this.#lastIndex;
+  }
+
+  /** One past the last byte of the last entry; the end of the base when there is none. */
   get end(): PhysicalOffset {
     return this.endOf(this.lastIndex);
   }
 
+  /** What is allocated: the memory of this object in units of CHUNK_ENTRY_COUNT. */
+  get chunkCount(): number {
+    return this.#chunks.length;
+  }
+
   append(desc: EntryDesc, headerCrc: number): void {
-    assert(desc.index === this.#count + 1, 'entries are appended without a gap', () => ({
+    assert(desc.index === this.#lastIndex + 1, 'entries are appended without a gap', () => ({
       index: desc.index,
-      lastIndex: this.#count,
+      lastIndex: this.#lastIndex,
     }));
-    if (this.#count === this.#offsets.length) this.#grow();
-    const row = this.#count;
-    this.#offsets[row] = desc.physicalOffset;
-    this.#sizes[row] = desc.sizeBytes;
-    this.#terms[row] = desc.term;
-    this.#headerCrcs[row] = headerCrc;
-    this.#fillers[row] = desc.type === 'filler' ? 1 : 0;
-    this.#count += 1;
+    const row = this.#lastIndex;
+    if (chunkNumberOf(row) === this.#firstChunk + this.#chunks.length) {
+      this.#chunks.push(emptyChunk());
+    }
+    const [chunk, slot] = this.#placeOf(row);
+    chunk.offsets[slot] = desc.physicalOffset;
+    chunk.sizes[slot] = desc.sizeBytes;
+    chunk.terms[slot] = desc.term;
+    chunk.headerCrcs[slot] = headerCrc;
+    chunk.fillers[slot] = desc.type === 'filler' ? 1 : 0;
+    this.#lastIndex = desc.index;
   }
 
   truncateFrom(index: LogIndex): void {
-    assert(index >= 1, 'entries start at 1');
-    assert(index <= this.#count, 'only what is there can be cut');
-    this.#count = index - 1;
+    assert(this.has(index), 'only what is there can be cut', () => ({ index }));
+    this.#lastIndex = advance(index, -1);
+    const chunkCount = chunkNumberOf(this.#lastIndex) - this.#firstChunk + 1;
+    if (chunkCount < this.#chunks.length) this.#chunks.length = chunkCount;
+  }
+
+  /** Forgets the entries up to `index`, which becomes the base; nothing if they are gone already. */
+  compactTo(index: LogIndex): void {
+    if (index <= this.#base.index) return;
+    const base = this.tipAt(index);
+    const chunkNumber = chunkNumberOf(index);
+    this.#chunks.splice(0, chunkNumber - this.#firstChunk);
+    this.#firstChunk = chunkNumber;
+    this.#base = base;
+  }
+
+  /** Nothing of the log is left; another one begins behind `base`. */
+  resetTo(base: Tip): void {
+    this.#chunks = [];
+    this.#firstChunk = chunkNumberOf(base.index);
+    this.#base = base;
+    this.#lastIndex = base.index;
   }
 
   has(index: LogIndex): boolean {
-    return index >= 1 && index <= this.#count;
+    return index > this.#base.index && index <= this.#lastIndex;
+  }
+
+  /** Whether the table knows what a successor of the entry must agree with. */
+  knows(index: LogIndex): boolean {
+    return index >= this.#base.index && index <= this.#lastIndex;
+  }
+
+  tipAt(index: LogIndex): Tip {
+    if (index === this.#base.index) return this.#base;
+    const headerCrc = this.headerCrcOf(index);
+    return { index, end: this.endOf(index), term: this.termOf(index), headerCrc };
   }
 
   offsetOf(index: LogIndex): PhysicalOffset {
-    return PhysicalOffset(this.#offsets[this.#rowOf(index)]!); // row checked
+    const [chunk, slot] = this.#rowOf(index);
+    return PhysicalOffset(chunk.offsets[slot]!); // row checked
   }
 
   /** Bytes in the log. */
   sizeOf(index: LogIndex): number {
-    return this.#sizes[this.#rowOf(index)]!; // row checked
+    const [chunk, slot] = this.#rowOf(index);
+    return chunk.sizes[slot]!; // row checked
   }
 
   /** Bytes that are written: of a filler the header only. */
   storedSizeOf(index: LogIndex): number {
-    const row = this.#rowOf(index);
-    return this.#fillers[row] === 1 ? ENTRY_HEADER_SIZE_BYTES : this.#sizes[row]!; // row checked
+    const [chunk, slot] = this.#rowOf(index);
+    return chunk.fillers[slot] === 1 ? ENTRY_HEADER_SIZE_BYTES : chunk.sizes[slot]!; // row checked
   }
 
-  /** Index 0 stands for "before the first entry". */
+  /** Of the base as well, as all that follow. */
   endOf(index: LogIndex): PhysicalOffset {
-    if (index === 0) return PhysicalOffset(0);
+    if (index === this.#base.index) return this.#base.end;
     return advance(this.offsetOf(index), this.sizeOf(index));
   }
 
-  /** 0 for index 0. */
   termOf(index: LogIndex): Term {
-    return index === 0 ? Term(0) : Term(this.#terms[this.#rowOf(index)]!); // row checked
+    if (index === this.#base.index) return this.#base.term;
+    const [chunk, slot] = this.#rowOf(index);
+    return Term(chunk.terms[slot]!); // row checked
   }
 
-  /** The chain seed for index 0. */
   headerCrcOf(index: LogIndex): number {
-    return index === 0 ? CHAIN_SEED : this.#headerCrcs[this.#rowOf(index)]!; // row checked
+    if (index === this.#base.index) return this.#base.headerCrc;
+    const [chunk, slot] = this.#rowOf(index);
+    return chunk.headerCrcs[slot]!; // row checked
   }
 
   /** The last entry that starts at or before `offset`; null when none does. */
   indexAt(offset: PhysicalOffset): LogIndex | null {
-    let low = 0; // rows below start at or before the offset
-    let high = this.#count;
+    let low: number = this.#base.index; // rows below start at or before the offset, or are gone
+    let high: number = this.#lastIndex;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if (this.#offsets[middle]! <= offset) low = middle + 1;
+      const [chunk, slot] = this.#placeOf(middle);
+      if (chunk.offsets[slot]! <= offset) low = middle + 1;
       else high = middle;
     }
-    return low === 0 ? null : LogIndex(low);
+    return low === this.#base.index ? null : LogIndex(low);
   }
 
-  #rowOf(index: LogIndex): number {
-    assert(this.has(index), 'the entry is in the log', () => ({ index, lastIndex: this.#count }));
-    return index - 1;
+  #rowOf(index: LogIndex): readonly [Chunk, number] {
+    assert(this.has(index), 'the entry is in the log', () => ({
+      index,
+      firstIndex: this.firstIndex,
+      lastIndex: this.#lastIndex,
+    }));
+    return this.#placeOf(index - 1);
   }
 
-  #grow(): void {
-    const capacity = this.#offsets.length * 2;
-    this.#offsets = copied(this.#offsets, new Float64Array(capacity));
-    this.#sizes = copied(this.#sizes, new Uint32Array(capacity));
-    this.#terms = copied(this.#terms, new Float64Array(capacity));
-    this.#headerCrcs = copied(this.#headerCrcs, new Uint32Array(capacity));
-    this.#fillers = copied(this.#fillers, new Uint8Array(capacity));
+  #placeOf(row: number): readonly [Chunk, number] {
+    const chunk = this.#chunks[chunkNumberOf(row) - this.#firstChunk];
+    assert(chunk !== undefined, 'the row has a chunk', () => ({ row }));
+    return [chunk, row % CHUNK_ENTRY_COUNT];
   }
 }
 
-function copied<Column extends Float64Array | Uint32Array | Uint8Array>(
-  from: Column,
-  to: Column,
-): Column {
-  to.set(from);
-  return to;
+function chunkNumberOf(row: number): number {
+  return Math.floor(row / CHUNK_ENTRY_COUNT);
+}
+
+function emptyChunk(): Chunk {
+  return {
+    offsets: new Float64Array(CHUNK_ENTRY_COUNT),
+    sizes: new Uint32Array(CHUNK_ENTRY_COUNT),
+    terms: new Float64Array(CHUNK_ENTRY_COUNT),
+    headerCrcs: new Uint32Array(CHUNK_ENTRY_COUNT),
+    fillers: new Uint8Array(CHUNK_ENTRY_COUNT),
+  };
 }

@@ -45,7 +45,7 @@ async function aLog(
       const seed = chain.entries.length;
       const entries = chain.append({ payload: payloadOf(10_000, seed), term: Term(1) });
       log.persist({
-        ...{ hardState: null, truncateFrom: null, entries },
+        ...{ hardState: null, base: null, truncateFrom: null, entries },
         onDurable: () => durableCount++,
       });
     }

@@ -2,10 +2,20 @@
 import type { PhysicalOffset } from '../base/units.ts';
 import { segmentFileName } from './segment.ts';
 
+const DATA_NAME = /^data(?:-([1-9]\d{0,14}))?$/;
+
 export class LogPaths {
   readonly directory: string;
-  constructor(directory: string) {
+  /** Of the log: each installed snapshot begins another one, in a directory of its own (H8). */
+  readonly generation: number;
+  constructor(directory: string, generation = 0) {
     this.directory = directory;
+    this.generation = generation;
+  }
+
+  /** The same store with another log. */
+  at(generation: number): LogPaths {
+    return new LogPaths(this.directory, generation);
   }
 
   get superblock(): string {
@@ -14,8 +24,12 @@ export class LogPaths {
   get durableRing(): string {
     return `${this.directory}/durable.ring`;
   }
+  get base(): string {
+    return `${this.directory}/base`;
+  }
   get data(): string {
-    return `${this.directory}/data`;
+    const suffix = this.generation === 0 ? '' : `-${this.generation}`;
+    return `${this.directory}/data${suffix}`;
   }
   get quarantine(): string {
     return `${this.directory}/quarantine`;
@@ -27,4 +41,10 @@ export class LogPaths {
 
 export function segmentStartOf(offset: PhysicalOffset, segmentSizeBytes: number): PhysicalOffset {
   return (offset - (offset % segmentSizeBytes)) as PhysicalOffset;
+}
+
+/** @returns which log a directory with this name in a store's directory holds; null: none */
+export function generationOf(name: string): number | null {
+  const match = DATA_NAME.exec(name);
+  return match === null ? null : Number(match[1] ?? 0);
 }

@@ -1,7 +1,7 @@
 /**
  * Opens the commit log of a directory: lock, identity, scan, recovery, and only then a log to write to.
  *
- *     LOCK  superblock  durable.ring  data/<20 digits>.seg  quarantine/
+ *     LOCK  superblock  base  durable.ring  data[-<generation>]/<20 digits>.seg  quarantine/
  *
  * A directory is new as long as it has no superblock and no segment; the superblock appears whole, and is
  * what makes it a store. Whoever has segments but no valid superblock has forgotten its vote and must
@@ -14,13 +14,14 @@
  * cache, after a kill or a failed sync, have been written and synced again (H2).
  */
 import { CorruptionError, FatalError } from '../base/errors.ts';
-import { LogIndex } from '../base/units.ts';
+import { advance, LogIndex, type PhysicalOffset } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import { type DirectoryLock, type Disk, DiskError } from '../io/disk.ts';
 import type { CommitLog, RecoveredLog } from './commit-log.ts';
 import { DiskTimes } from './disk-times.ts';
-import { type DurableNote, newestNote, noteOf } from './durable-ring.ts';
+import { type DurableNote, newestNote, noteOf, noteOnBase } from './durable-ring.ts';
 import { BOOT_IDS_KEPT_MAX, TAIL_CACHE_SIZE_BYTES_DEFAULT } from './limits.ts';
+import { type BaseRecord, tipOfBase } from './log-base.ts';
 import { LogLane } from './log-lane.ts';
 import { LogPaths } from './log-paths.ts';
 import type { RecoveryVerdict } from './recovery.ts';
@@ -28,7 +29,7 @@ import { LogNeedsRepair } from './repair/log-needs-repair.ts';
 import { LogRepairer, type RepairerParts } from './repair/log-repairer.ts';
 import { type ScanFindings, scanLog } from './scan.ts';
 import { UnreadablePlaces } from './segment-reader.ts';
-import { SegmentSet } from './segment-set.ts';
+import { SegmentSet, type SegmentSetOptions } from './segment-set.ts';
 import { SegmentedCommitLog } from './segmented-commit-log.ts';
 import { StartupWriter } from './startup-writer.ts';
 import { checkLogIdentity, type LogIdentity, openStore, readOrEmpty } from './store-directory.ts';
@@ -64,7 +65,6 @@ export async function openCommitLog(disk: Disk, options: OpenLogOptions): Promis
   checkLogIdentity(options.identity);
   const paths = new LogPaths(options.directory);
   return withReasons(async () => {
-    await disk.makeDirectory(paths.data);
     await disk.makeDirectory(paths.quarantine);
     const lock = await disk.lock(options.directory);
     return openOwned({ disk, options, paths, lock }, 0);
@@ -103,16 +103,19 @@ async function withReasons<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function openLocked(owned: Owned, tornBytesBefore: number): Promise<CommitLog> {
-  const { disk, options, paths, lock } = owned;
-  const { superblock, segments, shortages } = await openStore(disk, paths, options);
+  const { disk, options, lock } = owned;
+  const store = await openStore(disk, owned.paths, options);
+  const { superblock, paths, segments, shortages } = store;
   const { identity } = superblock;
-  const note = newestNote(await readOrEmpty(disk, paths.durableRing));
+  const base = tipOfBase(store.base.base);
+  const ringNote = newestNote(await readOrEmpty(disk, paths.durableRing));
+  const note = noteOnBase(ringNote, { ...store.base, base });
   const cleanEnd = superblock.cleanEnd?.physicalOffset ?? null;
   const rules = options.rules ?? standardStoreRules;
   const { forgives } = rules;
   const unreadable = new UnreadablePlaces();
-  const scan = { disk, paths, identity, segments, shortages, unreadable, cleanEnd, forgives };
-  const findings = await scanLog(scan);
+  const what = { disk, paths, identity, base, segments, shortages };
+  const findings = await scanLog({ ...what, unreadable, cleanEnd, forgives });
   const { mayAskPeers = false } = options;
   const verdict = rules.decideRecovery(findings, { superblock, note, mayAskPeers });
   const times = new DiskTimes();
@@ -124,8 +127,10 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
       // A note that this start acts on may still be in the page cache only. If a power cut took it, the
       // next start would know less, and take the damage for a torn tail.
       if (note !== null) await startup.writeNote(note);
-      throw damageOf(owned, { superblock, note, findings, verdict }, tornBytesBefore);
+      const damage = { paths, superblock, note, findings, verdict };
+      throw damageOf(owned, damage, tornBytesBefore);
     }
+    if (store.isBaseDamaged) await startup.writeBase(store.base);
     const booted = bootedAfter(superblock, options.mintBootId());
     for (const [segment, sizeBytes] of shortages) await startup.complete(segment, sizeBytes);
     if (verdict.kind === 'cut') {
@@ -133,7 +138,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
     }
     for (const header of findings.damagedHeaders) await startup.replaceHeader(header);
     const end = findings.table.end;
-    const rewriteFrom = rules.rewriteStart(end, { superblock, note });
+    const rewriteFrom = rules.rewriteStart({ base: base.end, end }, { superblock, note });
     if (rewriteFrom !== null) await startup.rewrite(rewriteFrom, end);
     const durable = noteOf((note?.sequence ?? 0) + 1, findings.table);
     // The note first: it may say less than the clean end, but it must not be missing after it.
@@ -143,6 +148,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
     const tornBytes = tornBytesBefore + (verdict.kind === 'cut' ? verdict.tornBytes : 0);
     const recovered: RecoveredLog = {
       hardState: booted.hardState,
+      base: store.base.base,
       entries: findings.entries,
       memberships: findings.memberships,
       provenCommitIndex: provenCommitOf(findings, superblock),
@@ -151,33 +157,22 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
       tornBytes,
       hasTornTail: tornBytes > 0,
     };
-    const readyCount = segments.length;
-    return build({
-      disk,
-      options,
-      paths,
-      lock,
-      startup,
-      booted,
-      durable,
-      recovered,
-      findings,
-      readyCount,
-      times,
-    });
+    const parts = { disk, options, paths, lock, startup, booted, durable, recovered, findings };
+    const readyEnd = advance(base.end, segments.length * identity.segmentSizeBytes);
+    return build({ ...parts, base: store.base, readyEnd, times });
   } catch (error) {
     await startup.writer.close();
     throw error;
   }
 }
 
-type Damage = Pick<RepairerParts, 'superblock' | 'note' | 'findings'> & {
+type Damage = Pick<RepairerParts, 'paths' | 'superblock' | 'note' | 'findings'> & {
   readonly verdict: Exclude<RecoveryVerdict, { readonly kind: 'intact' | 'cut' }>;
 };
 
 function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
-  const { disk, options, paths, lock } = owned;
-  const { superblock, note, findings, verdict } = damage;
+  const { disk, options, lock } = owned;
+  const { paths, superblock, note, findings, verdict } = damage;
   const what = `Cannot open the log in ${options.directory}: ${verdict.problem}`;
   const isFinal = verdict.kind === 'refuse';
   if (isFinal || options.mayAskPeers !== true) {
@@ -214,26 +209,26 @@ interface BuildParts {
   readonly durable: DurableNote;
   readonly recovered: RecoveredLog;
   readonly findings: ScanFindings;
-  readonly readyCount: number;
+  readonly base: BaseRecord;
+  /** Segments exist up to here. */
+  readonly readyEnd: PhysicalOffset;
   readonly times: DiskTimes;
 }
 
 function build(parts: BuildParts): CommitLog {
-  const { disk, options, paths, startup, booted, findings, readyCount } = parts;
+  const { disk, options, paths, startup, booted, findings, base } = parts;
   const { clock, onFatal } = options;
   const { writer } = startup;
   const { segmentSizeBytes } = booted.identity;
   const onFail = (error: DiskError): void => log.fail(error);
-  const segments = new SegmentSet({
-    disk,
-    writer,
-    clock,
-    paths,
-    segmentSizeBytes,
-    readyCount,
-    onFail,
-  });
-  const lane = new LogLane(writer, segments);
+  const lane = new LogLane(writer);
+  const segmentsIn = (there: Pick<SegmentSetOptions, 'paths' | 'firstStart' | 'readyEnd'>) => {
+    const set = new SegmentSet({ disk, writer, clock, segmentSizeBytes, onFail, ...there });
+    lane.attach(set);
+    return set;
+  };
+  const firstStart = findings.table.base.end;
+  const segments = segmentsIn({ paths, firstStart, readyEnd: parts.readyEnd });
   const superblockFile = writer.open(paths.superblock);
   const log = new SegmentedCommitLog({
     identity: booted.identity,
@@ -244,7 +239,9 @@ function build(parts: BuildParts): CommitLog {
     lock: parts.lock,
     writer,
     lane,
+    base,
     segments,
+    newSegments: (at, start) => segmentsIn({ paths: at, firstStart: start, readyEnd: start }),
     superblocks: new SuperblockWriter(superblockFile, booted, (batch) => lane.submit(batch)),
     table: findings.table,
     ringFile: writer.open(paths.durableRing),
@@ -256,5 +253,6 @@ function build(parts: BuildParts): CommitLog {
   });
   startup.handOver(onFail);
   segments.prepareFor(findings.table.end);
+  segments.begin();
   return log;
 }

@@ -56,7 +56,13 @@ async function torn(
     chain.append({ payload: payloadOf(sizeBytes, i + 50), term: Term(1), leaderCommit });
   }
   const entries = chain.entries.slice(durableCount);
-  again.persist({ hardState: null, truncateFrom: null, entries, onDurable: () => assert.fail() });
+  again.persist({
+    hardState: null,
+    base: null,
+    truncateFrom: null,
+    entries,
+    onDurable: () => assert.fail(),
+  });
   while (disk.dirtySectors.size === 0) assert.ok(await steps.next(), 'the batch gets written');
   return { disk, steps, chain, durableCount };
 }

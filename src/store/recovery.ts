@@ -7,6 +7,9 @@
  * their strength, and a shorter log could lose a committed entry for the whole group (H4): the entries
  * are fetched again from the other replicas before this one takes part.
  *
+ * A log does not have to begin with entry 1. What is before its base is not missing: the base names it
+ * (log-base.ts), and whoever said something about it is answered by the base.
+ *
  * Evidence that entries were durable here, together the watermark W:
  * - the newest note of the durable ring, the clean end, the commit hint of the superblock;
  * - distance: what shares one sync lies within UNSYNCED_SPAN_SIZE_BYTES_MAX, and everything before it was synced
@@ -35,8 +38,7 @@
  *
  * Sources: raft.md 5.6; Alagappan et al., Protocol-Aware Recovery (FAST'18).
  */
-import { LogIndex, type PhysicalOffset, Term } from '../base/units.ts';
-import { CHAIN_SEED } from '../protocol/entry-codec.ts';
+import { LogIndex, type PhysicalOffset } from '../base/units.ts';
 import type { DurableNote } from './durable-ring.ts';
 import type { EntryTable } from './entry-table.ts';
 import { UNSYNCED_SPAN_SIZE_BYTES_MAX } from './limits.ts';
@@ -58,7 +60,7 @@ export interface RecoveryEvidence {
 export interface RecoveryFindings
   extends Pick<ScanFindings, 'stop' | 'remains' | 'provenCommitIndex'> {
   /** Asked about the last entry, the noted one, and the one before that. */
-  readonly table: Pick<EntryTable, 'lastIndex' | 'end' | 'termOf' | 'endOf' | 'headerCrcOf'>;
+  readonly table: Pick<EntryTable, 'base' | 'lastIndex' | 'end' | 'termOf' | 'tipAt'>;
 }
 
 export type RecoveryVerdict =
@@ -89,7 +91,7 @@ export function decideRecovery(
   evidence: RecoveryEvidence,
 ): RecoveryVerdict {
   const { stop, remains } = findings;
-  const older = termBehind(findings, evidence.superblock);
+  const older = termBehind(findings, evidence.superblock) ?? otherBase(findings, evidence.note);
   if (older !== null) return refuse(older);
   const watermark = watermarkOf(findings, evidence);
   const regions = remains?.regions ?? [];
@@ -109,7 +111,7 @@ export function decideRecovery(
   }
   const later = regions[0];
   const { segmentSizeBytes } = evidence.superblock.identity;
-  const last = tipAt(findings.table, findings.table.lastIndex);
+  const last = findings.table.tipAt(findings.table.lastIndex);
   if (later !== undefined && names(later, last, segmentSizeBytes)) {
     // The scan would have gone on with it.
     return refuse(`${placeOf(stop)} changed while it was read`);
@@ -124,14 +126,18 @@ export function decideRecovery(
   return { kind: 'cut', ranges: remains.ranges, tornBytes };
 }
 
-/** From where on accepted bytes may be in the page cache only, and must be written and synced again. */
+/**
+ * From where on accepted bytes may be in the page cache only, and must be written and synced again.
+ *
+ * @param base where the log begins
+ */
 export function rewriteStart(
-  end: PhysicalOffset,
+  { base, end }: { readonly base: PhysicalOffset; readonly end: PhysicalOffset },
   evidence: RecoveryEvidence,
 ): PhysicalOffset | null {
   if (evidence.superblock.cleanEnd !== null) return null;
-  const assumed = Math.max(0, end - UNSYNCED_SPAN_SIZE_BYTES_MAX) as PhysicalOffset;
-  const start = evidence.note === null ? assumed : evidence.note.end;
+  const assumed = end - UNSYNCED_SPAN_SIZE_BYTES_MAX;
+  const start = Math.max(base, evidence.note?.end ?? assumed) as PhysicalOffset;
   return start < end ? start : null;
 }
 
@@ -141,30 +147,19 @@ export function holesOf(
   { superblock, note }: RecoveryEvidence,
   watermark: LogIndex,
 ): readonly Hole[] {
-  const isReached = note !== null && note.index >= 1 && note.index <= table.lastIndex;
-  const noteFits = isReached ? fitsNote(tipAt(table, note.index), note) : null;
+  const { base } = table;
+  const isReached = note !== null && note.index > base.index && note.index <= table.lastIndex;
+  const noteFits = isReached ? fitsNote(table.tipAt(note.index), note) : null;
   return findHoles({
-    prefix: tipAt(table, table.lastIndex),
-    beforeNote: isReached ? tipAt(table, LogIndex(note.index - 1)) : null,
+    base,
+    prefix: table.tipAt(table.lastIndex),
+    beforeNote: isReached ? table.tipAt(LogIndex(note.index - 1)) : null,
     noteFits,
     regions,
     note,
     watermark,
     segmentSizeBytes: superblock.identity.segmentSizeBytes,
   });
-}
-
-export function tipAt(
-  table: Pick<EntryTable, 'endOf' | 'termOf' | 'headerCrcOf'>,
-  index: LogIndex,
-): Tip {
-  if (index === 0) return { index, end: 0 as PhysicalOffset, term: Term(0), headerCrc: CHAIN_SEED };
-  return {
-    index,
-    end: table.endOf(index),
-    term: table.termOf(index),
-    headerCrc: table.headerCrcOf(index),
-  };
 }
 
 function fitsNote(tip: Tip, note: DurableNote): boolean {
@@ -219,6 +214,13 @@ function termBehind({ table, remains }: RecoveryFindings, superblock: Superblock
   if (later === undefined) return null;
   const { index } = later.tip;
   return `the superblock remembers term ${term}, but entry ${index} has term ${later.tip.term}`;
+}
+
+/** Both are checked and both speak of one entry: then one of the two files is not of this log. */
+function otherBase({ table }: RecoveryFindings, note: DurableNote | null): string | null {
+  const { base } = table;
+  if (note === null || note.index !== base.index || fitsNote(base, note)) return null;
+  return `the base and the newest note disagree about entry ${base.index}`;
 }
 
 function describeLoss(

@@ -4,13 +4,16 @@ import type { Disk } from '../io/disk.ts';
 import type { EntryProblem } from '../protocol/entry-codec.ts';
 import type { StoreIdentity } from './commit-log.ts';
 import type { LogPaths } from './log-paths.ts';
+import type { Tip } from './repair/region.ts';
 import { SegmentReader, type UnreadablePlaces } from './segment-reader.ts';
 
 export interface ScanOptions {
   readonly disk: Pick<Disk, 'read'>;
   readonly paths: LogPaths;
   readonly identity: StoreIdentity;
-  /** Start offsets, contiguous from 0. */
+  /** What the first entry must go on from. */
+  readonly base: Tip;
+  /** Start offsets, contiguous from the end of the base. */
   readonly segments: readonly PhysicalOffset[];
   /** Of those among them that are missing or too short: how much there is. */
   readonly shortages?: ReadonlyMap<PhysicalOffset, number>;

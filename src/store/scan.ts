@@ -9,7 +9,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { advance, LogIndex, type PhysicalOffset } from '../base/units.ts';
+import { advance, type LogIndex, type PhysicalOffset } from '../base/units.ts';
 import {
   chainCrcOf,
   decodeEntryHeader,
@@ -44,7 +44,7 @@ export interface ScanFindings {
   readonly entries: readonly EntryDesc[];
   /** What the config entries among them say. */
   readonly memberships: readonly LoggedMembership[];
-  /** Highest leader commit in the headers of `entries`. */
+  /** Highest leader commit in the headers of `entries`; at least the base. */
   readonly provenCommitIndex: LogIndex;
   /** null: only zeros follow the last entry, as after every orderly end. */
   readonly stop: ScanStop | null;
@@ -70,15 +70,17 @@ export async function scanLog(options: ScanOptions): Promise<ScanFindings> {
 const ZEROS = 'zeros';
 
 class Walk {
-  readonly table = new EntryTable();
+  readonly table: EntryTable;
   readonly entries: EntryDesc[] = [];
   readonly memberships: LoggedMembership[] = [];
   readonly damagedHeaders: SegmentHeader[] = [];
-  provenCommitIndex = LogIndex(0);
+  provenCommitIndex: LogIndex;
   readonly #options: ScanOptions;
 
   constructor(options: ScanOptions) {
     this.#options = options;
+    this.table = new EntryTable(options.base);
+    this.provenCommitIndex = options.base.index;
   }
 
   async run(): Promise<ScanStop> {

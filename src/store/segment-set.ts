@@ -1,9 +1,10 @@
 /**
- * The segments on disk: which exist, which is prepared next, which are open for writing.
+ * The segments of one generation on disk: which exist, which is prepared next, which are open for writing.
  *
  * The next segment is filled with zeros in the background while the current one is written, so rolling over
  * is a write like any other. A segment, once prepared, is never renamed or removed here; a cut makes it
- * zeros again. Without space the preparation is tried again every second: writes that need it wait, and
+ * zeros again, and those in front are removed when the base has passed them (segmented-commit-log.ts).
+ * Without space the preparation is tried again every second: writes that need it wait, and
  * their age shows (H10, H11). Any other failure is fatal.
  */
 import { assert } from '../base/assert.ts';
@@ -20,8 +21,9 @@ export interface SegmentSetOptions {
   readonly clock: Clock;
   readonly paths: LogPaths;
   readonly segmentSizeBytes: number;
-  /** How many exist, from offset 0 on. */
-  readonly readyCount: number;
+  /** Those that exist: from the first one to the one that ends here. */
+  readonly firstStart: PhysicalOffset;
+  readonly readyEnd: PhysicalOffset;
   readonly onFail: (error: DiskError) => void;
 }
 
@@ -30,9 +32,11 @@ export class SegmentSet {
   readonly #abort = new AbortController();
   /** Open for writing, in order of last use. */
   readonly #open = new Map<PhysicalOffset, WriterFile>();
-  #readyCount: number;
-  /** How many there should be: the one the log ends in and the next. */
-  #wantedCount = 0;
+  #firstStart: PhysicalOffset;
+  #readyEnd: PhysicalOffset;
+  /** How far there should be some: the one the log ends in and the next. */
+  #wantedEnd: PhysicalOffset;
+  #hasBegun = false;
   #preparing: Promise<void> | null = null;
   #retry: Timer | null = null;
   #isOutOfSpace = false;
@@ -42,7 +46,19 @@ export class SegmentSet {
 
   constructor(options: SegmentSetOptions) {
     this.#options = options;
-    this.#readyCount = options.readyCount;
+    this.#firstStart = options.firstStart;
+    this.#readyEnd = options.readyEnd;
+    this.#wantedEnd = options.readyEnd;
+  }
+
+  get paths(): LogPaths {
+    return this.#options.paths;
+  }
+
+  /** From now on what is wanted is prepared; the directory exists. */
+  begin(): void {
+    this.#hasBegun = true;
+    this.#prepareNext();
   }
 
   onReady(listener: () => void): void {
@@ -50,7 +66,7 @@ export class SegmentSet {
   }
 
   isReady(start: PhysicalOffset): boolean {
-    return start < this.#readyCount * this.#options.segmentSizeBytes;
+    return start >= this.#firstStart && start < this.#readyEnd;
   }
 
   writerFile(start: PhysicalOffset): WriterFile {
@@ -66,9 +82,21 @@ export class SegmentSet {
   /** Makes sure that the segment of `end` and the one after it exist, sooner or later. */
   prepareFor(end: PhysicalOffset): void {
     const { segmentSizeBytes } = this.#options;
-    const current = segmentStartOf(end, segmentSizeBytes) / segmentSizeBytes;
-    this.#wantedCount = Math.max(this.#wantedCount, current + 2);
+    const wantedEnd = advance(segmentStartOf(end, segmentSizeBytes), 2 * segmentSizeBytes);
+    if (wantedEnd > this.#wantedEnd) this.#wantedEnd = wantedEnd;
     this.#prepareNext();
+  }
+
+  /** Those before `start` are going to be removed. @returns where they start, ascending */
+  forgetBefore(start: PhysicalOffset): readonly PhysicalOffset[] {
+    const forgotten: PhysicalOffset[] = [];
+    // What the log has not reached yet is prepared and stays.
+    while (this.#firstStart < start && this.#firstStart < this.#readyEnd) {
+      this.#closeFile(this.#firstStart);
+      forgotten.push(this.#firstStart);
+      this.#firstStart = advance(this.#firstStart, this.#options.segmentSizeBytes);
+    }
+    return forgotten;
   }
 
   /** The next segment could not be prepared for lack of space and is tried again until it can. */
@@ -93,17 +121,28 @@ export class SegmentSet {
     await this.#preparing;
   }
 
+  /** Nothing is written to it any more. */
+  closeFiles(): void {
+    for (const start of [...this.#open.keys()]) this.#closeFile(start);
+  }
+
   #closeOldest(): void {
     if (this.#open.size <= OPEN_WRITER_SEGMENTS_MAX) return;
-    const [oldest] = this.#open;
+    const [oldest] = this.#open.keys();
     assert(oldest !== undefined, 'there is one to close');
-    this.#open.delete(oldest[0]);
-    this.#options.writer.closeFile(oldest[1]);
+    this.#closeFile(oldest);
+  }
+
+  #closeFile(start: PhysicalOffset): void {
+    const file = this.#open.get(start);
+    if (file === undefined) return;
+    this.#open.delete(start);
+    this.#options.writer.closeFile(file);
   }
 
   #prepareNext(): void {
-    const isBusy = this.#preparing !== null || this.#retry !== null;
-    if (isBusy || this.#abort.signal.aborted || this.#readyCount >= this.#wantedCount) return;
+    const isBusy = this.#preparing !== null || this.#retry !== null || !this.#hasBegun;
+    if (isBusy || this.#abort.signal.aborted || this.#readyEnd >= this.#wantedEnd) return;
     this.#preparing = this.#prepare().finally(() => {
       this.#preparing = null;
       this.#prepareNext();
@@ -112,7 +151,7 @@ export class SegmentSet {
 
   async #prepare(): Promise<void> {
     const { disk, paths, segmentSizeBytes, clock, onFail } = this.#options;
-    const start = advance(0 as PhysicalOffset, this.#readyCount * segmentSizeBytes);
+    const start = this.#readyEnd;
     try {
       await disk.preallocate(
         paths.segment(start),
@@ -136,7 +175,7 @@ export class SegmentSet {
     }
     if (this.#isOutOfSpace) this.#roomSinceMs = clock.monotonicMs();
     this.#isOutOfSpace = false;
-    this.#readyCount += 1;
+    this.#readyEnd = advance(start, segmentSizeBytes);
     this.#onReady();
   }
 }

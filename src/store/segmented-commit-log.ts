@@ -9,7 +9,8 @@
  * old entries behind new ones: those are zeroed and synced before, and even if they were not they would
  * not chain, as the chain CRC of an old successor covers the header of its old predecessor.
  *
- * Not here: start-up (open-commit-log.ts), what a crash leaves (recovery.ts).
+ * Not here: start-up (open-commit-log.ts), what a crash leaves (recovery.ts), what happens in front
+ * (log-front.ts).
  */
 import { assert } from '../base/assert.ts';
 import { FatalError } from '../base/errors.ts';
@@ -23,30 +24,41 @@ import type {
   LogWriter,
   WriterFile,
 } from '../io/disk.ts';
-import { chainCrcOf, decodeEntryHeader } from '../protocol/entry-codec.ts';
+import { chainCrcOf, decodeEntryHeader, payloadProblem } from '../protocol/entry-codec.ts';
 import type { HardState } from '../raft/effects.ts';
-import { type EntryId, SEGMENT_HEADER_SIZE_BYTES, skipSegmentHeader } from '../raft/entry.ts';
-import type {
-  CommitLog,
-  DiskStats,
-  DurableClaim,
-  LogWrite,
-  RecoveredLog,
-  StoredEntry,
-  StoreIdentity,
+import {
+  type EntryId,
+  SEGMENT_HEADER_SIZE_BYTES,
+  type SnapshotDesc,
+  skipSegmentHeader,
+} from '../raft/entry.ts';
+import {
+  type CommitLog,
+  type DiskStats,
+  type DurableClaim,
+  EntriesGone,
+  type LogBase,
+  type LogWrite,
+  type RecoveredLog,
+  type SegmentStart,
+  type StoredEntry,
+  type StoreIdentity,
 } from './commit-log.ts';
 import { type DiskTimes, diskStatsOf } from './disk-times.ts';
 import { type DurableNote, encodeNote, noteOf, notePosition } from './durable-ring.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { EntryTable } from './entry-table.ts';
+import { type BaseRecord, tipOfBase } from './log-base.ts';
 import { rangesOfCut } from './log-cut.ts';
+import { LogFront } from './log-front.ts';
 import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
+import { PeerLedger } from './peer-ledger.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
 import { encodeSegmentHeader } from './segment.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { StoreRules } from './store-rules.ts';
-import type { SuperblockChange, SuperblockWriter } from './superblock-writer.ts';
+import type { SuperblockWriter } from './superblock-writer.ts';
 import { TailCache } from './tail-cache.ts';
 import { planBatches } from './write-plan.ts';
 
@@ -59,7 +71,9 @@ export interface SegmentedLogParts {
   readonly lock: DirectoryLock;
   readonly writer: LogWriter;
   readonly lane: LogLane;
+  readonly base: BaseRecord;
   readonly segments: SegmentSet;
+  readonly newSegments: (paths: LogPaths, start: PhysicalOffset) => SegmentSet;
   readonly superblocks: SuperblockWriter;
   readonly table: EntryTable;
   readonly ringFile: WriterFile;
@@ -87,11 +101,10 @@ export class SegmentedCommitLog implements CommitLog {
   readonly #parts: SegmentedLogParts;
   readonly #table: EntryTable;
   readonly #cache: TailCache;
-  readonly #reader: EntryReader;
-  readonly #peers: Map<NodeId, RememberedPeer>;
+  readonly #front: LogFront;
+  readonly #ledger: PeerLedger;
+  #reader: EntryReader;
   readonly #pending: PendingWrite[] = [];
-  /** Rejects the memories that will never be durable. */
-  readonly #openMemories = new Set<(error: FatalError) => void>();
   #noteSequence: number;
   #commitIndex: LogIndex;
   #durableIndex: LogIndex;
@@ -110,7 +123,10 @@ export class SegmentedCommitLog implements CommitLog {
     this.#table = parts.table;
     this.#cache = new TailCache(parts.tailCacheSizeBytes, (parts.table.lastIndex + 1) as LogIndex);
     this.#reader = new EntryReader(parts);
-    this.#peers = new Map(parts.superblocks.current.peers);
+    const { segmentSizeBytes } = parts.identity;
+    const [cache, onFail] = [this.#cache, (error: DiskError) => this.fail(error)];
+    this.#front = new LogFront({ ...parts, cache, segmentSizeBytes, onFail });
+    this.#ledger = new PeerLedger(parts.superblocks, () => this.#commitHint());
     this.#durableTerm = parts.recovered.hardState.term;
     this.#durableLast = this.#lastEntry();
     this.#noteSequence = parts.note.sequence;
@@ -123,7 +139,7 @@ export class SegmentedCommitLog implements CommitLog {
         if (oldest === undefined) return 0;
         return parts.clock.monotonicMs() - parts.segments.waitingSinceMs(oldest.sinceMs);
       },
-      waitsForRoom: () => parts.segments.isOutOfSpace && parts.lane.isHolding,
+      waitsForRoom: () => this.#front.isOutOfSpace && parts.lane.isHolding,
     });
   }
 
@@ -132,7 +148,8 @@ export class SegmentedCommitLog implements CommitLog {
     if (this.#failure !== null) return;
     const sinceMs = this.#parts.clock.monotonicMs();
     if (write.hardState !== null) this.#writeHardState(write.hardState);
-    if (write.truncateFrom !== null) this.#cut(write.truncateFrom);
+    if (write.base !== null) this.#install(write.base);
+    else if (write.truncateFrom !== null) this.#cut(write.truncateFrom);
     for (const entry of write.entries) this.#accept(entry);
     const last = this.#lastEntry();
     this.#pending.push({ sinceMs, lastIndex: last.index, last });
@@ -143,13 +160,29 @@ export class SegmentedCommitLog implements CommitLog {
     return this.#pending.length;
   }
 
+  get base(): LogBase {
+    return this.#front.base;
+  }
+
+  segmentStarts(): readonly SegmentStart[] {
+    return this.#front.segmentStarts();
+  }
+
+  compact(desc: SnapshotDesc): Promise<void> {
+    const { last } = desc;
+    assert(last.index <= this.#commitIndex, 'only what is committed is forgotten', () => ({
+      last,
+      commitIndex: this.#commitIndex,
+    }));
+    return this.#front.compact(desc);
+  }
+
   get lastHeaderCrc(): number {
     return this.#table.headerCrcOf(this.#table.lastIndex);
   }
 
   headerCrcAt(index: LogIndex): number | null {
-    if (index !== 0 && !this.#table.has(index)) return null;
-    return this.#table.headerCrcOf(index);
+    return this.#table.knows(index) ? this.#table.headerCrcOf(index) : null;
   }
 
   cachedEntries(from: LogIndex, to: LogIndex): readonly StoredEntry[] | null {
@@ -162,6 +195,8 @@ export class SegmentedCommitLog implements CommitLog {
     sizeBytesMax: number,
   ): Promise<readonly StoredEntry[]> {
     assert(from <= to, 'a range has a first and a last entry', () => ({ from, to }));
+    const { firstIndex } = this.#table;
+    if (from < firstIndex) throw new EntriesGone(`Entry ${from}`, firstIndex);
     assert(this.#table.has(from), 'the first entry is in the log', () => ({ from }));
     assert(this.#table.has(to), 'the last entry is in the log', () => ({ to }));
     const last = this.#reader.lastWithin(from, to, sizeBytesMax);
@@ -173,6 +208,9 @@ export class SegmentedCommitLog implements CommitLog {
   }
 
   async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+    const { base, firstIndex } = this.#table;
+    if (physicalOffset < base.end)
+      throw new EntriesGone(`The record at ${physicalOffset}`, firstIndex);
     const index = this.#table.indexAt(physicalOffset);
     assert(index !== null, 'a record lies in an entry', () => ({ physicalOffset }));
     const at = physicalOffset - this.#table.offsetOf(index);
@@ -182,7 +220,7 @@ export class SegmentedCommitLog implements CommitLog {
     }));
     const cached = this.#cache.at(index);
     if (cached !== null) return cached.bytes.subarray(at, at + sizeBytes);
-    return this.#reader.readBytes(physicalOffset, sizeBytes);
+    return this.#reader.readPart(index, physicalOffset, sizeBytes);
   }
 
   get durable(): DurableClaim {
@@ -190,29 +228,22 @@ export class SegmentedCommitLog implements CommitLog {
   }
 
   get peers(): ReadonlyMap<NodeId, RememberedPeer> {
-    return this.#peers;
+    return this.#ledger.peers;
   }
 
   rememberPeer(nodeId: NodeId, peer: RememberedPeer): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     // A handshake that began before the end: nobody waits for its outcome any more.
     if (this.#closing !== null) return new Promise(() => {});
-    this.#peers.set(nodeId, peer);
-    return new Promise((resolve, reject) => {
-      this.#openMemories.add(reject);
-      this.#updateSuperblock({}, () => {
-        this.#openMemories.delete(reject);
-        resolve();
-      });
-    });
+    return this.#ledger.remember(nodeId, peer);
   }
 
   notePeer(nodeId: NodeId, peer: RememberedPeer): void {
-    this.#peers.set(nodeId, peer);
+    this.#ledger.note(nodeId, peer);
   }
 
   forgetPeer(nodeId: NodeId): void {
-    this.#peers.delete(nodeId);
+    this.#ledger.forget(nodeId);
   }
 
   noteCommitIndex(index: LogIndex): void {
@@ -230,41 +261,34 @@ export class SegmentedCommitLog implements CommitLog {
     const sentence = `${error.message}; what was written last may not be on the disk`;
     this.#failure = new FatalError('diskFailed', sentence, { cause: error });
     this.#parts.lane.stop();
-    for (const reject of this.#openMemories) reject(this.#failure);
-    this.#openMemories.clear();
+    this.#ledger.fail(this.#failure);
+    this.#front.fail(this.#failure);
     this.#onIdle();
     this.#parts.onFatal(this.#failure);
   }
 
   async #close(): Promise<void> {
-    const { segments, writer, lane, lock } = this.#parts;
+    const { writer, lane, lock } = this.#parts;
     // Without space for the next segment the end of it cannot be waited for.
-    if (this.#failure === null && this.pendingWrites > 0 && !segments.isOutOfSpace) {
+    if (this.#failure === null && this.pendingWrites > 0 && !this.#front.isOutOfSpace) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
     }
-    await segments.stop();
+    await this.#front.stop();
     if (this.pendingWrites > 0) lane.stop();
     if (this.#failure === null && this.pendingWrites === 0) {
       const cleanEnd = { index: this.#table.lastIndex, physicalOffset: this.#table.end };
-      this.#updateSuperblock({ cleanEnd });
+      this.#ledger.updateSuperblock({ cleanEnd });
     }
     await writer.close();
     await lock.release();
   }
 
   #writeHardState(hardState: HardState): void {
-    this.#updateSuperblock({ hardState }, () => {
+    this.#ledger.updateSuperblock({ hardState }, () => {
       this.#durableTerm = hardState.term;
     });
-  }
-
-  /** What is only noted rides along. */
-  #updateSuperblock(change: SuperblockChange, onDurable: () => void = () => {}): void {
-    const peers = new Map(this.#peers);
-    const commitHint = this.#commitHint();
-    this.#parts.superblocks.update({ ...change, peers, commitHint }, onDurable);
   }
 
   #lastEntry(): EntryId {
@@ -281,7 +305,8 @@ export class SegmentedCommitLog implements CommitLog {
   }
 
   #write(entries: readonly StoredEntry[], onDone: () => void): void {
-    const { lane, segments } = this.#parts;
+    const { lane } = this.#parts;
+    const { segments } = this.#front;
     const note = entries.length === 0 ? null : this.#nextNote();
     const batches = planBatches(entries, this.identity.segmentSizeBytes, (start, first) =>
       this.#segmentHeader(start, first),
@@ -293,7 +318,7 @@ export class SegmentedCommitLog implements CommitLog {
     }
     for (const [place, batch] of batches.entries()) {
       const isLast = place === batches.length - 1;
-      lane.submitTo(batch.segment, (file) => ({
+      lane.submitTo(segments, batch.segment, (file) => ({
         writes: batch.writes.map((write) => ({ file, ...write })),
         sync: 'group',
         note: isLast && note !== null ? this.#noteWrite(note) : null,
@@ -316,6 +341,14 @@ export class SegmentedCommitLog implements CommitLog {
     assert(header.desc.index === desc.index, 'header and descriptor agree on the index');
     assert(header.desc.term === desc.term, 'header and descriptor agree on the term');
     assert(header.desc.sizeBytes === desc.sizeBytes, 'header and descriptor agree on the size');
+    // Memory rots too (H9): a bit that flipped since the checksum was made must not be promised.
+    assert(
+      payloadProblem(bytes, header.desc) === null,
+      'an entry is written as it was made',
+      () => ({
+        index: desc.index,
+      }),
+    );
     assert(
       header.chainCrc === chainCrcOf(bytes, this.lastHeaderCrc),
       'an entry chains to the one before it',
@@ -336,6 +369,22 @@ export class SegmentedCommitLog implements CommitLog {
     onDurable();
   }
 
+  /** Another log takes the place of this one; from now on reads go by it. */
+  #install(base: LogBase): void {
+    const last = tipOfBase(base);
+    assert(last.index > this.#commitIndex, 'a snapshot is newer than what is committed', () => ({
+      last,
+      commitIndex: this.#commitIndex,
+    }));
+    this.#noteSequence += 1;
+    this.#front.install(base, this.#noteSequence);
+    this.#commitIndex = last.index;
+    this.#durableIndex = last.index;
+    for (const pending of this.#pending) pending.lastIndex = last.index;
+    const { paths } = this.#front.segments;
+    this.#reader = new EntryReader({ ...this.#parts, paths });
+  }
+
   #cut(from: LogIndex): void {
     assert(from > this.#commitIndex, 'nothing committed is cut', () => ({
       from,
@@ -349,12 +398,13 @@ export class SegmentedCommitLog implements CommitLog {
     if (this.#durableIndex > last) this.#durableIndex = last;
     for (const pending of this.#pending) if (pending.lastIndex > last) pending.lastIndex = last;
     const { lane, rules } = this.#parts;
+    const { segments } = this.#front;
     const alone = { sync: 'alone', note: null, onDone: () => {} } as const;
     const lowered = this.#noteWrite(this.#nextNote());
     const lowersWatermark = () => lane.submit({ writes: [lowered], ...alone });
     const zeros = ranges.map(({ segment, position, zeroSizeBytes }) => {
       const writes = (file: WriterFile) => [{ file, position, zeroSizeBytes }];
-      return () => lane.submitTo(segment, (file) => ({ writes: writes(file), ...alone }));
+      return () => lane.submitTo(segments, segment, (file) => ({ writes: writes(file), ...alone }));
     });
     for (const step of rules.orderOfCut<() => void>(lowersWatermark, zeros)) step();
   }

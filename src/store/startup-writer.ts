@@ -19,6 +19,7 @@ import {
 import type { StoredEntry } from './commit-log.ts';
 import { type DurableNote, encodeNote, encodeRing, notePosition } from './durable-ring.ts';
 import { QUARANTINE_SIZE_BYTES_MAX } from './limits.ts';
+import { type BaseRecord, encodeBaseFile } from './log-base.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import type { ByteRange } from './scan-remains.ts';
 import { encodeSegmentHeader, type SegmentHeader } from './segment.ts';
@@ -146,6 +147,10 @@ export class StartupWriter {
       await this.perform([{ file, position: slot * SLOT_SIZE_BYTES, bytes }]);
     }
     this.writer.closeFile(file);
+  }
+
+  writeBase(record: BaseRecord): Promise<void> {
+    return this.#disk.writeFile(this.#paths.base, encodeBaseFile(record));
   }
 
   async replaceHeader(header: SegmentHeader): Promise<void> {

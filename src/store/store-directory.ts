@@ -1,13 +1,23 @@
-/** Whose directory it is: reads its superblock, or makes a new store of an empty one. */
+/**
+ * Whose directory it is, and which log is in it: reads its superblock and its base, or makes a new store of
+ * an empty one.
+ *
+ * What the base does not name is no part of the log, and is removed: segments before it, which a
+ * compaction had no time to remove, and directories of another generation, which an installed snapshot
+ * left or had no time to make. Without a base that can be read nothing is removed, and only a log that
+ * is there from its very beginning is opened (H6).
+ */
 import { FatalError } from '../base/errors.ts';
 import { KIB } from '../base/sizes.ts';
 import { LogIndex, type NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Disk } from '../io/disk.ts';
 import type { StoreIdentity } from './commit-log.ts';
 import { encodeRing, FIRST_NOTE } from './durable-ring.ts';
+import { baseEvidence, judgeBase, segmentsIn } from './found-base.ts';
 import { MISSING_SEGMENTS_MAX, SEGMENT_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MIN } from './limits.ts';
+import { type BaseRecord, encodeBaseFile, originRecord, tipOfBase } from './log-base.ts';
 import type { LogPaths } from './log-paths.ts';
-import { isStorableName, parseSegmentFileName } from './segment.ts';
+import { isStorableName } from './segment.ts';
 import {
   encodeSuperblock,
   newestSuperblock,
@@ -26,7 +36,12 @@ export interface LogIdentity {
 
 export interface StoreDirectory {
   readonly superblock: Superblock;
-  /** Start offsets, contiguous from 0 to the last segment that exists. */
+  readonly base: BaseRecord;
+  /** One copy of it, or the whole file, is not what it should be. */
+  readonly isBaseDamaged: boolean;
+  /** Of the generation that the base names. */
+  readonly paths: LogPaths;
+  /** Start offsets, contiguous from the end of the base to the last segment that exists. */
   readonly segments: readonly PhysicalOffset[];
   /** Those that are missing or too short, with how much of them there is. */
   readonly shortages: ReadonlyMap<PhysicalOffset, number>;
@@ -70,29 +85,65 @@ export async function openStore(
 ): Promise<StoreDirectory> {
   // A process that was killed between a rename and its sync has left names that only we can see.
   await disk.syncDirectory(paths.directory);
-  await disk.syncDirectory(paths.data);
-  const names = await disk.list(paths.data);
-  const segments = names.map(parseSegmentFileName).filter((start) => start !== null);
   const file = await readOrEmpty(disk, paths.superblock);
   const superblock = newestSuperblock(file);
-  if (superblock !== null) {
-    checkSameIdentity(request, superblock.identity);
-    const { segmentSizeBytes } = superblock.identity;
-    return { superblock, ...(await surveySegments(disk, paths, segments, segmentSizeBytes)) };
+  if (superblock === null) return newStore(disk, paths, request, file.length > 0);
+  const { segmentSizeBytes, storeUuid } = superblock.identity;
+  checkSameIdentity(request, superblock.identity);
+  const evidence = await baseEvidence(disk, paths);
+  const baseFile = await readOrEmpty(disk, paths.base);
+  const found = judgeBase({ file: baseFile, storeUuid, ...evidence }, paths.base);
+  if (found.kind === 'refuse') {
+    const what = `Cannot open the log in ${paths.directory}: ${found.problem}`;
+    throw new FatalError('logDamaged', `${what}. Restore this node or let it rejoin empty`);
   }
-  if (file.length > 0 || segments.length > 0) {
+  const { record: base, isDamaged: isBaseDamaged } = found;
+  const current = paths.at(base.generation);
+  await disk.makeDirectory(current.data);
+  await disk.syncDirectory(current.data);
+  for (const generation of evidence.generations) {
+    if (generation !== base.generation) await disk.removeDirectory(paths.at(generation).data);
+  }
+  const start = tipOfBase(base.base).end;
+  const segments: PhysicalOffset[] = [];
+  for (const segment of await segmentsIn(disk, current)) {
+    if (segment >= start) segments.push(segment);
+    else await disk.remove(current.segment(segment));
+  }
+  const survey = await surveySegments(disk, current, { start, found: segments, segmentSizeBytes });
+  return { superblock, base, isBaseDamaged, paths: current, ...survey };
+}
+
+async function newStore(
+  disk: Disk,
+  paths: LogPaths,
+  request: StoreRequest,
+  isDamaged: boolean,
+): Promise<StoreDirectory> {
+  await disk.makeDirectory(paths.data);
+  await disk.syncDirectory(paths.data);
+  const { generations } = await baseEvidence(disk, paths);
+  const isOther = generations.some((generation) => generation !== paths.generation);
+  const isUsed = isOther || (await segmentsIn(disk, paths)).length > 0;
+  if (isDamaged || isUsed) {
     throw new FatalError(
       'identityRefused',
       `Cannot open the store in ${request.directory}: ${paths.superblock} is ` +
-        `${file.length > 0 ? 'damaged in both slots' : 'missing'}, so this replica no longer knows ` +
+        `${isDamaged ? 'damaged in both slots' : 'missing'}, so this replica no longer knows ` +
         'what it has voted for. Restore the file, or empty the directory and let the node rejoin',
     );
   }
-  return { superblock: await createStore(disk, paths, request), segments, shortages: new Map() };
+  const superblock = await createStore(disk, paths, request);
+  const base = originRecord(superblock.identity.storeUuid);
+  const nothing = { segments: [], shortages: new Map() };
+  return { superblock, base, isBaseDamaged: false, paths, ...nothing };
 }
 
 /** Empty when there is no such file. */
-export async function readOrEmpty(disk: Disk, path: string): Promise<Uint8Array> {
+export async function readOrEmpty(
+  disk: Pick<Disk, 'sizeOf' | 'read'>,
+  path: string,
+): Promise<Uint8Array> {
   const sizeBytes = await disk.sizeOf(path);
   return sizeBytes === null ? new Uint8Array(0) : disk.read(path, 0, sizeBytes);
 }
@@ -114,6 +165,7 @@ async function createStore(
     sequence: 1,
   };
   await disk.writeFile(paths.durableRing, encodeRing(FIRST_NOTE));
+  await disk.writeFile(paths.base, encodeBaseFile(originRecord(superblock.identity.storeUuid)));
   const file = new Uint8Array(SUPERBLOCK_SIZE_BYTES);
   for (let slot = 0; slot < SLOT_COUNT; slot++) {
     file.set(encodeSuperblock(superblock), slot * SLOT_SIZE_BYTES);
@@ -134,18 +186,24 @@ function checkSameIdentity(request: StoreRequest, stored: StoreIdentity): void {
   }
 }
 
-/** What there is, next to what there should be from 0 to the last segment that exists. */
+interface SegmentsFound {
+  /** Of the first segment that there should be. */
+  readonly start: PhysicalOffset;
+  readonly found: readonly PhysicalOffset[];
+  readonly segmentSizeBytes: number;
+}
+
+/** What there is, next to what there should be from the base to the last segment that exists. */
 async function surveySegments(
   disk: Disk,
   paths: LogPaths,
-  found: readonly PhysicalOffset[],
-  segmentSizeBytes: number,
+  { start: first, found, segmentSizeBytes }: SegmentsFound,
 ): Promise<Pick<StoreDirectory, 'segments' | 'shortages'>> {
   const segments: PhysicalOffset[] = [];
   const shortages = new Map<PhysicalOffset, number>();
   for (const start of found) {
     const sizeBytes = (await disk.sizeOf(paths.segment(start))) ?? 0;
-    const place = start / segmentSizeBytes;
+    const place = (start - first) / segmentSizeBytes;
     const isOdd = !Number.isInteger(place) || place > found.length + MISSING_SEGMENTS_MAX;
     if (isOdd || sizeBytes > segmentSizeBytes) {
       throw new FatalError(
@@ -154,7 +212,7 @@ async function surveySegments(
           `segments start at multiples of ${segmentSizeBytes} and have as many. Move the file away`,
       );
     }
-    for (let missing = segments.length * segmentSizeBytes; missing < start; ) {
+    for (let missing = first + segments.length * segmentSizeBytes; missing < start; ) {
       segments.push(PhysicalOffset(missing));
       shortages.set(PhysicalOffset(missing), 0);
       missing += segmentSizeBytes;

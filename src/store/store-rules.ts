@@ -22,12 +22,19 @@ export interface StoreRules {
     evidence: RecoveryEvidence,
   ) => RecoveryVerdict;
   /** From where on accepted bytes must be written again; null: from nowhere (H2). */
-  readonly rewriteStart: (end: PhysicalOffset, evidence: RecoveryEvidence) => PhysicalOffset | null;
+  readonly rewriteStart: (
+    log: { readonly base: PhysicalOffset; readonly end: PhysicalOffset },
+    evidence: RecoveryEvidence,
+  ) => PhysicalOffset | null;
   /**
    * The order in which the steps of a cut become durable (H13). `zeros` are given from the last
    * segment to the first.
    */
   readonly orderOfCut: <Step>(lowersWatermark: Step, zeros: readonly Step[]) => readonly Step[];
+  /** The order in which a compaction becomes durable (H8). `unlinks` are given front to back. */
+  readonly orderOfCompaction: <Step>(swapsBase: Step, unlinks: readonly Step[]) => readonly Step[];
+  /** Where the log goes that takes the place of this one (H8, H18). */
+  readonly generationAfter: (generation: number) => number;
 }
 
 export const standardStoreRules: StoreRules = {
@@ -36,4 +43,7 @@ export const standardStoreRules: StoreRules = {
   rewriteStart,
   // Before the first byte goes, the watermark says that it may.
   orderOfCut: (lowersWatermark, zeros) => [lowersWatermark, ...zeros],
+  // Before the first file goes, the base says that it may.
+  orderOfCompaction: (swapsBase, unlinks) => [swapsBase, ...unlinks],
+  generationAfter: (generation) => generation + 1,
 };

@@ -87,7 +87,7 @@ test('the valid slot with the highest sequence counts', () => {
   assert.equal(newestSuperblock(new Uint8Array(0)), null);
 });
 
-const write = { truncateFrom: null, onDurable: () => {} };
+const write = { base: null, truncateFrom: null, onDurable: () => {} };
 const path = `${TEST_DIRECTORY}/superblock`;
 const vote = { term: Term(5), votedFor: NodeId('n3') };
 
@@ -139,6 +139,7 @@ test('a vote cut by a power failure at any step is the old one or the new one, a
     let isDurable = false;
     log.persist({
       hardState: vote,
+      base: null,
       truncateFrom: null,
       entries: [],
       onDurable: () => {

@@ -36,25 +36,28 @@ export class TailCache {
   /** Drops the oldest entries beyond the bound, as far as they are durable. */
   shrink(durableIndex: LogIndex): void {
     while (this.#sizeBytes > this.#sizeBytesMax && this.#firstIndex <= durableIndex) {
-      const oldest = this.#entries[this.#dropped];
-      if (oldest === undefined) break;
-      this.#sizeBytes -= oldest.bytes.length;
-      this.#dropped += 1;
-      this.#firstIndex += 1;
-      // Keep no reference: the array itself is compacted only now and then.
-      delete this.#entries[this.#dropped - 1];
+      if (!this.#dropOldest()) break;
     }
-    if (this.#dropped < DROPPED_MIN || this.#dropped * 2 < this.#entries.length) return;
-    this.#entries = this.#entries.slice(this.#dropped);
+    this.#giveBack();
+  }
+
+  /** Drops the entries up to `index`: they are not part of the log any more. */
+  forgetThrough(index: LogIndex): void {
+    while (this.#firstIndex <= index && this.#dropOldest());
+    this.#giveBack();
+  }
+
+  /** Nothing of the log is left; another one goes on with `nextIndex`. */
+  resetTo(nextIndex: LogIndex): void {
+    this.#entries = [];
     this.#dropped = 0;
+    this.#firstIndex = nextIndex;
+    this.#sizeBytes = 0;
   }
 
   truncateFrom(index: LogIndex): void {
     if (index <= this.#firstIndex) {
-      this.#entries = [];
-      this.#dropped = 0;
-      this.#firstIndex = index;
-      this.#sizeBytes = 0;
+      this.resetTo(index);
       return;
     }
     const removed = this.#entries.splice(this.#dropped + index - this.#firstIndex);
@@ -71,6 +74,24 @@ export class TailCache {
     if (from < this.#firstIndex || to >= this.#nextIndex || from > to) return null;
     const start = this.#dropped + from - this.#firstIndex;
     return this.#entries.slice(start, start + (to - from) + 1);
+  }
+
+  /** @returns false when there is none */
+  #dropOldest(): boolean {
+    const oldest = this.#entries[this.#dropped];
+    if (oldest === undefined) return false;
+    this.#sizeBytes -= oldest.bytes.length;
+    // Keep no reference: the array itself is compacted only now and then.
+    delete this.#entries[this.#dropped];
+    this.#dropped += 1;
+    this.#firstIndex += 1;
+    return true;
+  }
+
+  #giveBack(): void {
+    if (this.#dropped < DROPPED_MIN || this.#dropped * 2 < this.#entries.length) return;
+    this.#entries = this.#entries.slice(this.#dropped);
+    this.#dropped = 0;
   }
 
   get #nextIndex(): number {

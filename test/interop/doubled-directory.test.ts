@@ -2,8 +2,9 @@
  * A directory that is there twice, or comes back after the group has moved on (H21, H23), under load: a
  * clone runs beside its original, and an older copy returns under another leader than the one it knew.
  */
-import { deepEqual, equal, match } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { owning } from './owner.ts';
@@ -11,6 +12,7 @@ import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
 const LANES = 4;
+const DIRECTORY_LOCKED = 75;
 const REFUSED_BY_GROUP = 80;
 /** It ends after 30 s of refusals. */
 const REFUSAL_MS_MAX = 60_000;
@@ -46,6 +48,11 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       const clone = `${cloned!.directory}-clone`;
       cpSync(cloned!.directory, clone, { recursive: true });
       process.kill(cluster.pidOf(cloned!.nodeId), 'SIGCONT');
+      // On the machine of its original it does not even start.
+      const started = cluster.startDouble('clone', cloned!.nodeId, clone);
+      await rejects(started, new RegExp(`exited with ${DIRECTORY_LOCKED}.* is using it`));
+      // On another one nobody knows the process that its lock names.
+      rmSync(join(clone, 'LOCK'));
       await cluster.startDouble('clone', cloned!.nodeId, clone);
       const ended = await waitFor(
         'the end of the clone or of its original',

@@ -79,7 +79,7 @@ suite('a file system without a free block', { timeout: 120_000, skip }, () => {
       const append = (): void => {
         const entries = chain.append({ payload: payloadOf(10_000, 1), term: Term(1) });
         log.persist({
-          ...{ hardState: null, truncateFrom: null, entries },
+          ...{ hardState: null, base: null, truncateFrom: null, entries },
           onDurable: () => durableCount++,
         });
       };

@@ -1,6 +1,7 @@
 /** What the interop tests do with the unmodified official client, and the books they keep. */
 import { deepEqual, equal } from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ConsumeResult,
@@ -23,6 +24,8 @@ const LAST_SENDS_TIMEOUT_MS = 45_000;
 /** The client waits for its long poll and some seconds more. */
 const CALL_TIMEOUT_MS = 30_000;
 
+const UNAVAILABLE = 14;
+
 const quiet = (): void => undefined;
 const quietLogger = { debug: quiet, info: quiet, warn: quiet, error: quiet, close: quiet };
 // Parts of the client ignore the logger they are given and open a log file in the home directory,
@@ -37,13 +40,46 @@ export interface Sent {
   readonly acknowledgedAtMs: number;
 }
 
+const closersOf = new WeakMap<Owner, (() => Promise<void>)[]>();
+
+/** Registered before it starts, because a client that fails to start has timers too. */
+function ownClient(owner: Owner, client: Producer | SimpleConsumer | PushConsumer): void {
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= shutDown(client);
+    return closing;
+  };
+  closersOf.set(owner, [close, ...(closersOf.get(owner) ?? [])]);
+  owner.after(close);
+}
+
+/**
+ * It says goodbye to each node first, and leaves all its connections open when one of them is gone: then
+ * it is told that it knows none. And it goes on trying to reach the one for ever: it is given a stream to nowhere.
+ */
+async function shutDown(client: Producer | SimpleConsumer | PushConsumer): Promise<void> {
+  try {
+    await client.shutdown();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === UNAVAILABLE)) throw error;
+    const createTelemetryStream = () =>
+      new Writable({ objectMode: true, write: (_, __, done) => done() });
+    Object.assign(client, { getTotalRouteEndpoints: () => [], createTelemetryStream });
+    await client.shutdown();
+  }
+}
+
+async function closeClients(owner: Owner): Promise<void> {
+  for (const close of closersOf.get(owner) ?? []) await inTime('a client to stop', close());
+}
+
 export async function startProducer(
   owner: Owner,
   endpoints: string,
   topic: string,
 ): Promise<Producer> {
   const producer = new Producer({ endpoints, topic, logger: quietLogger as never, namespace: '' });
-  owner.after(() => producer.shutdown());
+  ownClient(owner, producer);
   await inTime('the producer to start', producer.startup());
   return producer;
 }
@@ -63,7 +99,7 @@ export async function startPushConsumer(
     logger: quietLogger as never,
     messageListener: { consume: async (view) => consume(view) },
   });
-  owner.after(() => consumer.shutdown());
+  ownClient(owner, consumer);
   await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
@@ -83,7 +119,7 @@ export async function startSimpleConsumer(
     awaitDuration: AWAIT_MS,
     logger: quietLogger as never,
   });
-  owner.after(() => consumer.shutdown());
+  ownClient(owner, consumer);
   await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
@@ -195,7 +231,8 @@ export async function sentMore(load: LoadProducer, count: number): Promise<void>
 
 /**
  * Every acknowledged message is received by the official client, unaltered, and is stored at the
- * acknowledged offset, once; no place of a queue is used twice.
+ * acknowledged offset, once; no place of a queue is used twice. Afterwards the owner's clients are closed,
+ * so that the cluster may be stopped.
  */
 export async function allReceived(
   owner: Owner,
@@ -213,6 +250,7 @@ export async function allReceived(
     const sent = acknowledged.get(view.messageId);
     if (sent !== undefined) equal(body, sent.body);
   }
+  await closeClients(owner);
   const stored = await readWholeTopic(cluster, topic);
   deepEqual(anomaliesOf(stored), []);
   const offsetOf = new Map(stored.map(({ messageId, queueOffset }) => [messageId, queueOffset]));

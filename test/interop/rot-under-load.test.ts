@@ -49,7 +49,7 @@ suite('rot under load', { timeout: 170_000 }, () => {
       const load = new LoadProducer(owner, producer, 'rot', LANES, 'x'.repeat(1_000));
       await sentMore(load, 400);
       // Again and again the same node, each time another byte of header or payload.
-      for (const share of [0.1, 0.35, 0.6, 0.85]) {
+      for (const share of [0.1, 0.45, 0.8]) {
         await cluster.kill(follower);
         const where = flipOneBit(cluster.node(follower).directory, share);
         await cluster.startNode(follower);

@@ -16,6 +16,8 @@ import { beginOwning } from './deadline.ts';
 const READY_TIMEOUT_MS = 30_000;
 const EXIT_TIMEOUT_MS = 15_000;
 const POLL_INTERVAL_MS = 50;
+/** Small, so that a test goes through several. */
+const SEGMENT_SIZE_BYTES_DEFAULT = 4 * 1024 * 1024;
 
 const binFolder = fileURLToPath(new URL('../../src/bin/', import.meta.url));
 
@@ -30,6 +32,8 @@ export interface NodePlan {
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
   readonly segmentSizeBytes?: number;
+  /** Until a process has opened its listeners. */
+  readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
@@ -42,6 +46,7 @@ export class TestCluster {
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
+  readonly #readyTimeoutMs: number;
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
   readonly #endOwning = beginOwning();
@@ -51,14 +56,14 @@ export class TestCluster {
     directory: string,
     nodes: readonly NodePlan[],
     nameServer: string,
-    segmentSizeBytes: number,
-    autoCreateTopics: boolean,
+    options: TestClusterOptions,
   ) {
     this.#directory = directory;
     this.nodes = nodes;
     this.nameServer = nameServer;
-    this.#segmentSizeBytes = segmentSizeBytes;
-    this.#autoCreateTopics = autoCreateTopics;
+    this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
+    this.#autoCreateTopics = options.autoCreateTopics ?? true;
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
   }
 
   /** Plans ports and directories and starts everything. */
@@ -76,7 +81,7 @@ export class TestCluster {
   }
 
   static async plan(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const { nodeCount = 3, segmentSizeBytes = 4 * 1024 * 1024 } = options;
+    const { nodeCount = 3 } = options;
     const directory = mkdtempSync(join(tmpdir(), 'mq-raft-test-'));
     const ports = await freePorts(3 * nodeCount + 1);
     const nodes = Array.from({ length: nodeCount }, (_, i): NodePlan => {
@@ -91,8 +96,7 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    const { autoCreateTopics = true } = options;
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, autoCreateTopics);
+    return new TestCluster(directory, nodes, nameServer, options);
   }
 
   async startNameServer(): Promise<void> {
@@ -230,7 +234,7 @@ export class TestCluster {
       if (this.#processes.get(name) === child) this.#processes.delete(name);
     });
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => fail('is not ready in time'), READY_TIMEOUT_MS);
+      const timer = setTimeout(() => fail('is not ready in time'), this.#readyTimeoutMs);
       const fail = (why: string): void => {
         clearTimeout(timer);
         reject(new Error(`${name} ${why}; its log ends with: ${this.logOf(name).slice(-2000)}`));

@@ -36,6 +36,7 @@ function openLog(count: number): MemoryCommitLog {
     const bytes = encodeEntry({ ...desc, leaderCommit: LogIndex(0), prevHeaderCrc }, payload);
     log.persist({
       hardState: null,
+      base: null,
       truncateFrom: null,
       entries: [{ desc, bytes }],
       onDurable: () => {},

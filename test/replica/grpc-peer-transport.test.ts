@@ -29,6 +29,7 @@ import {
 import { foundationOf } from '../../src/replica/membership-in-force.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { GroupMember } from '../../src/replica/replica-options.ts';
+import { ORIGIN } from '../../src/store/log-base.ts';
 import { waitFor } from './wait-for.ts';
 
 const n1 = NodeId('n1');
@@ -98,6 +99,7 @@ class Node {
       },
       recovered: {
         hardState: { term: Term(0), votedFor: null },
+        base: ORIGIN,
         entries: [],
         provenCommitIndex: LogIndex(0),
         memberships: this.memberships,
@@ -295,7 +297,7 @@ test('a peer whose store turns out to be the wrong one loses its streams at once
   const ta = a.start(members);
   b.start(members);
   await waitFor('both are connected', () => isUp(a, n2) && isUp(b, n1));
-  const { membership } = foundationOf(members).membership;
+  const { membership } = foundationOf({ base: ORIGIN }, members).membership;
   ta.setMembership({
     index: LogIndex(3),
     membership: {

@@ -14,23 +14,33 @@ import {
 import { chainCrcOf, headerCrcOf, verifyEntry } from '../../src/protocol/entry-codec.ts';
 import { membershipsIn } from '../../src/protocol/membership-codec.ts';
 import type { HardState } from '../../src/raft/effects.ts';
-import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
-import type {
-  CommitLog,
-  DiskStats,
-  DurableClaim,
-  LogWrite,
-  RecoveredLog,
-  StoredEntry,
-  StoreIdentity,
+import {
+  ENTRY_HEADER_SIZE_BYTES,
+  type SnapshotDesc,
+  skipSegmentHeader,
+} from '../../src/raft/entry.ts';
+import {
+  type CommitLog,
+  type DiskStats,
+  type DurableClaim,
+  EntriesGone,
+  type LogBase,
+  type LogWrite,
+  type RecoveredLog,
+  type SegmentStart,
+  type StoredEntry,
+  type StoreIdentity,
 } from '../../src/store/commit-log.ts';
 import { BOOT_IDS_KEPT_MAX } from '../../src/store/limits.ts';
+import { ORIGIN, tipOfBase } from '../../src/store/log-base.ts';
 import type { RememberedPeer } from '../../src/store/remembered-peer.ts';
 
 /** What outlives the process. */
 export class MemoryStore {
   readonly identity: StoreIdentity;
   hardState: HardState = { term: Term(0), votedFor: null };
+  base: LogBase = ORIGIN;
+  /** Behind the base. */
   entries: StoredEntry[] = [];
   commitIndex = Index(0);
   bootCount = 0;
@@ -46,11 +56,27 @@ export class MemoryStore {
   /** An image of the directory as it is now. */
   copy(): MemoryStore {
     const image = new MemoryStore(this.identity);
-    const { hardState, commitIndex, bootCount, bootIds, peers, hasTornTail } = this;
+    const { hardState, base, commitIndex, bootCount, bootIds, peers, hasTornTail } = this;
     const entries = [...this.entries];
     return Object.assign(image, {
-      ...{ hardState, entries, commitIndex, bootCount, bootIds, peers, hasTornTail },
+      ...{ hardState, base, entries, commitIndex, bootCount, bootIds, peers, hasTornTail },
     });
+  }
+
+  write({ hardState, base, truncateFrom, entries }: LogWrite): void {
+    if (hardState !== null) this.hardState = hardState;
+    if (base !== null) {
+      this.base = base;
+      this.entries = [];
+    } else if (truncateFrom !== null) {
+      this.entries.length = truncateFrom - 1 - tipOfBase(this.base).index;
+    }
+    this.entries.push(...entries);
+  }
+
+  get last(): DurableClaim['last'] {
+    const { index, term } = this.entries.at(-1)?.desc ?? tipOfBase(this.base);
+    return { index, term };
   }
 }
 
@@ -62,6 +88,7 @@ export class MemoryCommitLog implements CommitLog {
   readonly diskStats: DiskStats;
   readonly #store: MemoryStore;
   /** As written; the store has what is durable. */
+  base: LogBase;
   #entries: StoredEntry[];
   #pending: LogWrite[] = [];
   #flushing = false;
@@ -79,14 +106,16 @@ export class MemoryCommitLog implements CommitLog {
     store.bootCount++;
     store.bootIds = [newBootId(), ...store.bootIds].slice(0, BOOT_IDS_KEPT_MAX);
     this.#store = store;
+    this.base = store.base;
     this.#entries = [...store.entries];
     this.identity = store.identity;
     this.peers = new Map(store.peers);
-    this.durable = { term: store.hardState.term, last: lastOf(store.entries) };
+    this.durable = { term: store.hardState.term, last: store.last };
     const memberships = membershipsIn(store.entries);
     assert(memberships.kind === 'memberships', 'config entries are memberships');
     this.recovered = {
       hardState: store.hardState,
+      base: store.base,
       entries: store.entries.map((entry) => entry.desc),
       memberships: memberships.memberships,
       provenCommitIndex: store.commitIndex,
@@ -109,9 +138,15 @@ export class MemoryCommitLog implements CommitLog {
   persist(write: LogWrite): void {
     assert(!this.#dead, 'a dead process does not write');
     this.writeCount++;
-    if (write.truncateFrom !== null) this.#entries.length = write.truncateFrom - 1;
+    if (write.base !== null) {
+      this.base = write.base;
+      this.#entries = [];
+    } else if (write.truncateFrom !== null) {
+      assert(write.truncateFrom > this.#baseIndex, 'a cut is behind the base');
+      this.#entries.length = write.truncateFrom - 1 - this.#baseIndex;
+    }
     for (const entry of write.entries) {
-      assert(entry.desc.index === this.#entries.length + 1, 'entries are contiguous');
+      assert(entry.desc.index === this.#lastIndex + 1, 'entries are contiguous');
       const verified = verifyEntry(entry.bytes);
       assert(verified.kind === 'entry', 'what is written is a good entry', () => verified);
       assert(
@@ -129,32 +164,67 @@ export class MemoryCommitLog implements CommitLog {
   }
 
   get lastHeaderCrc(): number {
-    return this.headerCrcAt(Index(this.#entries.length)) ?? 0;
+    return this.headerCrcAt(this.#lastIndex) ?? 0;
   }
 
   headerCrcAt(index: LogIndex): number | null {
-    if (index === 0) return 0;
-    const entry = this.#entries[index - 1];
+    if (index === this.#baseIndex) return this.base.headerCrc;
+    const entry = this.#entryAt(index);
     return entry === undefined ? null : headerCrcOf(entry.bytes);
+  }
+
+  segmentStarts(): readonly SegmentStart[] {
+    const { segmentSizeBytes } = this.identity;
+    return this.#entries
+      .map(({ desc }) => desc)
+      .filter(({ physicalOffset }) => {
+        const start = physicalOffset - (physicalOffset % segmentSizeBytes);
+        return physicalOffset === skipSegmentHeader(start as PhysicalOffset, segmentSizeBytes);
+      })
+      .map(({ index, physicalOffset }) => ({
+        firstIndex: index,
+        physicalOffset: advance(physicalOffset, -(physicalOffset % segmentSizeBytes)),
+      }));
+  }
+
+  /** Needs what is durable only: the writes that are pending stay pending. */
+  async compact(desc: SnapshotDesc): Promise<void> {
+    const { index } = desc.last;
+    if (index <= this.#baseIndex) return;
+    const last = this.#entryAt(index);
+    assert(last?.desc.term === desc.last.term, 'a log is cut behind one of its entries');
+    assert(endOf(last) === desc.endOffset, 'the entry ends where the cut is');
+    assert(desc.endOffset % this.identity.segmentSizeBytes === 0, 'it is cut between segments');
+    const base = { desc, headerCrc: headerCrcOf(last.bytes) };
+    const store = this.#store;
+    const isSameLog = store.base === this.base;
+    await Promise.resolve();
+    if (this.#dead || !isSameLog || index <= this.#baseIndex) return;
+    this.#entries = this.#entries.slice(index - this.#baseIndex);
+    store.entries = store.entries.slice(index - this.#baseIndex);
+    this.base = base;
+    store.base = base;
   }
 
   cachedEntries(from: LogIndex, to: LogIndex): readonly StoredEntry[] | null {
     assert(from <= to, 'a range has a direction');
-    if (to > this.#entries.length) return null;
-    return from > this.#entries.length - this.cachedCount
-      ? this.#entries.slice(from - 1, to)
-      : null;
+    if (to > this.#lastIndex || from <= this.#baseIndex) return null;
+    return from > this.#lastIndex - this.cachedCount ? this.#range(from, to) : null;
   }
 
   async readEntries(from: LogIndex, to: LogIndex): Promise<readonly StoredEntry[]> {
     this.readCount++;
-    assert(to <= this.#entries.length, 'only what was written is read');
+    this.#assertKept(from);
+    assert(to <= this.#lastIndex, 'only what was written is read');
     await Promise.resolve();
+    this.#assertKept(from);
     // Two at a time: callers must be able to come back for more.
-    return this.#entries.slice(from - 1, Math.min(to, from + 1));
+    return this.#range(from, Index(Math.min(to, from + 1)));
   }
 
   async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {
+    const base = tipOfBase(this.base);
+    if (physicalOffset < base.end) this.#assertKept(base.index);
     const entry = this.#entries.findLast((e) => e.desc.physicalOffset <= physicalOffset);
     assert(entry !== undefined, 'the offset is in the log');
     const at = physicalOffset - entry.desc.physicalOffset;
@@ -198,6 +268,27 @@ export class MemoryCommitLog implements CommitLog {
     this.#dead = true;
   }
 
+  get #baseIndex(): LogIndex {
+    return tipOfBase(this.base).index;
+  }
+
+  get #lastIndex(): LogIndex {
+    return advance(this.#baseIndex, this.#entries.length);
+  }
+
+  #entryAt(index: LogIndex): StoredEntry | undefined {
+    return this.#entries[index - 1 - this.#baseIndex];
+  }
+
+  #range(from: LogIndex, to: LogIndex): readonly StoredEntry[] {
+    return this.#entries.slice(from - 1 - this.#baseIndex, to - this.#baseIndex);
+  }
+
+  #assertKept(index: LogIndex): void {
+    if (index > this.#baseIndex) return;
+    throw new EntriesGone(`Entry ${index}`, advance(this.#baseIndex, 1));
+  }
+
   /** What was only noted rides along. */
   #writeSuperblock(): void {
     if (!this.#dead) this.#store.peers = new Map(this.peers);
@@ -216,21 +307,12 @@ export class MemoryCommitLog implements CommitLog {
     while (this.#pending.length > 0 && !this.#dead) {
       const write = this.#pending.shift()!; // not empty
       const store = this.#store;
-      if (write.hardState !== null) {
-        store.hardState = write.hardState;
-        this.#writeSuperblock();
-      }
-      if (write.truncateFrom !== null) store.entries.length = write.truncateFrom - 1;
-      store.entries.push(...write.entries);
-      this.durable = { term: store.hardState.term, last: lastOf(store.entries) };
+      store.write(write);
+      if (write.hardState !== null) this.#writeSuperblock();
+      this.durable = { term: store.hardState.term, last: store.last };
       write.onDurable();
     }
   }
-}
-
-function lastOf(entries: readonly StoredEntry[]): DurableClaim['last'] {
-  const last = entries.at(-1)?.desc;
-  return { term: last?.term ?? Term(0), index: last?.index ?? Index(0) };
 }
 
 let bootIdCount = 0;

@@ -47,6 +47,7 @@ starts        1
 closed        yes, after entry 10 (physical offset 14296)
 segments      of 8.00 KiB
 superblock    slot 0 valid, sequence 4; slot 1 valid, sequence 4
+begins        with entry 1
 durable.ring  durable here up to entry 10, physical offset 14296 (note 2)
 log           10 entries, the last is 10 in term 1; ends at physical offset
               14296

@@ -134,8 +134,8 @@ Examples:
 
 const VERIFY_HELP = `
 Checks headers, payloads, chain, places, padding, unused space, records, queue
-offsets, memberships, superblock and durable.ring. Not derived/, which is built
-from the log, and not quarantine/.
+offsets, memberships, superblock, base and durable.ring. Not derived/, which is
+built from the log, and not quarantine/.
 
 Exit code 0 when all is intact, 8 when anything is damaged: the verdict says
 whether it is rot or only the torn end of a last write, which a start cuts off.

@@ -1,4 +1,5 @@
 /** What a store is and holds, as text and as JSON. */
+import type { BaseView } from '../../store/inspect/base-view.ts';
 import type { DerivedView } from '../../store/inspect/derived-view.ts';
 import type { Inspection } from '../../store/inspect/inspect-store.ts';
 import type { SegmentSummary } from '../../store/inspect/segment-summary.ts';
@@ -94,6 +95,18 @@ function slotText(slot: Superblock | null): string {
   return slot === null ? 'DAMAGED' : `valid, sequence ${slot.sequence}`;
 }
 
+function baseText({ found, copies, sizeBytes }: BaseView): string {
+  if (found.kind === 'refuse') return `UNKNOWN: base is ${sizeBytes === null ? 'gone' : 'no use'}`;
+  const { base, generation } = found.record;
+  const damaged = copies.filter((copy) => copy === null).length;
+  const bad = sizeBytes === null ? '; base is gone' : damaged > 0 ? '; a copy of base DAMAGED' : '';
+  if (base.desc === null) return `with entry 1${bad}`;
+  const { last, endOffset } = base.desc;
+  const installed = generation === 0 ? '' : `, ${plural(generation, 'snapshot')} installed`;
+  const before = `${last.index} in term ${last.term}`;
+  return `behind entry ${before}, at physical offset ${endOffset}${installed}${bad}`;
+}
+
 function ringText({ sizeBytes, slots, newest }: RingView): string {
   if (sizeBytes === null) return 'there is no such file';
   const damaged = slots.filter(({ kind }) => kind === 'damaged').length;
@@ -111,6 +124,7 @@ function logFacts(inspection: Inspection): readonly (readonly [string, string])[
       ? `no entry${tail}`
       : `${entryCountText(entryCount)}, the last is ${last.index} in term ${last.term}; ends at physical offset ${end}`;
   return [
+    ['begins', baseText(view.base)],
     ['durable.ring', ringText(view.ring)],
     ['log', log],
     ['committed', committedText(provenCommitIndex)],
@@ -151,10 +165,14 @@ function derivedText(
 }
 
 function leftoverFacts({ view }: Inspection): readonly (readonly [string, string])[] {
-  const { quarantine, strays, derived } = view;
+  const { quarantine, strays, leftovers, derived } = view;
   const facts: (readonly [string, string])[] = [];
   if (quarantine.length > 0) {
     facts.push(['quarantine', `${plural(quarantine.length, 'file')} of bytes that were cut off`]);
+  }
+  if (leftovers.length > 0) {
+    const names = leftovers.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(', ');
+    facts.push(['left over', `${names}: of the log before, removed by the next start`]);
   }
   if (strays.length > 0) {
     facts.push(['strays', `${strays.map(printable).join(', ')} in data/ are no segments`]);
@@ -229,6 +247,7 @@ export function infoJson(inspection: Inspection, directory: string): string {
       valid: slot !== null,
       sequence: textOrNull(slot?.sequence ?? null),
     })),
+    base: baseJson(view.base),
     durableNote: placeJson(ring.newest?.index, ring.newest?.end),
     durableRingDamagedSlots: ring.slots.filter(({ kind }) => kind === 'damaged').length,
     watermark: placeJson(watermark.index, watermark.end),
@@ -242,10 +261,25 @@ export function infoJson(inspection: Inspection, directory: string): string {
     derived: derivedJson(derived, directory),
     quarantine: view.quarantine,
     strays: view.strays,
+    leftovers: view.leftovers.map((path) => relativePath(path, directory)),
     endedAt: textOrNull(inspection.endedAt),
     damageCount: inspection.damageCount,
     startup: startup === null ? null : startupJson(startup),
   });
+}
+
+/** null: it cannot be said where the log begins. */
+function baseJson({ found }: BaseView): object | null {
+  if (found.kind === 'refuse') return null;
+  const { generation, base } = found.record;
+  const { desc } = base;
+  return {
+    generation: String(generation),
+    index: String(desc?.last.index ?? 0),
+    term: String(desc?.last.term ?? 0),
+    physicalOffset: String(desc?.endOffset ?? 0),
+    membership: desc === null ? null : loggedMembershipJson(desc.membership),
+  };
 }
 
 function placeJson(index: number | undefined, physicalOffset: number | undefined): object | null {

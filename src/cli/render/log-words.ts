@@ -53,6 +53,7 @@ export function continued(
 
 const WHAT: Readonly<Record<DamageKind, string>> = {
   superblock: 'superblock',
+  base: 'base',
   durableRing: 'durable.ring',
   segmentMissing: 'segment missing',
   segmentSize: 'size of a segment',

@@ -159,6 +159,11 @@ export class MemoryDisk implements Disk, WriterHost {
     await this.syncDirectory(directoryOf(path));
   }
 
+  async removeDirectory(path: string): Promise<void> {
+    for (const file of this.paths) if (file.startsWith(`${path}/`)) await this.remove(file);
+    await this.#turn();
+  }
+
   async lock(directory: string): Promise<DirectoryLock> {
     await this.#turn();
     if (this.#locked.has(directory)) {

@@ -130,6 +130,14 @@ export class NodeDisk implements Disk {
     await syncDirectory(dirname(path));
   }
 
+  async removeDirectory(path: string): Promise<void> {
+    for (const open of [...this.#readHandles.keys()]) {
+      if (open.startsWith(`${path}/`)) await this.#forgetReadHandle(open);
+    }
+    await attempting('remove', path, () => rm(path, { force: true, recursive: true }));
+    await syncDirectory(dirname(path));
+  }
+
   lock(directory: string): Promise<DirectoryLock> {
     return lockDirectory(directory);
   }

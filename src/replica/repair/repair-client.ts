@@ -104,6 +104,7 @@ class Collected {
     if (head === null || this.#sizeBytes !== head.sizeBytes) return 'its answer is cut off';
     const entries = splitEntries(concatBytes(this.#parts));
     if (typeof entries === 'string') return entries;
-    return { kind: 'answer', from: head.nodeId, answer: { entries, committed: head.committed } };
+    const { committed, firstIndex } = head;
+    return { kind: 'answer', from: head.nodeId, answer: { entries, committed, firstIndex } };
   }
 }

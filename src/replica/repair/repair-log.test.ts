@@ -118,12 +118,32 @@ test('it waits as long as it takes, and says why with the word of each peer', as
   assert.deepEqual(waits[0], {
     kind: 'repairWaits',
     missing: 'entry 4',
+    needsSnapshot: false,
     why: ['n2 does not have it', 'n3: connection refused'],
   });
   isBack = true;
   await settled();
   clock.advance(5000);
   await (await repairing).close();
+});
+
+test('what the group has removed from its log is waited for in words of its own', async () => {
+  const disk = await damaged(4);
+  const client = new MemoryRepairClient({
+    'n2:1': having(chain.entries.slice(6)),
+    'n3:1': having(chain.entries.slice(0, 2)),
+  });
+  const { repairing, events, abort } = await start(disk, client);
+  await settled();
+  const waits = events.find((event) => event.kind === 'repairWaits');
+  assert.deepEqual(waits, {
+    kind: 'repairWaits',
+    missing: 'entry 4',
+    needsSnapshot: true,
+    why: ['n2 has removed what is before entry 7', 'n3 does not have it'],
+  });
+  abort.abort();
+  await assert.rejects(repairing, { name: 'AbortError' });
 });
 
 test('one that is told to stop leaves the log as it is, for the next start', async () => {

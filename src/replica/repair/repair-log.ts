@@ -43,10 +43,14 @@ export type RepairEvent =
   | { readonly kind: 'repairContradicted'; readonly from: string; readonly missing: string }
   /** All others lack what may never have been durable here: it is cut off as torn. */
   | { readonly kind: 'repairGivenUp'; readonly missing: string }
-  /** Nobody helps; `why` says what each one answered. */
+  /**
+   * Nobody helps; `why` says what each one answered. `needsSnapshot`: the group has removed what is
+   * missing from its log, so only a snapshot can stand for it.
+   */
   | {
       readonly kind: 'repairWaits';
       readonly missing: string;
+      readonly needsSnapshot: boolean;
       readonly why: readonly string[];
     }
   | { readonly kind: 'repairDone'; readonly entryCount: number };
@@ -123,6 +127,7 @@ class Filling {
   async #round(wanted: RepairRange): Promise<boolean> {
     const why: string[] = [];
     let lackingCount = 0;
+    let needsSnapshot = false;
     let committedIndex = LogIndex(0);
     for (const peer of this.#peers) {
       this.#options.signal.throwIfAborted();
@@ -134,6 +139,13 @@ class Filling {
       const { answer } = outcome;
       if (await this.#repairer.hear(answer.committed)) return this.#contradicted(peer);
       if (answer.entries.length === 0) {
+        // What it had was committed: somebody has promised it, and it is not given up.
+        const anchor = wanted.anchor === 'first' ? wanted.from : wanted.to;
+        if (anchor < answer.firstIndex) {
+          needsSnapshot = true;
+          why.push(`${peer.nodeId} has removed what is before entry ${answer.firstIndex}`);
+          continue;
+        }
         lackingCount += 1;
         if (answer.committed.index > committedIndex) committedIndex = answer.committed.index;
         why.push(`${peer.nodeId} does not have it`);
@@ -150,7 +162,7 @@ class Filling {
       await this.#repairer.nobodyHasIt(committedIndex);
       return true;
     }
-    this.#remind(why);
+    this.#remind(why, needsSnapshot);
     return false;
   }
 
@@ -168,11 +180,12 @@ class Filling {
     return true;
   }
 
-  #remind(why: readonly string[]): void {
+  #remind(why: readonly string[], needsSnapshot: boolean): void {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#remindedAtMs !== null && nowMs - this.#remindedAtMs < REPAIR_REMINDER_MS) return;
     this.#remindedAtMs = nowMs;
-    this.#options.onEvent({ kind: 'repairWaits', missing: this.#repairer.missing, why });
+    const { missing } = this.#repairer;
+    this.#options.onEvent({ kind: 'repairWaits', missing, needsSnapshot, why });
   }
 
   #question({ from, to, anchor, sizeBytesMax }: RepairRange): RepairRead {

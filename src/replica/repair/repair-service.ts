@@ -95,11 +95,11 @@ class Giver {
     await this.#waitForRate();
     if (call.cancelled) return;
     const answer = await this.#read(call.request);
-    const { entries, committed } = answer;
+    const { entries, committed, firstIndex } = answer;
     const bytes = concatBytes(entries.map((entry) => entry.bytes));
     const { nodeId, storeUuid } = source.identity;
-    const head = { nodeId, storeUuid, committed, sizeBytes: bytes.length, isUnderRepair };
-    call.write({ kind: 'head', head });
+    const facts = { committed, sizeBytes: bytes.length, isUnderRepair, firstIndex };
+    call.write({ kind: 'head', head: { nodeId, storeUuid, ...facts } });
     for (let at = 0; at < bytes.length; at += REPAIR_FRAME_SIZE_BYTES_MAX) {
       call.write({ kind: 'entries', bytes: bytes.subarray(at, at + REPAIR_FRAME_SIZE_BYTES_MAX) });
     }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { FatalError } from '../../base/errors.ts';
 import type { MemoryDisk } from '../../io/memory/memory-disk.ts';
+import { tipOfBase } from '../log-base.ts';
 import { TEST_DIRECTORY } from '../log-fixture.ts';
 import type { Damage } from './damage.ts';
 import {
@@ -11,6 +12,9 @@ import {
   type Inspected,
   inspected,
   openSmallLog,
+  type StoreForm,
+  segmentsOf,
+  storeBehindBase,
   storeWith,
 } from './inspect-fixture.ts';
 import { damageBesideLog } from './store-damage.ts';
@@ -19,67 +23,130 @@ import { viewStore } from './store-view.ts';
 /** Opening a log for real is slow: one flip of so many. Prime, so that no field is always missed. */
 const START_EVERY = 61;
 
-suite('one flipped bit', () => {
-  let disk: MemoryDisk;
-  let image: DiskImage;
-  before(async () => {
-    disk = await storeWith(everyKindOfEntry());
-    image = new DiskImage(disk);
-  });
+const FORMS: readonly {
+  readonly form: StoreForm;
+  readonly make: () => Promise<MemoryDisk>;
+  readonly entryCounts: readonly (readonly [number, number, number, number])[];
+  /** Of a log that differs from another one by its place only, a part is enough. */
+  readonly step: number;
+}[] = [
+  {
+    form: 'whole',
+    make: () => storeWith(everyKindOfEntry()),
+    entryCounts: [
+      [5, 1, 1, 1],
+      [2, 0, 0, 0],
+    ],
+    step: 1,
+  },
+  {
+    form: 'compacted',
+    make: () => storeBehindBase('compacted'),
+    entryCounts: [
+      [4, 0, 0, 1],
+      [2, 0, 0, 0],
+    ],
+    step: 1,
+  },
+  {
+    form: 'installed',
+    make: () => storeBehindBase('installed'),
+    entryCounts: [
+      [4, 0, 0, 1],
+      [2, 0, 0, 0],
+    ],
+    step: 7,
+  },
+];
 
-  test('the log under test has every kind of entry, and nothing is wrong with it', async () => {
-    const { damage, segments, startup, entryCount, messageCount } = await inspected(image);
-    assert.deepEqual(damage, []);
-    assert.equal(startup?.kind, 'opens');
-    const counts = segments.map(({ entryCounts, state }) => [entryCounts, state]);
-    assert.deepEqual(counts, [
-      [{ data: 5, noop: 1, config: 1, filler: 1 }, 'full'],
-      [{ data: 2, noop: 0, config: 0, filler: 0 }, 'current'],
-      [{ data: 0, noop: 0, config: 0, filler: 0 }, 'ready'],
-    ]);
-    assert.deepEqual([entryCount, messageCount], [10, 6]);
-  });
-
-  for (const path of [FILES.first, FILES.second, FILES.third]) {
-    test(`anywhere in ${nameOf(path)} is found, at its place`, async () => {
-      await everyFlip(path, async () => (await inspected(image)).damage);
+for (const { form, make, entryCounts, step } of FORMS) {
+  suite(`one flipped bit, log ${form}`, () => {
+    const segmentPaths = segmentsOf(form);
+    let disk: MemoryDisk;
+    let image: DiskImage;
+    before(async () => {
+      disk = await make();
+      image = new DiskImage(disk);
     });
-  }
 
-  for (const path of [FILES.superblock, FILES.ring]) {
-    test(`anywhere in ${nameOf(path)} is found, at its place`, async () => {
-      await everyFlip(path, async () => damageBesideLog(await viewStore(image, TEST_DIRECTORY)));
+    test('the log under test has every kind of entry, and nothing is wrong with it', async () => {
+      const { damage, segments, startup, view } = await inspected(image);
+      assert.deepEqual(damage, []);
+      assert.deepEqual(view.leftovers, []);
+      assert.equal(startup?.kind, 'opens');
+      const counts = segments.map(
+        ({ entryCounts: { data, noop, config, filler }, state, file }) => [
+          file.path,
+          [data, noop, config, filler],
+          state,
+        ],
+      );
+      const [first, second, third] = segmentPaths;
+      assert.deepEqual(counts, [
+        [first, entryCounts[0], 'full'],
+        [second, entryCounts[1], 'current'],
+        [third, [0, 0, 0, 0], 'ready'],
+      ]);
     });
-  }
 
-  async function everyFlip(path: string, look: () => Promise<readonly Damage[]>): Promise<void> {
-    const bytes = image.bytesOf(path);
-    // Of unused space, which is all alike, a part is enough.
-    const step = path === FILES.third ? 5 : 1;
-    for (let at = 0; at < bytes.length; at += step) {
-      await withFlip(bytes, at, async () => {
-        const damage = await look();
-        const isFound = damage.some((each) => each.path === path && isAround(each, at));
-        assert.ok(isFound, `byte ${at}: ${JSON.stringify(damage)}`);
+    for (const [place, path] of segmentPaths.entries()) {
+      test(`anywhere in ${nameOf(path)} is found, at its place`, async () => {
+        // Of unused space, which is all alike, a part is enough.
+        const wide = place === 2 ? 5 * step : step;
+        await everyFlip(path, wide, async () => (await inspected(image)).damage);
       });
     }
-  }
 
-  test('start-up decides what inspection says it would', async () => {
-    let refused = 0;
-    for (const path of Object.values(FILES)) {
+    for (const path of [FILES.superblock, FILES.base, FILES.ring]) {
+      test(`anywhere in ${nameOf(path)} is found, at its place`, async () => {
+        await everyFlip(path, step, async () =>
+          damageBesideLog(await viewStore(image, TEST_DIRECTORY)),
+        );
+      });
+    }
+
+    async function everyFlip(
+      path: string,
+      every: number,
+      look: () => Promise<readonly Damage[]>,
+    ): Promise<void> {
       const bytes = image.bytesOf(path);
-      for (let at = 0; at < bytes.length; at += START_EVERY) {
+      for (let at = 0; at < bytes.length; at += every) {
         await withFlip(bytes, at, async () => {
-          const { startup } = await inspected(image, { depth: 'entries' });
-          assert.deepEqual(said(startup), await started(image), `${path} at byte ${at}`);
-          if (startup?.kind === 'refuses') refused += 1;
+          const damage = await look();
+          const isFound = damage.some((each) => each.path === path && isAround(each, at));
+          assert.ok(isFound, `byte ${at}: ${JSON.stringify(damage)}`);
         });
       }
     }
-    assert.ok(refused > 40, 'damage to what was durable is refused');
+
+    test('start-up decides what inspection says it would', async () => {
+      let refused = 0;
+      for (const path of [...segmentPaths, FILES.superblock, FILES.base, FILES.ring]) {
+        const bytes = image.bytesOf(path);
+        for (let at = 0; at < bytes.length; at += START_EVERY) {
+          await withFlip(bytes, at, async () => {
+            const { startup } = await inspected(image, { depth: 'entries' });
+            assert.deepEqual(said(startup), await started(image), `${path} at byte ${at}`);
+            if (startup?.kind === 'refuses') refused += 1;
+          });
+        }
+      }
+      assert.ok(refused > 40, 'damage to what was durable is refused');
+    });
+
+    test('start-up decides what inspection says, whichever file is missing', async () => {
+      for (const path of [...image.files.keys()]) {
+        const without = new DiskImage(disk);
+        without.files.delete(path);
+        const { startup, damage } = await inspected(without);
+        assert.deepEqual(said(startup), await started(without), path);
+        const isUnused = path === segmentPaths[2];
+        if (!isUnused) assert.ok(damage.length > 0, `${path} is missed`);
+      }
+    });
   });
-});
+}
 
 test('start-up decides about a torn end what inspection says, wherever it is torn', async () => {
   const chain = everyKindOfEntry();
@@ -131,9 +198,9 @@ function said(startup: Inspected['startup']): Decision {
 async function started(image: DiskImage): Promise<Decision> {
   try {
     const log = await openSmallLog(await image.asDisk());
-    const { entries, tornBytes } = log.recovered;
+    const { base, entries, tornBytes } = log.recovered;
     await log.close();
-    return { opens: entries.length, tornBytes };
+    return { opens: entries.at(-1)?.index ?? tipOfBase(base).index, tornBytes };
   } catch (error) {
     if (!(error instanceof FatalError)) throw error;
     return { refuses: error.reason };

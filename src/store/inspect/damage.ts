@@ -4,6 +4,7 @@ import type { LogIndex, PhysicalOffset } from '../../base/units.ts';
 export type DamageKind =
   /** Beside the log. */
   | 'superblock'
+  | 'base'
   | 'durableRing'
   /** Segments as files, and their headers. `segmentHeaderCopy`: one of two, which costs nothing. */
   | 'segmentMissing'

@@ -1,4 +1,5 @@
 /** The entries of a log one by one from an index on, in constant memory; what is damaged on the way is told. */
+
 import { LogIndex } from '../../base/units.ts';
 import type { Damage } from './damage.ts';
 import { LogWalk } from './log-walk.ts';
@@ -7,13 +8,14 @@ import type { Predecessor } from './segment-header-check.ts';
 import { AcceptedLog } from './startup.ts';
 import {
   type LogNames,
-  type SegmentFile,
+  noteIn,
+  type StoreView,
   segmentHeaderIn,
   viewRing,
   viewStore,
   viewSuperblock,
 } from './store-view.ts';
-import { LOG_ORIGIN, type Step, type WalkedEntry } from './walk-options.ts';
+import { beforeFirst, type Step, type WalkedEntry } from './walk-options.ts';
 import { watermarkFrom } from './watermark.ts';
 
 export interface DumpOptions {
@@ -30,23 +32,24 @@ export interface DumpOptions {
 /** @returns the last entry seen; null when there was none. */
 export async function dumpLog(options: DumpOptions): Promise<LogIndex | null> {
   const { disk, directory, from, isLive, onEntry, onDamage, signal } = options;
-  const { paths, names, segments, superblock, ring } = await viewStore(disk, directory);
+  const view = await viewStore(disk, directory);
+  const { paths, names, segments, superblock, base } = view;
   if (names === null) return null;
-  const start = await startFor(disk, segments, names, from);
+  const start = await startFor(disk, { ...view, names }, from);
   let lastIndex: LogIndex | null = null;
   const walk = new LogWalk({
     disk,
     segments: segments.slice(start.place),
     names,
     before: start.before,
-    watermark: watermarkFrom(superblock.newest, ring.newest),
+    watermark: watermarkFrom(superblock.newest, view.note),
     currentWatermark: async () => {
       const block = await viewSuperblock(disk, paths);
-      return watermarkFrom(block.newest, (await viewRing(disk, paths)).newest);
+      return watermarkFrom(block.newest, noteIn(await viewRing(disk, paths), base));
     },
     tail: isLive ? 'moving' : 'unread',
     cleanEnd: null,
-    accepted: new AcceptedLog(null),
+    accepted: new AcceptedLog(null, view.begin),
     sink: {
       onEntry: (entry) => {
         lastIndex = entry.header.desc.index;
@@ -64,10 +67,10 @@ export async function dumpLog(options: DumpOptions): Promise<LogIndex | null> {
 /** The last segment that starts at or before the entry; with damaged headers an earlier one. */
 async function startFor(
   disk: ReadDisk,
-  segments: readonly SegmentFile[],
-  names: LogNames,
+  view: StoreView & { readonly names: LogNames },
   from: LogIndex,
 ): Promise<{ readonly place: number; readonly before: Predecessor }> {
+  const { segments, names } = view;
   for (let place = segments.length - 1; place > 0; place--) {
     const segment = segments[place]!; // in range
     const header = await segmentHeaderIn(disk, segment);
@@ -78,5 +81,5 @@ async function startFor(
     const before = { index, term: header.prevTerm, headerCrc: header.prevHeaderCrc };
     return { place, before };
   }
-  return { place: 0, before: LOG_ORIGIN };
+  return { place: 0, before: beforeFirst(view) };
 }

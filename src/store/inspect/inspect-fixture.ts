@@ -11,6 +11,7 @@ import { ENTRY_HEADER_SIZE_BYTES, placeEntry } from '../../raft/entry.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import type { CommitLog } from '../commit-log.ts';
 import {
+  baseAt,
   EntryChain,
   type NewEntry,
   openTestLog,
@@ -28,6 +29,7 @@ export const SMALL_IDENTITY = { ...TEST_IDENTITY, segmentSizeBytes: 8192 };
 
 export const FILES = {
   superblock: `${TEST_DIRECTORY}/superblock`,
+  base: `${TEST_DIRECTORY}/base`,
   ring: `${TEST_DIRECTORY}/durable.ring`,
   first: `${TEST_DIRECTORY}/data/00000000000000000000.seg`,
   second: `${TEST_DIRECTORY}/data/00000000000000008192.seg`,
@@ -124,6 +126,50 @@ export async function storeWith(
   await persisted(log, { entries: chain.entries.slice() });
   await disk.writeFile(FILES.third, new Uint8Array(SMALL_IDENTITY.segmentSizeBytes));
   if (end === 'killed') return disk.killed();
+  await log.close();
+  return disk;
+}
+
+/** The same over three segments. */
+export function threeSegments(): EntryChain {
+  const chain = everyKindOfEntry();
+  const body = 'y'.repeat(800);
+  for (let i = 0; i < 4; i++) {
+    const plan = { topic: 'orders', queueId: i % 2, queueOffset: 3 + Math.floor(i / 2), body };
+    const leaderCommit = LogIndex(9);
+    const entry = { term: Term(2), leaderCommit };
+    appendRecords(chain, [{ kind: 'message', bytes: messageRecord(plan) }], entry);
+  }
+  return chain;
+}
+
+export type StoreForm = 'whole' | 'compacted' | 'installed';
+
+/** Segments of a form, the one that is prepared and not used as the last. */
+export function segmentsOf(form: StoreForm): readonly string[] {
+  if (form === 'whole') return [FILES.first, FILES.second, FILES.third];
+  const directory = form === 'installed' ? 'data-1' : 'data';
+  return [FILES.second, FILES.third, FILES.third.replace('16384', '24576')].map((path) =>
+    path.replace('/data/', `/${directory}/`),
+  );
+}
+
+/** A log that begins with its second segment, because it was compacted, or installed so. */
+export async function storeBehindBase(form: 'compacted' | 'installed'): Promise<MemoryDisk> {
+  const chain = threeSegments();
+  const base = baseAt(chain, SMALL_IDENTITY.segmentSizeBytes);
+  const disk = new MemoryDisk();
+  const log = await openSmallLog(disk);
+  await persisted(log, { hardState: term(3) });
+  if (form === 'installed') {
+    await persisted(log, { entries: chain.entries.slice(0, 3) });
+    await persisted(log, { base, entries: chain.entries.slice(base.desc?.last.index) });
+  } else {
+    await persisted(log, { entries: chain.entries.slice() });
+    log.noteCommitIndex(LogIndex(chain.entries.length));
+    if (base.desc !== null) await log.compact(base.desc);
+  }
+  await disk.writeFile(segmentsOf(form)[2]!, new Uint8Array(SMALL_IDENTITY.segmentSizeBytes)); // three
   await log.close();
   return disk;
 }

@@ -2,7 +2,8 @@
  * Reads a whole store without changing anything: what it is, what its log holds, what is damaged, and what
  * start-up would decide. Memory depends on the number of segments and queues, not on the log's size.
  */
-import { advance, type LogIndex, type PhysicalOffset, type Term } from '../../base/units.ts';
+
+import { advance, LogIndex, type PhysicalOffset, type Term } from '../../base/units.ts';
 import { decodeMembership } from '../../protocol/membership-codec.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
@@ -15,8 +16,8 @@ import { RecordAudit } from './record-audit.ts';
 import type { SegmentSummary } from './segment-summary.ts';
 import { AcceptedLog, type StartupVerdict, startupVerdict } from './startup.ts';
 import { damageBesideLog } from './store-damage.ts';
-import { type StoreView, viewRing, viewStore, viewSuperblock } from './store-view.ts';
-import { LOG_ORIGIN, type TailReading, type WalkedEntry } from './walk-options.ts';
+import { noteIn, type StoreView, viewRing, viewStore, viewSuperblock } from './store-view.ts';
+import { beforeFirst, type TailReading, type WalkedEntry } from './walk-options.ts';
 import { type Watermark, watermarkFrom } from './watermark.ts';
 
 export interface InspectOptions {
@@ -83,9 +84,11 @@ class StoreInspection {
   constructor(options: InspectOptions, view: StoreView) {
     this.#options = options;
     this.#view = view;
-    this.#watermark = watermarkFrom(view.superblock.newest, view.ring.newest);
-    this.#accepted = new AcceptedLog(view.ring.newest);
-    this.#provenCommitIndex = view.superblock.newest?.commitHint ?? (0 as LogIndex);
+    this.#watermark = watermarkFrom(view.superblock.newest, view.note);
+    this.#accepted = new AcceptedLog(view.note, view.begin);
+    this.#provenCommitIndex = LogIndex(
+      Math.max(view.begin.index, view.superblock.newest?.commitHint ?? 0),
+    );
   }
 
   async run(): Promise<Inspection> {
@@ -100,7 +103,7 @@ class StoreInspection {
       watermark: this.#watermark,
       segments: walk?.segments ?? [],
       last: this.#last,
-      end: walk?.end ?? (0 as PhysicalOffset),
+      end: this.#endOf(walk),
       entryCount: this.#entryCount,
       messageCount: this.#audit.messageCount,
       commandCount: this.#audit.commandCount,
@@ -117,19 +120,20 @@ class StoreInspection {
 
   #walkOf(): LogWalk | null {
     const { disk, signal, onProgress } = this.#options;
-    const { names, segments, paths, superblock } = this.#view;
+    const { names, segments, paths, superblock, base } = this.#view;
     if (names === null) return null;
-    const isWhole = segments[0]?.startOffset === 0;
-    if (!isWhole) this.#audit.lose();
+    const before = beforeFirst(this.#view);
+    const isFromOrigin = before.index === 0 && before.headerCrc !== null;
+    if (!isFromOrigin) this.#audit.lose();
     const walk = new LogWalk({
       disk,
       segments,
       names,
-      before: isWhole ? LOG_ORIGIN : { ...LOG_ORIGIN, headerCrc: null },
+      before,
       watermark: this.#watermark,
       currentWatermark: async () => {
         const [block, ring] = [await viewSuperblock(disk, paths), await viewRing(disk, paths)];
-        return watermarkFrom(block.newest, ring.newest);
+        return watermarkFrom(block.newest, noteIn(ring, base));
       },
       tail: this.#tail,
       cleanEnd: superblock.newest?.cleanEnd?.physicalOffset ?? null,
@@ -144,6 +148,12 @@ class StoreInspection {
     const totalBytes = segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     onProgress({ doneBytes: () => walk.doneBytes, totalBytes });
     return walk;
+  }
+
+  /** One past the last entry. */
+  #endOf(walk: LogWalk | null): PhysicalOffset {
+    const { begin } = this.#view;
+    return walk === null || walk.segments.length === 0 ? begin.end : walk.end;
   }
 
   get #tail(): TailReading {
@@ -211,9 +221,9 @@ class StoreInspection {
 
   /** Every byte may be good and the log still not be what was noted of it. */
   #contradictions(walk: LogWalk | null): readonly Damage[] {
-    const { superblock, ring, paths } = this.#view;
-    const lastIndex = this.#last?.index ?? (0 as LogIndex);
-    const end = walk?.end ?? (0 as PhysicalOffset);
+    const { superblock, note, paths, begin } = this.#view;
+    const lastIndex = this.#last?.index ?? begin.index;
+    const end = this.#endOf(walk);
     const found: Damage[] = [];
     const logEnd = (path: string, expected: string, what: string): void => {
       const place = { path, position: null, sizeBytes: null, physicalOffset: end };
@@ -226,7 +236,6 @@ class StoreInspection {
       const path = walk.segments.findLast(({ entryCount }) => entryCount > 0)?.file.path;
       logEnd(path ?? paths.data, `${lost}, which was durable here`, 'the end of the log');
     }
-    const { newest: note } = ring;
     if (note !== null && note.index === lastIndex && note.end !== end) {
       logEnd(
         paths.durableRing,
@@ -240,7 +249,7 @@ class StoreInspection {
       logEnd(paths.superblock, closed, `entries up to ${lastIndex}`);
     }
     const term = superblock.newest?.hardState.term ?? null;
-    const lastTerm = this.#last?.term ?? 0;
+    const lastTerm = this.#last?.term ?? begin.term;
     if (term !== null && term < lastTerm) {
       const place = { path: paths.superblock, position: null, sizeBytes: null };
       const words = { expected: `term ${lastTerm} or a later one`, found: `term ${term}` };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { advance, LogIndex, Term } from '../../base/units.ts';
 import { encodeEntry, headerCrcOf } from '../../protocol/entry-codec.ts';
 import { type DurableNote, encodeNote, encodeRing, notePosition } from '../durable-ring.ts';
+import { ORIGIN_TIP } from '../log-base.ts';
 import { EntryChain } from '../log-fixture.ts';
 import { decodeSuperblock, encodeSuperblock, SLOT_SIZE_BYTES } from '../superblock.ts';
 import type { DamageKind } from './damage.ts';
@@ -19,7 +20,6 @@ import {
   storeWith,
   TOPIC_PUT,
 } from './inspect-fixture.ts';
-import { LOG_ORIGIN } from './walk-options.ts';
 import { WindowReader } from './window-reader.ts';
 
 const SEGMENT = SMALL_IDENTITY.segmentSizeBytes;
@@ -370,7 +370,7 @@ test('the search finds an entry whose header lies across two windows', async () 
   const reader = new WindowReader(image, '/big', sizeBytes);
   const from = 4096;
   const start = 0 as typeof desc.physicalOffset;
-  const found = await searchEntry({ reader, start, from, after: LOG_ORIGIN, onAdvance: () => {} });
+  const found = await searchEntry({ reader, start, from, after: ORIGIN_TIP, onAdvance: () => {} });
   assert.deepEqual(found, { at, nonZero: null });
   assert.notEqual(headerCrcOf(bytes), 0);
 });

@@ -4,10 +4,10 @@
  */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError, type FatalReason } from '../../base/errors.ts';
-import { advance, LogIndex, PhysicalOffset, Term } from '../../base/units.ts';
+import { advance, LogIndex, type PhysicalOffset, type Term } from '../../base/units.ts';
 import { DiskError } from '../../io/disk.ts';
 import type { EntryHeader } from '../../protocol/entry-codec.ts';
-import { type DurableNote, FIRST_NOTE } from '../durable-ring.ts';
+import type { DurableNote } from '../durable-ring.ts';
 import { decideRecovery, type RecoveryFindings, rewriteStart } from '../recovery.ts';
 import { type Tip, tipOf } from '../repair/region.ts';
 import type { ScanStop } from '../scan.ts';
@@ -30,14 +30,12 @@ export type StartupVerdict =
     }
   | { readonly kind: 'refuses'; readonly reason: FatalReason; readonly problem: string };
 
-const NOTHING: Tip = FIRST_NOTE;
-
 /** The part of the log that start-up accepts. Fed by the walk in order of the log. */
 export class AcceptedLog {
-  lastIndex = LogIndex(0);
-  end = PhysicalOffset(0);
-  provenCommitIndex = LogIndex(0);
-  lastTerm = Term(0);
+  lastIndex: LogIndex;
+  end: PhysicalOffset;
+  provenCommitIndex: LogIndex;
+  lastTerm: Term;
   damagedHeaders = 0;
   /** What ends it; null: nothing yet. */
   stop: ScanStop | null = null;
@@ -45,11 +43,18 @@ export class AcceptedLog {
   /** Something that start-up does not even weigh; null: nothing. */
   refusal: StartupVerdict | null = null;
   readonly #note: DurableNote | null;
-  /** The last entry, the noted one, and the one before that. */
-  readonly #tips = new Map<LogIndex, Tip>([[LogIndex(0), NOTHING]]);
+  readonly #base: Tip;
+  /** The base, the last entry, the noted one, and the one before that. */
+  readonly #tips: Map<LogIndex, Tip>;
 
-  constructor(note: DurableNote | null) {
+  constructor(note: DurableNote | null, base: Tip) {
     this.#note = note;
+    this.#base = base;
+    this.#tips = new Map([[base.index, base]]);
+    this.lastIndex = base.index;
+    this.end = base.end;
+    this.provenCommitIndex = base.index;
+    this.lastTerm = base.term;
   }
 
   get isOpen(): boolean {
@@ -85,16 +90,17 @@ export class AcceptedLog {
     return {
       lastIndex,
       end,
+      base: this.#base,
       termOf: (index) => this.#tip(index).term,
-      endOf: (index) => this.#tip(index).end,
-      headerCrcOf: (index) => this.#tip(index).headerCrc,
+      tipAt: (index) => this.#tip(index),
     };
   }
 
   #remember(tip: Tip): void {
     const noted = this.#note?.index ?? 0;
     const before = LogIndex(tip.index - 1);
-    if (before !== 0 && before !== noted && before !== noted - 1) this.#tips.delete(before);
+    if (before !== this.#base.index && before !== noted && before !== noted - 1)
+      this.#tips.delete(before);
     this.#tips.set(tip.index, tip);
   }
 
@@ -112,10 +118,12 @@ export async function startupVerdict(
 ): Promise<StartupVerdict> {
   const superblock = view.superblock.newest;
   if (superblock === null) return withoutSuperblock(view);
+  const { found } = view.base;
+  if (found.kind === 'refuse') return refuses('logDamaged', found.problem);
   const refusal = segmentFilesRefusal(view, superblock) ?? accepted.refusal;
   if (refusal !== null) return refusal;
   try {
-    const evidence = { superblock, note: view.ring.newest };
+    const evidence = { superblock, note: view.note };
     const remains = await remainsBehind(disk, view, superblock, accepted);
     const endsInZeros = accepted.isStopAtZeros && remains === null;
     const { table, provenCommitIndex, lastIndex, end, damagedHeaders } = accepted;
@@ -124,7 +132,7 @@ export async function startupVerdict(
     const isOpen = verdict.kind === 'intact' || verdict.kind === 'cut';
     if (!isOpen) return refuses('logDamaged', verdict.problem);
     const cut = verdict.kind === 'cut' ? verdict.ranges : [];
-    const rewriteFrom = rewriteStart(end, evidence);
+    const rewriteFrom = rewriteStart({ base: table.base.end, end }, evidence);
     return { kind: 'opens', lastIndex, end, cut, rewriteFrom, damagedHeaders };
   } catch (error) {
     if (error instanceof DiskError) return refuses('diskFailed', error.message);
@@ -135,14 +143,14 @@ export async function startupVerdict(
 
 async function remainsBehind(
   disk: ReadDisk,
-  { paths, segments }: StoreView,
+  { paths, segments, begin: base }: StoreView,
   { identity, cleanEnd }: Superblock,
   { stop, isStopAtZeros, end }: AcceptedLog,
 ): Promise<Remains | null> {
   const isKnownEnd = isStopAtZeros && end === cleanEnd?.physicalOffset;
   if (stop === null || isKnownEnd) return null;
   const starts = segments.map(({ startOffset }) => startOffset);
-  const options = { disk, paths, identity, segments: starts, cleanEnd: null };
+  const options = { disk, paths, identity, base, segments: starts, cleanEnd: null };
   return scanRemains(options, stop.physicalOffset);
 }
 
@@ -155,11 +163,11 @@ function withoutSuperblock({ paths, superblock }: StoreView): StartupVerdict {
 }
 
 function segmentFilesRefusal(
-  { paths, segments }: StoreView,
+  { paths, segments, begin }: StoreView,
   { identity: { segmentSizeBytes } }: Superblock,
 ): StartupVerdict | null {
   for (const [place, { path, startOffset, sizeBytes }] of segments.entries()) {
-    const expected = PhysicalOffset(place * segmentSizeBytes);
+    const expected = advance(begin.end, place * segmentSizeBytes);
     if (startOffset !== expected) {
       const missing = paths.segment(expected);
       return refuses('logDamaged', `${missing} is missing, although ${path} exists`);

@@ -10,7 +10,8 @@ import type { Damage, DamageKind } from './damage.ts';
 import type { RingSlot, StoreView } from './store-view.ts';
 
 export function damageBesideLog(view: StoreView): readonly Damage[] {
-  return [...superblockDamage(view), ...ringDamage(view), ...segmentFileDamage(view)];
+  const beside = [...superblockDamage(view), ...baseDamage(view), ...ringDamage(view)];
+  return [...beside, ...segmentFileDamage(view)];
 }
 
 function superblockDamage({ paths, superblock }: StoreView): readonly Damage[] {
@@ -41,6 +42,23 @@ function slotDamage(path: string, slot: number, expected: string, found: string)
   return beside('superblock', path, { position, sizeBytes: SLOT_SIZE_BYTES, expected, found });
 }
 
+function baseDamage({ paths, base: { sizeBytes, copies, found } }: StoreView): readonly Damage[] {
+  const path = paths.base;
+  const whole = (expected: string, was: string): Damage => {
+    return beside('base', path, { position: null, sizeBytes: null, expected, found: was });
+  };
+  if (sizeBytes === null) return [whole('a file', 'no such file')];
+  const copySizeBytes = Math.floor(sizeBytes / copies.length);
+  const damaged = copies.flatMap((copy, i) => {
+    if (copy !== null) return [];
+    const place = { position: i * copySizeBytes, sizeBytes: copySizeBytes };
+    const words = { expected: 'a copy with a good checksum', found: 'a damaged copy' };
+    return [beside('base', path, { ...place, ...words })];
+  });
+  const isOther = found.kind === 'refuse' && damaged.length < copies.length;
+  return isOther ? [...damaged, whole('the base of this store', found.problem)] : damaged;
+}
+
 function ringDamage({ paths, ring }: StoreView): readonly Damage[] {
   const path = paths.durableRing;
   const wholeFile = fileProblem('durableRing', path, ring.sizeBytes, DURABLE_RING_SIZE_BYTES);
@@ -66,11 +84,14 @@ function problemOfRingSlot(slot: RingSlot): string | null {
   return null;
 }
 
-function segmentFileDamage({ paths, segments, names }: StoreView): readonly Damage[] {
+function segmentFileDamage(view: StoreView): readonly Damage[] {
+  const { paths, segments, names, begin, base } = view;
   if (names === null) return [];
   const { segmentSizeBytes } = names;
   const damage: Damage[] = [];
-  let expectedStart = 0;
+  // Without a base the log may begin anywhere.
+  const isKnown = base.found.kind === 'base';
+  let expectedStart: number = isKnown ? begin.end : (segments[0]?.startOffset ?? 0);
   for (const { path, startOffset, sizeBytes } of segments) {
     if (startOffset !== expectedStart) {
       const start = PhysicalOffset(expectedStart);

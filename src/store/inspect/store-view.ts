@@ -4,7 +4,6 @@
  */
 import { InvariantError } from '../../base/assert.ts';
 import type { PhysicalOffset } from '../../base/units.ts';
-import { DiskError } from '../../io/disk.ts';
 import { CodecError } from '../../protocol/schema.ts';
 import { SEGMENT_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import {
@@ -14,9 +13,12 @@ import {
   DURABLE_RING_SIZE_BYTES,
   type DurableNote,
   newestNote,
+  noteOnBase,
 } from '../durable-ring.ts';
 import { SEGMENT_SIZE_BYTES_MAX, SEGMENT_SIZE_BYTES_MIN } from '../limits.ts';
+import { ORIGIN_TIP, tipOfBase } from '../log-base.ts';
 import { LogPaths } from '../log-paths.ts';
+import type { Tip } from '../repair/region.ts';
 import { isZero } from '../scan-remains.ts';
 import { decodeSegmentHeader, parseSegmentFileName, type SegmentHeader } from '../segment.ts';
 import {
@@ -26,7 +28,9 @@ import {
   SUPERBLOCK_SIZE_BYTES,
   type Superblock,
 } from '../superblock.ts';
+import { type BaseView, beginOf, generationIn, viewBase } from './base-view.ts';
 import { type DerivedView, viewDerived } from './derived-view.ts';
+import { fileHead } from './file-head.ts';
 import type { ReadDisk } from './read-disk.ts';
 
 /** What the checksum of a note covers, and the checksum. */
@@ -70,40 +74,70 @@ export interface LogNames {
 }
 
 export interface StoreView {
+  /** Of the generation that is looked at. */
   readonly paths: LogPaths;
   readonly superblock: SuperblockView;
+  readonly base: BaseView;
+  /** What the log stands on; that of a log from its beginning when nobody knows. */
+  readonly begin: Tip;
   readonly ring: RingView;
-  /** In order. */
+  /** The newest note, as far as it speaks of this log. */
+  readonly note: DurableNote | null;
+  /** In order, from the base on. */
   readonly segments: readonly SegmentFile[];
   /** null: neither the superblock nor any segment says. */
   readonly names: LogNames | null;
   /** Files in data/ that are no segments: left by a process that was killed, or by somebody. */
   readonly strays: readonly string[];
+  /** What the base does not name: the next start removes it. */
+  readonly leftovers: readonly string[];
   /** Bytes that recovery has cut off, as files. */
   readonly quarantine: readonly string[];
   readonly derived: DerivedView;
 }
 
 export async function viewStore(disk: ReadDisk, directory: string): Promise<StoreView> {
-  const paths = new LogPaths(directory);
-  const superblock = await viewSuperblock(disk, paths);
+  const top = new LogPaths(directory);
+  const superblock = await viewSuperblock(disk, top);
+  const base = await viewBase(disk, top, superblock.newest?.identity.storeUuid ?? null);
+  const paths = top.at(generationIn(base));
+  const begin = beginOf(base) ?? ORIGIN_TIP;
   const names = await disk.list(paths.data);
   const segments: SegmentFile[] = [];
+  const leftovers: string[] = [];
   for (const startOffset of names.map(parseSegmentFileName)) {
     if (startOffset === null) continue;
     const path = paths.segment(startOffset);
-    segments.push({ path, startOffset, sizeBytes: (await disk.sizeOf(path)) ?? 0 });
+    if (startOffset < begin.end) leftovers.push(path);
+    else segments.push({ path, startOffset, sizeBytes: (await disk.sizeOf(path)) ?? 0 });
   }
+  if (base.found.kind === 'base') leftovers.push(...otherGenerations(base, paths));
+  const ring = await viewRing(disk, paths);
   return {
     paths,
     superblock,
-    ring: await viewRing(disk, paths),
+    base,
+    begin,
+    ring,
+    note: noteIn(ring, base),
     segments,
     names: superblock.newest?.identity ?? (await namesIn(disk, segments)),
     strays: names.filter((name) => parseSegmentFileName(name) === null),
+    leftovers,
     quarantine: await disk.list(paths.quarantine),
     derived: await viewDerived(disk, directory),
   };
+}
+
+function otherGenerations({ generations }: BaseView, paths: LogPaths): readonly string[] {
+  const others = generations.filter((generation) => generation !== paths.generation);
+  return others.map((generation) => paths.at(generation).data);
+}
+
+/** As start-up takes it. */
+export function noteIn({ newest }: RingView, { found }: BaseView): DurableNote | null {
+  if (found.kind === 'refuse') return newest;
+  return noteOnBase(newest, { ...found.record, base: tipOfBase(found.record.base) });
 }
 
 /** Whether anything says that a store was here. */
@@ -178,21 +212,4 @@ export async function segmentHeaderIn(
 
 function hasPossibleSize({ segmentSizeBytes }: SegmentHeader): boolean {
   return segmentSizeBytes >= SEGMENT_SIZE_BYTES_MIN && segmentSizeBytes <= SEGMENT_SIZE_BYTES_MAX;
-}
-
-/** What cannot be read reads as nothing: a slot or a note without its bytes is damaged. */
-async function fileHead(
-  disk: ReadDisk,
-  path: string,
-  sizeBytesMax: number,
-): Promise<{ readonly sizeBytes: number | null; readonly bytes: Uint8Array }> {
-  const sizeBytes = await disk.sizeOf(path);
-  if (sizeBytes === null) return { sizeBytes, bytes: new Uint8Array(0) };
-  try {
-    const bytes = await disk.read(path, 0, Math.min(sizeBytes, sizeBytesMax));
-    return { sizeBytes, bytes };
-  } catch (error) {
-    if (!(error instanceof DiskError) || error.code !== 'EIO') throw error;
-    return { sizeBytes, bytes: new Uint8Array(0) };
-  }
 }

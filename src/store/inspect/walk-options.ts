@@ -1,12 +1,12 @@
 /** What a walk through a log works on, and whom it tells what it finds. */
-import { LogIndex, type PhysicalOffset, Term } from '../../base/units.ts';
-import { CHAIN_SEED, type EntryHeader } from '../../protocol/entry-codec.ts';
+import type { PhysicalOffset } from '../../base/units.ts';
+import type { EntryHeader } from '../../protocol/entry-codec.ts';
 import type { Damage } from './damage.ts';
 import type { EntryBody } from './entry-body.ts';
 import type { ReadDisk } from './read-disk.ts';
 import type { Predecessor } from './segment-header-check.ts';
 import type { AcceptedLog } from './startup.ts';
-import type { LogNames, SegmentFile } from './store-view.ts';
+import type { LogNames, SegmentFile, StoreView } from './store-view.ts';
 import type { Watermark } from './watermark.ts';
 
 /** An entry whose header is good and in its place. */
@@ -51,9 +51,10 @@ export interface WalkOptions {
   readonly signal: AbortSignal;
 }
 
-/** Nothing precedes the first entry of a log. */
-export const LOG_ORIGIN: Predecessor = {
-  index: LogIndex(0),
-  term: Term(0),
-  headerCrc: CHAIN_SEED,
-};
+/** What precedes the first segment that is there: the base, or something that is lost. */
+export function beforeFirst({ segments, begin, base }: StoreView): Predecessor {
+  const { index, term, headerCrc } = begin;
+  const first = segments[0]?.startOffset ?? begin.end;
+  const isKnown = base.found.kind === 'base' && first === begin.end;
+  return { index, term, headerCrc: isKnown ? headerCrc : null };
+}

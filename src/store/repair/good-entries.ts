@@ -28,11 +28,12 @@ export class GoodEntries {
   }
 
   async ofPrefix(table: EntryTable, range: RepairRange): Promise<readonly StoredEntry[]> {
-    let from = range.from;
+    let from = Math.max(range.from, table.firstIndex) as LogIndex;
+    if (range.anchor === 'first' && from !== range.from) return [];
     const to = Math.min(range.to, table.lastIndex) as LogIndex;
     if (range.anchor === 'last') {
-      if (to !== range.to) return [];
-      from = firstWithin(table, range.from, to, range.sizeBytesMax);
+      if (to !== range.to || to < from) return [];
+      from = firstWithin(table, from, to, range.sizeBytesMax);
     }
     if (from > to) return [];
     const mark = { index: from, physicalOffset: table.offsetOf(from) };

@@ -31,6 +31,8 @@ export interface Hole {
 }
 
 export interface HoleEvidence {
+  /** What the log stands on: committed, so whatever does not go on from it is no part of the log. */
+  readonly base: Tip;
   /** The good entries from the beginning on. */
   readonly prefix: Tip;
   /** The entry before the noted one, when the prefix reaches it. */
@@ -67,6 +69,8 @@ export function findHoles(evidence: HoleEvidence): readonly Hole[] {
       passNote();
     }
     if (!isPlausible(region, left, segmentSizeBytes)) continue;
+    const isFirst = region.firstIndex === evidence.base.index + 1;
+    if (isFirst && !names(region, evidence.base, segmentSizeBytes)) continue;
     const lastIndex = LogIndex(region.firstIndex - 1);
     if (!names(region, left, segmentSizeBytes)) {
       holes.push({ left, lastIndex, right: { kind: 'region', region } });

@@ -24,7 +24,7 @@ import type { CommitLog, StoredEntry, StoreIdentity } from '../commit-log.ts';
 import { type DurableNote, noteOf } from '../durable-ring.ts';
 import { REPAIR_READ_SIZE_BYTES_MAX } from '../limits.ts';
 import type { LogPaths } from '../log-paths.ts';
-import { type HolesFound, holesOf, tipAt } from '../recovery.ts';
+import { type HolesFound, holesOf } from '../recovery.ts';
 import type { ScanFindings } from '../scan.ts';
 import type { Superblock } from '../superblock.ts';
 import { GoodEntries } from './good-entries.ts';
@@ -124,7 +124,8 @@ export class LogRepairer implements RepairSource {
     // The entries before it were put back a moment ago: the next start reads them as the beginning.
     if (hole.right === null && hole.left.index > this.#prefix.index) return null;
     const sizeBytesMax = REPAIR_READ_SIZE_BYTES_MAX;
-    const from = LogIndex(Math.max(1, Math.min(hole.left.index + 1, hole.lastIndex)));
+    const { firstIndex } = this.#parts.findings.table;
+    const from = LogIndex(Math.max(firstIndex, Math.min(hole.left.index + 1, hole.lastIndex)));
     if (hole.right !== null) return { from, to: hole.lastIndex, anchor: 'last', sizeBytesMax };
     const next = advance(this.#prefix.index, 1);
     return { from: next, to: hole.lastIndex, anchor: 'first', sizeBytesMax };
@@ -182,6 +183,7 @@ export class LogRepairer implements RepairSource {
 
   async read(range: RepairRange): Promise<RepairAnswer> {
     const { table, provenCommitIndex } = this.#parts.findings;
+    const { firstIndex } = table;
     const anchor = range.anchor === 'first' ? range.from : range.to;
     // A run behind a hole may be stale: only by its chain can it be of use.
     if (anchor > table.lastIndex) {
@@ -189,12 +191,12 @@ export class LogRepairer implements RepairSource {
       const entries = await unlessRotten(async () =>
         region === undefined ? [] : this.#good.ofRegion(region, range),
       );
-      return { entries, committed: NOTHING_COMMITTED };
+      return { entries, committed: NOTHING_COMMITTED, firstIndex };
     }
     const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
     const committed = { index, term: table.termOf(index) };
     const entries = await unlessRotten(() => this.#good.ofPrefix(table, range));
-    return { entries, committed };
+    return { entries, committed, firstIndex };
   }
 
   /** @throws LogNeedsRepair with another repairer when something is still missing. */
@@ -221,7 +223,7 @@ export class LogRepairer implements RepairSource {
 
   get #prefix(): Tip {
     const { table } = this.#parts.findings;
-    return tipAt(table, table.lastIndex);
+    return table.tipAt(table.lastIndex);
   }
 
   async #offerNamed(
@@ -262,8 +264,9 @@ export class LogRepairer implements RepairSource {
     const { table } = this.#parts.findings;
     const before = LogIndex(desc.index - 1);
     const isPrefix = before <= table.lastIndex;
+    if (before < table.base.index) return false;
     const tip = isPrefix
-      ? tipAt(table, before)
+      ? table.tipAt(before)
       : this.#regions.find((region) => region.tip.index === before)?.tip;
     if (tip === undefined) return false;
     const region = regionOf(headerOf(bytes), bytes);

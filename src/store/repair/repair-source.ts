@@ -7,8 +7,14 @@ import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { LogIndex, Term } from '../../base/units.ts';
 import type { EntryId } from '../../raft/entry.ts';
-import type { CommitLog, StoredEntry, StoreIdentity } from '../commit-log.ts';
+import {
+  type CommitLog,
+  EntriesGone,
+  type StoredEntry,
+  type StoreIdentity,
+} from '../commit-log.ts';
 import { REPAIR_READ_ENTRIES_MAX } from '../limits.ts';
+import { tipOfBase } from '../log-base.ts';
 
 export interface RepairRange {
   readonly from: LogIndex;
@@ -26,6 +32,8 @@ export interface RepairAnswer {
    * committed exactly as they are.
    */
   readonly committed: EntryId;
+  /** The first entry that is kept. What is before it was committed, and is gone. */
+  readonly firstIndex: LogIndex;
 }
 
 export interface RepairSource {
@@ -35,7 +43,7 @@ export interface RepairSource {
 
 export const NOTHING_COMMITTED: EntryId = { index: LogIndex(0), term: Term(0) };
 
-type Readable = Pick<CommitLog, 'identity' | 'readEntries' | 'headerCrcAt'>;
+type Readable = Pick<CommitLog, 'identity' | 'base' | 'readEntries' | 'headerCrcAt'>;
 
 /** The log of a replica in service. */
 export function sourceOf(log: Readable, commitIndex: () => LogIndex): RepairSource {
@@ -43,13 +51,47 @@ export function sourceOf(log: Readable, commitIndex: () => LogIndex): RepairSour
     identity: log.identity,
     read: async (range) => {
       // Before the read: what was committed then is not cut while it runs.
-      const index = commitIndex();
-      const [last] = index === 0 ? [] : await log.readEntries(index, index, 1);
-      const entries =
-        range.anchor === 'first' ? await readForth(log, range) : await readBack(log, range);
-      return { entries, committed: last?.desc ?? NOTHING_COMMITTED };
+      const committed = await committedIn(log, commitIndex());
+      const entries = await entriesIn(log, range);
+      return { entries, committed, firstIndex: firstIndexOf(log) };
     },
   };
+}
+
+function firstIndexOf({ base }: Readable): LogIndex {
+  return LogIndex(tipOfBase(base).index + 1);
+}
+
+async function committedIn(log: Readable, index: LogIndex): Promise<EntryId> {
+  if (index === 0) return NOTHING_COMMITTED;
+  const base = tipOfBase(log.base);
+  if (index <= base.index) return { index: base.index, term: base.term };
+  const [last] = await unlessGone(() => log.readEntries(index, index, 1));
+  // Gone meanwhile, so the base is committed and further than it.
+  return last?.desc ?? tipOfBase(log.base);
+}
+
+function entriesIn(log: Readable, range: RepairRange): Promise<readonly StoredEntry[]> {
+  const first = firstIndexOf(log);
+  if (range.anchor === 'first') {
+    return range.from < first ? NOTHING : unlessGone(() => readForth(log, range));
+  }
+  const from = LogIndex(Math.max(range.from, first));
+  return range.to < from ? NOTHING : unlessGone(() => readBack(log, { ...range, from }));
+}
+
+const NOTHING: Promise<readonly StoredEntry[]> = Promise.resolve([]);
+
+/** The log is compacted beside the read: then it is not here, as if it had been asked for later. */
+async function unlessGone(
+  read: () => Promise<readonly StoredEntry[]>,
+): Promise<readonly StoredEntry[]> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof EntriesGone) return [];
+    throw error;
+  }
 }
 
 async function readForth(log: Readable, range: RepairRange): Promise<readonly StoredEntry[]> {

@@ -82,7 +82,13 @@ async function tornTail(): Promise<MemoryDisk> {
   const again = await steps.until(openTestLog(disk, { identity }));
   await steps.drain();
   const tail = chain.entries.slice(2, 6);
-  again.persist({ hardState: null, truncateFrom: null, entries: tail, onDurable: () => {} });
+  again.persist({
+    hardState: null,
+    base: null,
+    truncateFrom: null,
+    entries: tail,
+    onDurable: () => {},
+  });
   while (disk.dirtySectors.size < 2) assert.ok(await steps.next());
   const image = disk.powerCutKeeping(everything);
   const torn = new MemoryDisk();

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Prng } from '../../../src/base/prng.ts';
+import { generationOf } from '../../../src/store/log-paths.ts';
 import { SEGMENT_SIZE_BYTES } from '../limits.ts';
 import { type FaultContext, FaultImpossible, untilWhole } from './fault.ts';
 import type { LogDamage } from './step.ts';
@@ -87,9 +88,18 @@ export async function deleteDerived(context: FaultContext<'deleteDerived'>): Pro
   return untilWhole(cluster, targets);
 }
 
+/** The newest generation of segments: an older one is about to go. */
+function dataOf(directory: string): string {
+  const generations = readdirSync(directory)
+    .map((name) => ({ name, generation: generationOf(name) }))
+    .filter((each) => each.generation !== null)
+    .sort((a, b) => (b.generation ?? 0) - (a.generation ?? 0));
+  return join(directory, generations[0]?.name ?? 'data');
+}
+
 /** How far the log reaches: behind it are the zeros of a segment that waits to be written. */
 function spanOf(directory: string): number {
-  const data = join(directory, 'data');
+  const data = dataOf(directory);
   const names = readdirSync(data)
     .filter((name) => name.endsWith('.seg'))
     .sort();
@@ -104,7 +114,7 @@ function spanOf(directory: string): number {
 
 function applyDamage(directory: string, damage: LogDamage, at: number, random: Prng): string {
   const start = at - (at % SEGMENT_SIZE_BYTES);
-  const path = join(directory, 'data', `${String(start).padStart(20, '0')}.seg`);
+  const path = join(dataOf(directory), `${String(start).padStart(20, '0')}.seg`);
   const position = at - start;
   switch (damage) {
     case 'bitFlip':
