@@ -15,9 +15,14 @@ export interface Cell {
 }
 
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  // A column of numbers has its title above them.
+  const headCell = (title: string, column: number): string => {
+    const isNumber = rows[0]?.[column]?.kind === 'number';
+    return `<th${isNumber ? ' class="number"' : ''}>${escaped(title)}</th>`;
+  };
   const cells = (row: readonly Cell[]): string => row.map(cell).join('');
   return (
-    `<table><thead><tr>${head.map((each) => `<th>${escaped(each)}</th>`).join('')}</tr></thead>` +
+    `<table><thead><tr>${head.map(headCell).join('')}</tr></thead>` +
     `<tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n')}</tbody></table>`
   );
 }
@@ -57,10 +62,11 @@ p.note, figcaption { color: var(--soft); margin: 4px 0 10px; }
 .banner { display: inline-block; padding: 3px 12px; border-radius: 12px; color: #fff; font-weight: 600; }
 .banner.good { background: var(--good); } .banner.bad { background: var(--bad); }
 .banner.open { background: var(--open); }
-table { border-collapse: collapse; width: 100%; font-size: 13px; }
+table { border-collapse: collapse; min-width: 60%; font-size: 13px; }
 th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: 4px 10px 4px 0; vertical-align: top; }
 td { border-bottom: 1px solid #eef1f4; }
+th.number { text-align: right; padding-right: 22px; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; padding-right: 22px; }
 td.good { color: var(--good); font-weight: 600; } td.bad { color: var(--bad); font-weight: 600; }
 td.open { color: var(--open); font-weight: 600; }
