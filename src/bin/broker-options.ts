@@ -6,6 +6,7 @@ import {
   advertisedAddresses,
   type BrokerValues,
 } from '../config/broker-settings.ts';
+import type { ScrubLimits } from '../store/scrub/scrubber.ts';
 
 export interface Member {
   readonly nodeId: NodeId;
@@ -32,6 +33,10 @@ export interface BrokerOptions {
   readonly retentionHours: number;
   /** 0: no limit by size. */
   readonly retentionBytes: number;
+  /** The log is read again at most so fast; 0: never. */
+  readonly scrubRateBytes: number;
+  /** And at least so often; 0: never. */
+  readonly scrubPeriodHours: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -56,6 +61,8 @@ export function brokerOptionsOf(values: BrokerValues): BrokerOptions {
     diskReserveBytes: values['disk-reserve-bytes'],
     retentionHours: values['retention-hours'],
     retentionBytes: values['retention-bytes'],
+    scrubRateBytes: values['scrub-rate-bytes'],
+    scrubPeriodHours: values['scrub-period-hours'],
     autoCreateTopics: values['auto-create-topics'],
     supervised: values.supervised,
     logLevel: values['log-level'],
@@ -68,4 +75,11 @@ export function retentionOf(options: BrokerOptions): RetentionLimits {
     ageMsMax: retentionHours === 0 ? null : retentionHours * MS_PER_HOUR,
     sizeBytesMax: retentionBytes === 0 ? null : retentionBytes,
   };
+}
+
+/** null: switched off. */
+export function scrubLimitsOf(options: BrokerOptions): ScrubLimits | null {
+  const { scrubRateBytes, scrubPeriodHours } = options;
+  if (scrubRateBytes === 0 || scrubPeriodHours === 0) return null;
+  return { bytesPerSecondMax: scrubRateBytes, periodMs: scrubPeriodHours * MS_PER_HOUR };
 }

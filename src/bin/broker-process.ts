@@ -28,6 +28,7 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
+import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { openDerivedState } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
@@ -45,9 +46,11 @@ import {
 } from './broker-logging.ts';
 import { type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -72,6 +75,7 @@ export async function runBroker(
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -113,21 +117,22 @@ async function startServing(
   const { autoCreateTopics, nodeId } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
   const storeHost = await storeHostOf(options);
   const settings = brokerSettings(options, storeHost);
-  const broker = createBroker({ replica, clock, diskRoom, ...settings });
+  const report = () => soundness.report();
+  const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
   const forwards = createGrpcForwardTransport();
   const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
   });
-  const repairs = repairsOf(replica, clock, logger);
-  const raftServer = await listenForPeers(options.raft, transport, gateway, repairs);
+  const others = [repairsOf(replica, clock, logger), soundness.verify];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -143,9 +148,7 @@ async function startServing(
     listenAddress: options.http,
     replica,
     sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
+      ...{ counters: broker.counters, messaging, diskRoom, soundness: report },
       memory: () => process.memoryUsage(),
       version: VERSION,
     },
@@ -165,6 +168,7 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
@@ -264,7 +268,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  repairs: RepairService,
+  others: readonly (RepairService | VerifyService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,
@@ -275,7 +279,8 @@ async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  server.addService(repairs.definition, repairs.implementation);
+  for (const { definition, implementation } of others)
+    server.addService(definition, implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

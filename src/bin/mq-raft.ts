@@ -15,6 +15,7 @@ import { createBrokerCallClient } from '../client/broker-call-client.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NameServerClient } from '../client/name-server-client.ts';
 import { type KnownNode, NodeDirectory } from '../client/node-directory.ts';
+import { createVerifyClient } from '../client/verify-client.ts';
 import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
@@ -102,6 +103,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
       const nodes = addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
       return openClient([], nodes, timeoutMs);
     },
+    openVerifier: createVerifyClient,
     stores: { disk: new NodeDisk(), lockHolder },
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);

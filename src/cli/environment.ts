@@ -3,6 +3,7 @@
  * stdout, everything else to stderr.
  */
 import type { MqClient } from '../client/mq-client.ts';
+import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
@@ -43,6 +44,7 @@ export interface CliEnvironment {
   readonly clientId: string;
   newId(): string;
   openClient(target: Target, timeoutMs: number): MqClient;
+  openVerifier(): VerifyClient;
   readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */
   devRecord(): DevRecord | null;

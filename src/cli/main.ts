@@ -10,6 +10,7 @@ import { addLogCommand } from './commands/log.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
@@ -108,6 +109,7 @@ function buildProgram(environment: CliEnvironment, run: Run): Command {
     addTopicCommand(program, run),
     addSendCommand(program, run),
     addConsumeCommand(program, run),
+    addVerifyCommand(program, run),
     addLogCommand(program, run),
     addVersionCommand(program, run),
   ];

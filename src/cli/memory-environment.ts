@@ -8,6 +8,7 @@ import {
 } from '../client/memory-cluster.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NodeDirectory } from '../client/node-directory.ts';
+import type { VerifyClient } from '../client/verify-client.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import type {
@@ -48,6 +49,10 @@ export class MemoryTerminal {
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
   disk: ReadDisk = new MemoryDisk();
+  verifier: VerifyClient = {
+    checkpoint: async () => null,
+    run: async () => 'it is down',
+  };
   readonly lockHolders = new Map<string, LockHolder>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
@@ -86,6 +91,7 @@ export class MemoryTerminal {
       clientId: 'cli@test',
       newId: () => `ID${++this.#idCount}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
+      openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,

@@ -29,3 +29,5 @@ export const DIRECT_CHANNEL = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
 } as const;
+/** A node that answers no ping for so long does not verify anything any more. */
+export const VERIFY_KEEPALIVE_MS = 10_000;

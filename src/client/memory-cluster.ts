@@ -119,6 +119,8 @@ export function aNodeReport(nodeId: string, changes: Partial<NodeReport> = {}): 
       syncMsP99: 0.21,
       room: null,
     },
+    scrub: null,
+    checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
     ...changes,
   };
 }

@@ -74,6 +74,11 @@ export const KEEPALIVE_TIMEOUT_MS = 2_000;
 /** HTTP/2 window per stream: bytes under way on links with some latency. */
 export const FLOW_WINDOW_SIZE_BYTES = 4 * MIB;
 
+/** A replica that found rot and is needed looks so often whether it still is. */
+export const DAMAGE_LOOK_MS = 5_000;
+/** So long it tries to hand over before it ends; a hand-over takes some milliseconds. */
+export const HANDOVER_BEFORE_END_MS = 5_000;
+
 export const TICK_MS = 50;
 assert(
   PROPOSAL_SIZE_BYTES_MAX + ENTRY_HEADER_SIZE_BYTES + FRAME_OVERHEAD_SIZE_BYTES_MAX <=

@@ -55,6 +55,7 @@ import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import { PeerLedger } from './peer-ledger.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
+import { type LogOnDisk, SegmentedLogOnDisk } from './scrub/log-on-disk.ts';
 import { encodeSegmentHeader } from './segment.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { StoreRules } from './store-rules.ts';
@@ -98,6 +99,7 @@ export class SegmentedCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
   readonly recovered: RecoveredLog;
   readonly diskStats: DiskStats;
+  readonly onDisk: LogOnDisk;
   readonly #parts: SegmentedLogParts;
   readonly #table: EntryTable;
   readonly #cache: TailCache;
@@ -127,6 +129,9 @@ export class SegmentedCommitLog implements CommitLog {
     const [cache, onFail] = [this.#cache, (error: DiskError) => this.fail(error)];
     this.#front = new LogFront({ ...parts, cache, segmentSizeBytes, onFail });
     this.#ledger = new PeerLedger(parts.superblocks, () => this.#commitHint());
+    const durableIndex = () => this.#durableIndex;
+    const paths = () => this.#front.segments.paths;
+    this.onDisk = new SegmentedLogOnDisk({ ...parts, paths, durableIndex });
     this.#durableTerm = parts.recovered.hardState.term;
     this.#durableLast = this.#lastEntry();
     this.#noteSequence = parts.note.sequence;

@@ -145,7 +145,7 @@ suite('the audit of replicas', () => {
     );
     const [first, ...more] = await problemsAfter(only('n1', rewrite(other)));
     equal(first, 'n1: ID-0-4 in queue 0 at 4 has another body');
-    match(more[0] ?? '', /^n2: \d{20}\.seg is not that of n1, from byte \d+ on$/);
+    match(more[0] ?? '', /^n2: the segment from \d+ on is not that of n1, from byte \d+ on$/);
   });
 
   test('another place than the acknowledged one is found', async () => {
@@ -167,7 +167,7 @@ suite('the audit of replicas', () => {
   test('a missing segment, and a log that ends too early, are found', async () => {
     const remove = (name: string) => (directory: string) => rmSync(join(directory, 'data', name));
     const missing = await problemsAfter(only('n2', remove('00000000000000008192.seg')));
-    ok(missing.includes('n2: 00000000000000008192.seg is not there'), missing.join('; '));
+    ok(missing.includes('n2: the segment from 8192 on is not there'), missing.join('; '));
     const short = await problemsAfter(only('n3', rewrite(plans().slice(0, 5))));
     ok(short.includes(`n3: the log ends before entry ${lastIndex}`), short.join('; '));
   });

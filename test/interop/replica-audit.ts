@@ -6,14 +6,14 @@
  * It trusts no replica and no answer of one. Shown to fail in replica-audit.test.ts.
  */
 import { deepEqual } from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import type { LogIndex } from '../../src/base/units.ts';
 import { NodeDisk } from '../../src/io/node/node-disk.ts';
 import { isBodyCompressed, messageIdOf } from '../../src/protocol/message-record.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
 import { dumpLog } from '../../src/store/inspect/dump-log.ts';
+import { viewStore } from '../../src/store/inspect/store-view.ts';
 import type { WalkedEntry } from '../../src/store/inspect/walk-options.ts';
 import type { TestCluster } from './test-cluster.ts';
 
@@ -71,7 +71,7 @@ export async function problemsOfReplicas(
     } else ends.push(content.end);
     problems.push(...missingOf(replica, content.places, claim.acknowledged));
   }
-  if (ends.length > 0) problems.push(...differencesOf(replicas, Math.min(...ends)));
+  if (ends.length > 0) problems.push(...(await differencesOf(replicas, Math.min(...ends))));
   return problems.slice(0, PROBLEMS_MAX);
 }
 
@@ -153,36 +153,45 @@ function missingOf(
 }
 
 /** All segments, from where the last of the logs begins up to `end`. */
-function differencesOf(replicas: readonly ReplicaDirectory[], end: number): readonly string[] {
-  const starts = replicas.map(segmentStartsOf);
-  const from = Math.max(...starts.map((each) => each[0] ?? 0));
-  const [first, ...others] = replicas;
+async function differencesOf(
+  replicas: readonly ReplicaDirectory[],
+  end: number,
+): Promise<readonly string[]> {
+  const logs = await Promise.all(replicas.map(segmentsOf));
+  const from = Math.max(...logs.map(({ paths }) => Math.min(...paths.keys())));
+  const [first, ...others] = logs;
   if (first === undefined) return ['there is no replica'];
-  const wanted = (starts[0] ?? []).filter((start) => start >= from && start < end);
+  const wanted = [...first.paths.keys()].filter((start) => start >= from && start < end);
   return wanted.flatMap((start) => {
-    const name = segmentName(start);
-    const ours = readTo(first, name, end - start);
+    const ours = readTo(first, start, end);
     return others.flatMap((other) => {
-      const theirs = readTo(other, name, end - start);
-      if (theirs === null) return [`${other.nodeId}: ${name} is not there`];
+      const theirs = readTo(other, start, end);
+      if (theirs === null) return [`${other.nodeId}: the segment from ${start} on is not there`];
       if (ours?.equals(theirs) === true) return [];
       const at = ours?.findIndex((byte, i) => byte !== theirs[i]);
-      return [`${other.nodeId}: ${name} is not that of ${first.nodeId}, from byte ${at} on`];
+      const differs = `is not that of ${first.nodeId}, from byte ${at} on`;
+      return [`${other.nodeId}: the segment from ${start} on ${differs}`];
     });
   });
 }
 
-function segmentStartsOf({ directory }: ReplicaDirectory): readonly number[] {
-  const names = readdirSync(join(directory, 'data')).filter((name) => name.endsWith('.seg'));
-  return names.map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
+interface Segments {
+  readonly nodeId: string;
+  /** By first physical offset. */
+  readonly paths: ReadonlyMap<number, string>;
 }
 
-function segmentName(start: number): string {
-  return `${String(start).padStart(20, '0')}.seg`;
+async function segmentsOf({ nodeId, directory }: ReplicaDirectory): Promise<Segments> {
+  const disk = new NodeDisk();
+  try {
+    const { segments } = await viewStore(disk, directory);
+    return { nodeId, paths: new Map(segments.map((each) => [each.startOffset, each.path])) };
+  } finally {
+    await disk.close();
+  }
 }
 
-function readTo({ directory }: ReplicaDirectory, name: string, sizeBytes: number): Buffer | null {
-  const path = join(directory, 'data', name);
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return null;
-  return readFileSync(path).subarray(0, sizeBytes);
+function readTo({ paths }: Segments, start: number, end: number): Buffer | null {
+  const path = paths.get(start);
+  return path === undefined ? null : readFileSync(path).subarray(0, end - start);
 }

@@ -36,6 +36,8 @@ export interface TestClusterOptions {
   readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
+  /** More options of every broker. */
+  readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
@@ -47,6 +49,7 @@ export class TestCluster {
   readonly #segmentSizeBytes: number;
   readonly #autoCreateTopics: boolean;
   readonly #readyTimeoutMs: number;
+  readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
   readonly #endOwning = beginOwning();
@@ -64,6 +67,7 @@ export class TestCluster {
     this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
     this.#autoCreateTopics = options.autoCreateTopics ?? true;
     this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    this.#brokerArgs = options.brokerArgs ?? [];
   }
 
   /** Plans ports and directories and starts everything. */
@@ -124,6 +128,7 @@ export class TestCluster {
       ...['--namesrv', this.nameServer],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
       ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
+      ...this.#brokerArgs,
       '--supervised',
     ]);
   }

@@ -10,6 +10,7 @@ import { isJoint, type Membership, type MembershipStep } from '../../src/raft/me
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
+import { type ApplyRules, standardApplyRules } from '../../src/store/derived/apply-rules.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
@@ -36,6 +37,8 @@ export interface GroupOptions {
   readonly size?: number;
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
+  /** Of a replica that applies something else than its log says. */
+  readonly rulesOf?: (nodeId: NodeId) => ApplyRules;
 }
 
 export class ReplicaGroup {
@@ -80,6 +83,7 @@ export class ReplicaGroup {
       kv: this.kvs.get(nodeId)!,
       durableIndexMax: LogIndex(log.recovered.entries.length),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
+      rules: this.#options.rulesOf?.(nodeId) ?? standardApplyRules,
     });
     const members = founders.map((id) => ({ nodeId: id, raftAddress: `${id}:10912` }));
     const addresses = { raft: `${nodeId}:10912`, grpc: `${nodeId}:8081`, http: '' };

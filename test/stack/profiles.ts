@@ -118,6 +118,12 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     gapMsMin: 100,
     gapMsMax: 300,
   },
+  {
+    ...BASE,
+    name: 'base',
+    kinds: [...DISK_KINDS, 'base', 'kill', 'powerCut', 'powerCutAll', 'killThenPowerCut', 'trap'],
+    enabledPer10: 7,
+  },
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];
 

@@ -7,6 +7,8 @@
  */
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
+import type { KvView } from './kv-store.ts';
 import type { LogStart } from './log-start.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
@@ -49,7 +51,11 @@ export type RecordResult =
       /** Deliveries of such messages that were not acknowledged. */
       readonly deliveryCount: number;
     }
-  | { readonly kind: 'topicRetentionPut'; readonly existed: boolean };
+  | { readonly kind: 'topicRetentionPut'; readonly existed: boolean }
+  /** The state after this entry, the one before the checkpoint, is noted. */
+  | { readonly kind: 'checkpointMarked'; readonly index: LogIndex }
+  /** `isKnown`: the checkpoint is still among those that are kept. */
+  | { readonly kind: 'checkpointClaimed'; readonly index: LogIndex; readonly isKnown: boolean };
 
 /** `gone`: acknowledged before, or never delivered. `stale`: another delivery replaced this one. */
 export type HandleOutcome = 'ok' | 'gone' | 'stale';
@@ -143,6 +149,8 @@ export interface DerivedState {
    * @throws FatalError when the database cannot be written
    */
   takeSnapshot(): Promise<StateSnapshot>;
+  /** The same as rows, all of them: to be compared. */
+  takeView(): Promise<KvView>;
   /** Commits what is applied, then releases the database. Idempotent. */
   close(): Promise<void>;
 
@@ -164,4 +172,6 @@ export interface DerivedState {
   /** Topics that the group has received from. */
   topicsOf(group: string): readonly string[];
   firstOutcome(topic: string, messageId: string): FirstOutcome | null;
+  /** The last ones, ascending. */
+  checkpoints(): readonly Checkpoint[];
 }

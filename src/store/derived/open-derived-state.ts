@@ -10,6 +10,7 @@ import { assert } from '../../base/assert.ts';
 import { FatalError } from '../../base/errors.ts';
 import type { LogIndex } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
+import type { ApplyRules } from './apply-rules.ts';
 import { DatabaseGuard } from './database-guard.ts';
 import { DEDUP_WINDOW_BOUNDS, type DedupWindowBounds } from './dedup-window.ts';
 import { DerivedDirectory } from './derived-directory.ts';
@@ -30,7 +31,9 @@ export type SetAsideReason =
   /** Knows more entries than the log: the log lost some, or this is another log's database. */
   | 'aheadOfLog'
   /** The next entry that it needs is no longer in the log. */
-  | 'behindLog';
+  | 'behindLog'
+  /** It was found to differ from that of the other replicas. */
+  | 'diverged';
 
 export type DerivedEvent =
   | {
@@ -61,6 +64,8 @@ interface CommonOptions {
   readonly windowBounds?: DedupWindowBounds;
   /** Left out: a commit that finds no room has failed. */
   readonly roomWait?: RoomWait;
+  /** For tests: production leaves it out. */
+  readonly rules?: ApplyRules;
 }
 
 export type OpenDerivedStateOptions = CommonOptions &
@@ -81,8 +86,13 @@ export async function openDerivedState(options: OpenDerivedStateOptions): Promis
   if ('kv' in options) return openOnStore(options, options.kv);
   const directory = new DerivedDirectory(options.disk, options.directory);
   await directory.create();
-  const current = directory.pathOf(await directory.current());
-  const opened = await openIn(options, options.disk, current);
+  const number = await directory.current();
+  const current = directory.pathOf(number);
+  const condemned = await directory.whyCondemned(number);
+  const opened: Opened =
+    condemned === null
+      ? await openIn(options, options.disk, current)
+      : { kind: 'unusable', why: 'diverged', details: condemned, store: null };
   if (opened.kind === 'ready') return opened.state;
   const { why, details } = opened;
   options.onEvent({ kind: 'databaseSetAside', why, details, directory: current });
@@ -91,8 +101,9 @@ export async function openDerivedState(options: OpenDerivedStateOptions): Promis
     const staged = await stageDatabase(options.disk, options.directory, options.base);
     await staged.activate();
   }
-  const number = options.base === undefined ? await directory.next() : await directory.current();
-  const next = directory.pathOf(number);
+  const nextNumber =
+    options.base === undefined ? await directory.next() : await directory.current();
+  const next = directory.pathOf(nextNumber);
   const fresh = await openIn(options, options.disk, next);
   if (fresh.kind === 'ready') return fresh.state;
   throw new FatalError('diskFailed', `Cannot create a database in ${next}: ${fresh.details}`);
@@ -175,6 +186,7 @@ function stateOn(options: CommonOptions, store: KvStore, meta: Meta): DerivedSta
     windowBounds: options.windowBounds ?? DEDUP_WINDOW_BOUNDS,
     onCommitFailed: (error) => options.onEvent({ kind: 'commitFailed', error }),
     roomWait: options.roomWait ?? null,
+    rules: options.rules,
     onCommitWaits: () => options.onEvent({ kind: 'commitWaitsForRoom' }),
   });
 }

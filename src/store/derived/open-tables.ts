@@ -1,5 +1,6 @@
 /** All tables over one overlay, as the rows are found. */
 import type { Tables } from './apply.ts';
+import { CheckpointTable } from './checkpoint-table.ts';
 import { ConsumeQueues } from './consume-queues.ts';
 import { DedupWindow, type DedupWindowBounds } from './dedup-window.ts';
 import { GroupTable } from './group-table.ts';
@@ -27,6 +28,7 @@ export function openTables(
   return {
     topics: new TopicTable(overlay, rows, meta.nextTopicNumber),
     groups: new GroupTable(overlay, rows),
+    checkpoints: new CheckpointTable(overlay, rows),
     queues,
     keys,
     journal,
