@@ -1,7 +1,8 @@
 /**
- *     npm run jepsen:canaries [-- ID...]
+ *     npm run jepsen:canaries [-- ID...] [--planted]
  *
- * Each planted bug must be found, by an anomaly that fits; and the same faults without it must find nothing.
+ * Each planted bug must be found, by an anomaly that fits; and the same faults without it must find nothing
+ * (`--planted` leaves that half out).
  */
 import { join } from 'node:path';
 import { CANARIES, canaryNamed, runOf } from './canaries/cases.ts';
@@ -22,15 +23,17 @@ export async function anomaliesOf(id: string, isPlanted: boolean): Promise<reado
   return [...new Set(verdicts.flatMap(({ anomalies }) => anomalies.map(({ kind }) => kind)))];
 }
 
-const wanted = process.argv.slice(2);
+const args = process.argv.slice(2);
+const isHalf = args.includes('--planted');
+const wanted = args.filter((arg) => arg !== '--planted');
 const cases = wanted.length === 0 ? CANARIES : wanted.map(canaryNamed);
 const lines: string[] = [];
 let isClean = true;
 for (const { id, finds } of cases) {
   console.log(`${id}, planted`);
   const planted = await anomaliesOf(id, true);
-  console.log(`${id}, without`);
-  const without = await anomaliesOf(id, false);
+  if (!isHalf) console.log(`${id}, without`);
+  const without = isHalf ? [] : await anomaliesOf(id, false);
   const hits = planted.filter((kind) => finds.includes(kind));
   const isFound = hits.length > 0 && without.length === 0;
   isClean &&= isFound;
