@@ -4,7 +4,8 @@ import {
   type Gateway,
   type GatewayOptions,
 } from '../../../src/broker/gateway.ts';
-import { BrokerError, type BrokerResponse } from '../../../src/broker/verbs.ts';
+import type { BrokerCall } from '../../../src/protocol/verb-codec.ts';
+import type { BrokerReply } from '../../../src/protocol/verbs.ts';
 import { withOverrides } from '../../stack/planted/with-overrides.ts';
 
 export * from '../../../src/broker/gateway.ts';
@@ -27,16 +28,24 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 }
 
+/** The clients of the suite come in over the port for peers and administration: hops counts from there. */
+function isFromClient({ hops }: BrokerCall): boolean {
+  return hops === 0;
+}
+
 /** After a while it says that nothing was done (H29). */
 function impatient(gateway: Gateway): Gateway {
   return withOverrides(gateway, {
-    call: (request, context) => {
-      const answer = gateway.call(request, context);
-      if (request.kind !== 'send') return answer;
-      return new Promise<BrokerResponse>((resolve, reject) => {
-        const timer = setTimeout(() => {
-          reject(new BrokerError('badRequest', 'Not done in time.'));
-        }, IMPATIENCE_MS);
+    answer: (call, signal) => {
+      const answer = gateway.answer(call, signal);
+      if (call.request.kind !== 'send' || !isFromClient(call)) return answer;
+      const failure = {
+        kind: 'failure',
+        code: 'badRequest',
+        message: 'Not done in time.',
+      } as const;
+      return new Promise<BrokerReply>((resolve, reject) => {
+        const timer = setTimeout(() => resolve(failure), IMPATIENCE_MS);
         answer.then(resolve, reject).finally(() => clearTimeout(timer));
       });
     },
@@ -45,18 +54,13 @@ function impatient(gateway: Gateway): Gateway {
 
 function acknowledgesLater(gateway: Gateway): Gateway {
   return withOverrides(gateway, {
-    call: async (request, context) => {
-      if (request.kind !== 'ack') return gateway.call(request, context);
-      const late = {
-        ...context,
-        deadlineAtMonotonicMs: context.deadlineAtMonotonicMs + ACK_DELAY_MS,
-      };
-      const signal = new AbortController().signal;
-      setTimeout(() => {
-        // Whether it worked is what this bug does not care about.
-        gateway.call(request, { ...late, signal }).catch(() => {});
-      }, ACK_DELAY_MS);
-      return { kind: 'acked', outcomes: request.handles.map(() => 'ok' as const) };
+    answer: async (call, signal) => {
+      const { request } = call;
+      if (request.kind !== 'ack' || !isFromClient(call)) return gateway.answer(call, signal);
+      // Whether it worked is what this bug does not care about.
+      setTimeout(() => void gateway.answer(call, new AbortController().signal), ACK_DELAY_MS);
+      const outcomes = request.handles.map(() => 'ok' as const);
+      return { kind: 'answer', response: { kind: 'acked', outcomes } };
     },
   });
 }
@@ -65,19 +69,20 @@ function acknowledgesLater(gateway: Gateway): Gateway {
 function forgetsIds(gateway: Gateway): Gateway {
   let count = 0;
   return withOverrides(gateway, {
-    call: async (request, context) => {
-      if (request.kind !== 'send') return gateway.call(request, context);
+    answer: async (call, signal) => {
+      const { request } = call;
+      if (request.kind !== 'send' || !isFromClient(call)) return gateway.answer(call, signal);
       const messages = request.messages.map((message) => ({
         ...message,
         messageId: `${message.messageId}.${process.pid}.${count++}`,
       }));
-      const response = await gateway.call({ ...request, messages }, context);
-      if (response.kind !== 'sent') return response;
-      const receipts = response.receipts.map((receipt, i) => ({
+      const reply = await gateway.answer({ ...call, request: { ...request, messages } }, signal);
+      if (reply.kind !== 'answer' || reply.response.kind !== 'sent') return reply;
+      const receipts = reply.response.receipts.map((receipt, i) => ({
         ...receipt,
         messageId: request.messages[i]?.messageId ?? receipt.messageId,
       }));
-      return { ...response, receipts };
+      return { kind: 'answer', response: { ...reply.response, receipts } };
     },
   });
 }

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { UNMOUNT_ATTEMPTS_MAX } from '../limits.ts';
+import { EXIT_TIMEOUT_MS, UNMOUNT_ATTEMPTS_MAX } from '../limits.ts';
 import { run, tryRun } from './shell.ts';
 
 const ROOT = join(tmpdir(), 'mq-raft-jepsen');
@@ -75,10 +75,10 @@ export class Slot {
 
   /** Everything with a name of this slot goes. Idempotent. */
   async remove(): Promise<void> {
-    for (const [pid, start] of this.#processes()) {
-      // A process that only shares the number started at another time.
-      if (startOf(pid) === start) killNow(pid);
-    }
+    // A process that only shares the number started at another time.
+    const living = this.#processes().filter(([pid, start]) => startOf(pid) === start);
+    for (const [pid] of living) killNow(pid);
+    for (const [pid, start] of living) await untilGone(pid, start);
     for (const mount of mountsBelow(this.folder)) await unmount(mount);
     const namespaces = (await run('ip', 'netns', 'list').catch(() => ''))
       .split('\n')
@@ -125,9 +125,14 @@ export async function removeLeftovers(): Promise<number> {
 
 /** Field 22 of its line: with the number it names a process for ever. Empty: no such process. */
 function startOf(pid: number): string {
+  const line = statOf(pid);
+  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+/** Empty: no such process. */
+function statOf(pid: number): string {
   try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error) return '';
     throw error;
@@ -141,6 +146,19 @@ function killNow(pid: number): void {
     // It was faster.
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
+}
+
+/** Until then it may hold files, ports and mounts. */
+async function untilGone(pid: number, start: string): Promise<void> {
+  const deadlineAtMs = performance.now() + EXIT_TIMEOUT_MS;
+  while (startOf(pid) === start && !isZombie(pid) && performance.now() < deadlineAtMs) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Dead, and its parent has not noticed: it holds nothing any more. */
+function isZombie(pid: number): boolean {
+  return /\) Z /.test(statOf(pid));
 }
 
 /** The deepest first. */
