@@ -27,7 +27,7 @@ export async function lookAtMachine(): Promise<Machine> {
   const volumes =
     noRoot ?? (await missing('mkfs.ext4', 'mount', 'umount', 'losetup')) ?? (await noLoop());
   return {
-    namespaces: noRoot ?? (await missing('ip', 'iptables')) ?? (await noNamespace()),
+    namespaces: noRoot ?? (await missing('ip', 'iptables', 'nsenter')) ?? (await noNamespace()),
     volumes,
     powerCut: volumes ?? (await missing('xfs_io')),
     freeze: volumes ?? (await missing('fsfreeze')),

@@ -65,7 +65,9 @@ export class NamespaceNetwork implements Network {
   }
 
   launcherOf(node: string): readonly string[] {
-    return ['ip', 'netns', 'exec', this.#slot.namespaceOf(node)];
+    // Not `ip netns exec`: it gives each process a private copy of all mounts, which keeps the file system
+    // of another node alive when its power is cut.
+    return ['nsenter', `--net=/var/run/netns/${this.#slot.namespaceOf(node)}`];
   }
 
   addressesOf(node: string): NodeAddresses {
@@ -101,9 +103,11 @@ export class NamespaceNetwork implements Network {
       ]);
     }
     if (bytesPerSecond > 0) {
-      const rate = `${Math.round(bytesPerSecond / 1024)}kb/s`;
+      const kib = Math.round(bytesPerSecond / 1024);
       await this.#add(from, to, [
-        ...['-m', 'hashlimit', '--hashlimit-above', rate, '--hashlimit-burst', '64kb'],
+        ...['-m', 'hashlimit', '--hashlimit-above', `${kib}kb/s`],
+        // Not less than a second's worth.
+        ...['--hashlimit-burst', `${2 * kib}kb`],
         ...['--hashlimit-name', `${from}${to}`.slice(0, 15), '-j', 'DROP'],
       ]);
     }
@@ -147,7 +151,8 @@ export class NamespaceNetwork implements Network {
   }
 
   async #iptables(node: string, ...args: readonly string[]): Promise<void> {
-    await run('ip', 'netns', 'exec', this.#slot.namespaceOf(node), 'iptables', '-w', ...args);
+    const [command = '', ...words] = this.launcherOf(node);
+    await run(command, ...words, 'iptables', '-w', ...args);
   }
 
   #hostOf(end: End): string {
