@@ -7,7 +7,14 @@ import { type StoreRules, standardStoreRules } from '../../../src/store/store-ru
 export * from '../../../src/store/open-commit-log.ts';
 
 export function openCommitLog(disk: Disk, options: OpenLogOptions): Promise<CommitLog> {
-  return open(disk, { ...options, rules: rulesFor(process.env['MQ_RAFT_CANARY']) });
+  const canary = process.env['MQ_RAFT_CANARY'];
+  const { mintUuid, identity } = options;
+  const isNamed = canary === 'wiped-voter-votes';
+  return open(disk, {
+    ...options,
+    mintUuid: isNamed ? () => `store-of-${identity.nodeId}` : mintUuid,
+    rules: rulesFor(canary),
+  });
 }
 
 function rulesFor(canary: string | undefined): StoreRules {
