@@ -16,7 +16,7 @@ const DISK_RESERVE_BYTES_MAX = 1024 * GIB;
 const RETENTION_HOURS_DEFAULT = 72;
 /** A hundred years; for ever is 0. */
 const RETENTION_HOURS_MAX = 876_600;
-/** Little beside what a disk gives, and a hundredth of a core. */
+/** Little beside what a disk gives, and a fraction of a core. */
 const SCRUB_RATE_BYTES_DEFAULT = 20 * MIB;
 /** More than any disk gives. */
 const SCRUB_RATE_BYTES_MAX = 64 * GIB;

@@ -191,6 +191,7 @@ test('what a node has found out about itself is said below the table', async () 
   const { text } = terminal.stdout;
   match(text, /n2 .* damaged\n/);
   match(text, /n3 .* diverged\n/);
+  match(text, /^ {2}scrub +n2 pass 1 done$/m);
   match(text, /^ {2}n2: entry 7 is damaged$/m);
   match(text, /^ {2}n2: reading the log again takes longer than the scrub period/m);
   match(text, /^ {2}n3: another digest$/m);

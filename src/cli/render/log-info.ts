@@ -137,8 +137,8 @@ function committedText(index: number): string {
   return `entry ${index} and all before, as headers and superblock prove`;
 }
 
-function membershipFacts({ memberships, membershipCount }: Inspection) {
-  if (membershipCount === 0) return [['members', 'no config entry in the log'] as const];
+function membershipFacts({ view, memberships, membershipCount }: Inspection) {
+  if (membershipCount === 0) return [['members', membersBefore(view.base)] as const];
   const shown = memberships.slice(-MEMBERSHIPS_SHOWN_MAX);
   const facts = shown.map(
     ({ index, membership }, i) =>
@@ -146,6 +146,14 @@ function membershipFacts({ memberships, membershipCount }: Inspection) {
   );
   const more = membershipCount - shown.length;
   return more === 0 ? facts : [...facts, ['', `and ${more} before`] as const];
+}
+
+function membersBefore({ found }: BaseView): string {
+  const desc = found.kind === 'base' ? found.record.base.desc : null;
+  if (desc === null) return 'no config entry in the log';
+  const { index, membership } = desc.membership;
+  const whence = index === 0 ? 'the founding' : `entry ${index}`;
+  return `before the log, ${whence}: ${membershipText(membership)}`;
 }
 
 function derivedText(

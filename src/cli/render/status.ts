@@ -1,8 +1,14 @@
 /** The state of a cluster as text and as JSON. */
 import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
 import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
-import type { CheckpointReport, NodeReport, RoomReport } from '../../protocol/verbs.ts';
+import type {
+  CheckpointReport,
+  NodeReport,
+  RoomReport,
+  ScrubReport,
+} from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
+import { labelled } from './log-words.ts';
 import {
   type Cell,
   type Column,
@@ -71,6 +77,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'fsync p99', align: 'right' },
   { title: 'state', align: 'left' },
 ];
+const SCRUB_LABEL_AT = 9;
 /** The first to go where a line is too short for all of them. */
 const FSYNC_COLUMN = 8;
 
@@ -103,7 +110,28 @@ function groupLines(group: GroupStatus, columns: number, paint: Paint): readonly
   const troubles = [...away, ...group.nodes.flatMap((node) => soundnessLines(node, paint))];
   const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
   const table = fittingTable(rows, columns, paint);
-  return [`${title}, ${who}`, '', ...table, ...(troubles.length > 0 ? ['', ...troubles] : [])];
+  return [
+    `${title}, ${who}`,
+    '',
+    ...table,
+    ...scrubLines(group, columns),
+    ...(troubles.length > 0 ? ['', ...troubles] : []),
+  ];
+}
+
+/** How far each node is in reading its log again; nothing where that is switched off everywhere. */
+function scrubLines({ nodes }: GroupStatus, columns: number): readonly string[] {
+  const parts = nodes.flatMap(({ nodeId, report }) =>
+    report?.scrub == null ? [] : [`${nodeId} ${scrubText(report.scrub)}`],
+  );
+  if (parts.length === 0) return [];
+  return ['', ...labelled('  scrub', parts.join(', '), SCRUB_LABEL_AT, columns)];
+}
+
+function scrubText({ passCount, passDoneBytes, passTotalBytes }: ScrubReport): string {
+  if (passDoneBytes >= passTotalBytes)
+    return passCount === 0 ? 'nothing to read yet' : `pass ${passCount} done`;
+  return `${Math.floor((100 * passDoneBytes) / passTotalBytes)} % of pass ${passCount + 1}`;
 }
 
 /** What a node has found out about itself, as long as it lasts. */
