@@ -26,13 +26,14 @@ const HELIX_SPAN_BYTES_MIN = 256 * 1024;
 
 export async function damageLog(context: FaultContext<'damageLog'>): Promise<string> {
   const { cluster, step, targets, lasting } = context;
+  const shortest = Math.min(...targets.map((node) => spanOf(node.directory)));
+  if (step.isHelix && shortest < HELIX_SPAN_BYTES_MIN)
+    throw new FaultImpossible('the log is short');
   await Promise.all(targets.map((node) => node.kill('killed, to damage its log')));
   const notes: string[] = [];
   try {
     const spans = targets.map((node) => spanOf(node.directory));
     const shared = Math.min(...spans);
-    if (step.isHelix && shared < HELIX_SPAN_BYTES_MIN)
-      throw new FaultImpossible('the log is short');
     for (const [i, node] of targets.entries()) {
       const random = new Prng(step.salt, node.nodeId);
       // In a helix each node is hurt in the middle of a part of its own, so that every entry is whole
