@@ -6,7 +6,8 @@ import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
 import { MIB } from '../base/sizes.ts';
-import { LogIndex } from '../base/units.ts';
+import { LogIndex, type NodeId } from '../base/units.ts';
+import { type AdminService, adminService } from '../broker/admin/admin-service.ts';
 import { createBroker } from '../broker/broker.ts';
 import { brokerService } from '../broker/broker-service.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
@@ -44,11 +45,13 @@ import {
   logReplicaEvent,
   logRoles,
 } from './broker-logging.ts';
-import { type BrokerOptions, retentionOf } from './broker-options.ts';
+import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
 import { requireNoDivergence } from './divergence-note.ts';
-import { exitOnUncaught, exitWith } from './exit.ts';
+import { endWith, exitOnUncaught, exitWith } from './exit.ts';
+import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { startAdmin } from './node-admin.ts';
 import { repairFirst } from './repair-stage.ts';
 import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
@@ -58,23 +61,21 @@ import { VERSION } from './version.ts';
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
-export async function runBroker(
-  options: BrokerOptions,
-  notes: readonly string[] = [],
-): Promise<void> {
+export async function runBroker(asked: AskedOptions, notes: readonly string[] = []): Promise<void> {
   exitOnUncaught();
-  const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
+  const logger = createLogger(asked.logLevel, { process: 'broker', node: asked.nodeId });
   const clock = new NodeClock();
-  const addresses = options.advertised;
+  const addresses = asked.advertised;
   for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
 
-  const care = startDiskCare(options, clock, logger);
   const starting = new AbortController();
   let stop = async (): Promise<void> => starting.abort();
-  onStopSignal(options.supervised, (why) => {
+  onStopSignal(asked.supervised, (why) => {
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
+  const care = startDiskCare(options, clock, logger);
   await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
@@ -84,7 +85,8 @@ export async function runBroker(
   // Before the clock ticks: it blocks for a moment.
   const fsyncP99Ms = probeSyncMs(options.directory);
   const transport = openTransport(options, log, addresses, clock, logger);
-  const replica = await startReplicaOf(options, log, transport, addresses, clock, logger, care);
+  const onFatal = (error: Error): void => endWith(error, logger, () => stop());
+  const replica = await startReplicaOf(options, log, transport, onFatal, clock, logger, care);
   logRoles(logger, replica);
   const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
@@ -114,7 +116,7 @@ async function startServing(
   logger: Logger,
   care: DiskCare,
 ): Promise<Serving> {
-  const { autoCreateTopics, nodeId } = options;
+  const { autoCreateTopics, nodeId, nameServers } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
   const soundness = startSoundness({
@@ -126,12 +128,12 @@ async function startServing(
   const report = () => soundness.report();
   const broker = createBroker({ replica, clock, diskRoom, soundness: report, ...settings });
   const forwards = createGrpcForwardTransport();
-  const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
-    memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
+    memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const others = [repairsOf(replica, clock, logger), soundness.verify];
+  const admin = startAdmin(options, { replica, clock, diskRoom, report });
+  const others = [repairsOf(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({
     gateway,
@@ -155,7 +157,6 @@ async function startServing(
     isDraining: () => isStopping,
     logger,
   });
-  const { nameServers } = options;
   const onEvent = (event: RegistrationEvent): void => logRegistrationEvent(logger, event);
   const registration = startRegistration({ replica, addresses, nameServers, clock, onEvent });
   return {
@@ -164,6 +165,7 @@ async function startServing(
       await registration.close();
       await messaging.close();
       gateway.close();
+      admin.close();
       await broker.close();
       forwards.close();
       raftServer.forceShutdown();
@@ -187,6 +189,11 @@ function repairsOf(replica: RunningReplica, clock: NodeClock, logger: Logger) {
   });
 }
 
+function memberAddressOf(replica: RunningReplica, nodeId: NodeId): string | null {
+  const { members } = replica.status().membership.membership;
+  return members.find((member) => member.nodeId === nodeId)?.raftAddress ?? null;
+}
+
 function brokerSettings(options: BrokerOptions, storeHost: string) {
   const { autoCreateTopics } = options;
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
@@ -197,10 +204,10 @@ function openLog(options: BrokerOptions, care: DiskCare, clock: NodeClock): Prom
   return openCommitLog(care.logDisk, {
     directory: options.directory,
     identity: { clusterId, groupId, nodeId, segmentSizeBytes },
-    mintUuid: randomUUID,
+    mintUuid: () => options.storeUuid ?? randomUUID(),
     mintBootId: () => randomBytes(BOOT_ID_SIZE_BYTES).toString('hex'),
     clock,
-    mayAskPeers: options.members.length > 1,
+    mayAskPeers: options.members.some((member) => member.nodeId !== nodeId),
     onFatal: exitWith,
   });
 }
@@ -234,7 +241,7 @@ async function startReplicaOf(
   options: BrokerOptions,
   log: CommitLog,
   transport: GrpcPeerTransport,
-  addresses: NodeAddresses,
+  onFatal: (error: Error) => void,
   clock: NodeClock,
   logger: Logger,
   care: DiskCare,
@@ -250,13 +257,13 @@ async function startReplicaOf(
   return startReplica({
     identity: { clusterId, groupId, nodeId },
     members: options.members,
-    addresses,
+    addresses: options.advertised,
     log,
     state,
     transport,
     clock,
     random: systemRandom,
-    onFatal: exitWith,
+    onFatal,
     onEvent: (event) => logReplicaEvent(logger, event),
   });
 }
@@ -268,7 +275,7 @@ async function listenForPeers(
   address: string,
   transport: GrpcPeerTransport,
   gateway: Gateway,
-  others: readonly (RepairService | VerifyService)[],
+  others: readonly (RepairService | VerifyService | AdminService)[],
 ): Promise<Server> {
   const server = new Server({
     ...PEER_SERVER_OPTIONS,

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
-import { LogIndex, NodeId, Term } from '../base/units.ts';
+import { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import { type NameServer, NameServerUnavailable } from '../client/name-server-client.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import type { RegisterOutcome, Registration, Unregistration } from '../protocol/namesrv-codec.ts';
@@ -87,6 +87,7 @@ class MemoryReplica {
       membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
         .membership,
       isMembershipCommitted: true,
+      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [],

@@ -2,6 +2,7 @@
  * The world of a command, as ports: bin/ gives the real one, tests one in memory. Data goes to
  * stdout, everything else to stderr.
  */
+import type { AdminClient } from '../client/admin-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
@@ -31,6 +32,19 @@ export interface StoreAccess {
   lockHolder(directory: string): Promise<LockHolder | null>;
 }
 
+/** Small files of the user: configuration, contexts, reports. */
+export interface UserFiles {
+  /** null: no such file. @throws UserFileError */
+  read(path: string): string | null;
+  /** Whole or not at all; makes the directories above. @throws UserFileError */
+  write(path: string, text: string, mode: number): void;
+}
+
+/** `message` is a clause with the path and the code of the system. */
+export class UserFileError extends Error {
+  override readonly name = 'UserFileError';
+}
+
 export interface CliEnvironment {
   readonly stdout: Output;
   readonly stderr: Output;
@@ -44,6 +58,14 @@ export interface CliEnvironment {
   readonly clientId: string;
   newId(): string;
   openClient(target: Target, timeoutMs: number): MqClient;
+  openAdmin(target: Target, timeoutMs: number, group: string | null): AdminClient;
+  /** Who gives the orders, for locks and audit trails: `alice@bastion`. */
+  readonly actor: string;
+  readonly files: UserFiles;
+  /** `~/.config/mq-raft` */
+  readonly configDirectory: string;
+  /** What the user types; null: there is nobody to ask. */
+  ask(question: string): Promise<string | null>;
   openVerifier(): VerifyClient;
   readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */

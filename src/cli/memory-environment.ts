@@ -1,5 +1,6 @@
 /** A terminal, a clock and a cluster in memory: whole commands run in a test without a process. */
 import { LogIndex } from '../base/units.ts';
+import { AdminClient } from '../client/admin-client.ts';
 import {
   aGroupRoute,
   aNodeReport,
@@ -27,7 +28,7 @@ import type { Target } from './target.ts';
 export class MemoryOutput implements Output {
   text = '';
   readonly isTty: boolean;
-  readonly columns = 80;
+  columns = 80;
   constructor(isTty: boolean) {
     this.isTty = isTty;
   }
@@ -54,6 +55,9 @@ export class MemoryTerminal {
     run: async () => 'it is down',
   };
   readonly lockHolders = new Map<string, LockHolder>();
+  /** What the user types when asked; null: there is no user. */
+  answers: string[] | null = null;
+  readonly files = new Map<string, string>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
   #idCount = 0;
@@ -91,6 +95,18 @@ export class MemoryTerminal {
       clientId: 'cli@test',
       newId: () => `ID${++this.#idCount}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
+      openAdmin: (target, timeoutMs, group) => this.#admin(target, timeoutMs, group),
+      actor: 'alice@test',
+      files: {
+        read: (path) => this.files.get(path) ?? null,
+        write: (path, text) => void this.files.set(path, text),
+      },
+      configDirectory: '/home/alice/.config/mq-raft',
+      ask: async (question) => {
+        if (this.answers === null) return null;
+        this.stderr.write(`${question}\n`);
+        return this.answers.shift() ?? '';
+      },
       openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
@@ -105,15 +121,25 @@ export class MemoryTerminal {
   }
 
   #client(target: Target, timeoutMs: number): MqClient {
+    const directory = this.#directory(target);
+    const connect = (address: string) => this.cluster.connect(address);
+    return new MqClient({ directory, connect, clock: this.clock, timeoutMs });
+  }
+
+  #admin(target: Target, timeoutMs: number, group: string | null): AdminClient {
+    const directory = this.#directory(target);
+    const connect = (address: string) => this.cluster.connectAdmin(address);
+    return new AdminClient({ directory, connect, clock: this.clock, timeoutMs, group });
+  }
+
+  #directory(target: Target): NodeDirectory {
     this.targets.push(target);
     const endpoints =
       target.kind === 'nameServers'
         ? []
         : target.addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
     const { clock, nameServers } = this;
-    const directory = new NodeDirectory({ nameServers, endpoints, clock });
-    const connect = (address: string) => this.cluster.connect(address);
-    return new MqClient({ directory, connect, clock, timeoutMs });
+    return new NodeDirectory({ nameServers, endpoints, clock });
   }
 }
 

@@ -25,6 +25,7 @@ export function replicaStatus(
     durableIndex: core.durableIndex,
     commitIndex: core.commitIndex,
     appliedIndex: core.appliedIndex,
+    endOffset: core.endOffset,
     membership,
     isMembershipCommitted: membership.index <= core.commitIndex,
     transferTo: core.transferTo,
@@ -43,5 +44,7 @@ function peerStatus(nodeId: NodeId, core: CoreStatus, link: PeerLink): PeerStatu
     addresses,
     matchIndex: progress?.matchIndex ?? null,
     lagBytes: progress?.lagBytes ?? null,
+    isActive: progress?.isActive ?? null,
+    isDiskStalled: progress?.isDiskStalled ?? false,
   };
 }

@@ -2,7 +2,7 @@
  * The contract of a replica: raft, store and peers made into one replicated log with derived state.
  * The broker proposes records and reads derived state; it never sees the core.
  */
-import type { LogIndex, NodeId, Term } from '../base/units.ts';
+import type { LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Role, TransferRefusal } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
@@ -75,6 +75,9 @@ export interface PeerStatus {
   /** Leader only: what the peer is known to have on disk. */
   readonly matchIndex: LogIndex | null;
   readonly lagBytes: number | null;
+  /** Leader only: it answered within an election timeout. */
+  readonly isActive: boolean | null;
+  readonly isDiskStalled: boolean;
 }
 
 /** A member's last word to us, when it was no. */
@@ -103,6 +106,8 @@ export interface ReplicaStatus {
   readonly durableIndex: LogIndex;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** One past the last byte of the last entry. */
+  readonly endOffset: PhysicalOffset;
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];

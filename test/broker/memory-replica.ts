@@ -160,6 +160,7 @@ export class MemoryReplica implements Replica {
       membership: logOrigin(foundingMembership([{ nodeId: this.nodeId, raftAddress: 'n1:1' }]))
         .membership,
       isMembershipCommitted: true,
+      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({
@@ -168,6 +169,8 @@ export class MemoryReplica implements Replica {
         addresses,
         matchIndex: null,
         lagBytes: null,
+        isActive: null,
+        isDiskStalled: false,
       })),
       refusedBy: [],
     };

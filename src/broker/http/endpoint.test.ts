@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import { LogIndex, NodeId, PhysicalOffset, Term } from '../../base/units.ts';
 import { logOrigin } from '../../raft/entry.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
@@ -11,6 +11,7 @@ import type { RoomReport } from '../verbs.ts';
 import { type HttpEndpoint, startHttpEndpoint } from './endpoint.ts';
 import type { NodeView } from './node-view.ts';
 
+const QUIET = { isActive: null, isDiskStalled: false } as const;
 const HEALTHY: ReplicaStatus = {
   nodeId: NodeId('n1'),
   clusterId: 'dev',
@@ -26,12 +27,27 @@ const HEALTHY: ReplicaStatus = {
   membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
     .membership,
   isMembershipCommitted: true,
+  endOffset: PhysicalOffset(0),
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],
   peers: [
-    { nodeId: NodeId('n2'), connected: true, addresses: null, matchIndex: null, lagBytes: 64 },
-    { nodeId: NodeId('n3'), connected: false, addresses: null, matchIndex: null, lagBytes: null },
+    {
+      nodeId: NodeId('n2'),
+      connected: true,
+      addresses: null,
+      matchIndex: null,
+      lagBytes: 64,
+      ...QUIET,
+    },
+    {
+      nodeId: NodeId('n3'),
+      connected: false,
+      addresses: null,
+      matchIndex: null,
+      lagBytes: null,
+      ...QUIET,
+    },
   ],
 };
 
