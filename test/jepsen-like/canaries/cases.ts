@@ -86,11 +86,11 @@ export const CANARIES: readonly CanaryCase[] = [
     bug: 'A leader answers from its state without asking whether it still leads (C28, C29)',
     finds: ['offset-not-linearizable', 'offset-regressed'],
     workloads: ['offsets'],
-    seconds: 12,
-    steps: [
-      [2_000, { kind: 'partition', shape: 'isolate', target: { pick: 'leader' }, lastsMs: 4_000 }],
-      [7_500, { kind: 'partition', shape: 'isolate', target: { pick: 'leader' }, lastsMs: 4_000 }],
-    ],
+    seconds: 18,
+    // What is asked of a paused leader waits in its sockets, and is answered before it hears of its successor.
+    steps: [1_500, 5_500, 9_500, 13_500].map(
+      (atMs) => [atMs, { kind: 'pause', target: { pick: 'leader' }, lastsMs: 2_600 }] as const,
+    ),
   },
   {
     id: 'offsets-outside-log',
