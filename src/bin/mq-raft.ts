@@ -123,6 +123,7 @@ function onEnter(listener: () => void): (() => void) | null {
 
 function environmentOf(first: AbortController, second: AbortController): CliEnvironment {
   const version = { mqRaft: VERSION, node: process.version };
+  const disk = new NodeDisk();
   const [stdout, stderr] = [outputOf(process.stdout), outputOf(process.stderr)];
   const common = { stdout, stderr, clock, version, variables: process.env };
   const world: DevWorld = {
@@ -148,8 +149,8 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     files: userFiles,
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
+    stores: { disk, writable: disk, lockHolder },
     openVerifier: createVerifyClient,
-    stores: { disk: new NodeDisk(), lockHolder },
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
       return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;

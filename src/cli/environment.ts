@@ -6,6 +6,7 @@ import type { AdminClient } from '../client/admin-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
@@ -25,9 +26,11 @@ export interface LockHolder {
   readonly pid: number | null;
 }
 
-/** Directories of nodes on this machine, to be looked at and never changed. */
+/** Directories of nodes on this machine. */
 export interface StoreAccess {
   readonly disk: ReadDisk;
+  /** The same, for the few commands that change a directory: offline, and under its lock. */
+  readonly writable: Disk;
   /** Who has the directory open; null: nobody. */
   lockHolder(directory: string): Promise<LockHolder | null>;
 }

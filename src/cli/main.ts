@@ -15,6 +15,7 @@ import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
@@ -77,8 +78,8 @@ function leftBehind({ what }: Doing, effect: Effect): string {
     case 'write':
       return `: whether ${what} took effect is unknown`;
     case 'change':
-      return `: what the group has decided stays. The same command goes on where it is,
-\`mq-raft member list\` shows where, \`mq-raft unlock\` gives it up`;
+      return `: what the group has decided stays. The same command goes on,
+\`mq-raft member list\` shows where it is, \`mq-raft unlock\` gives it up`;
   }
 }
 
@@ -92,7 +93,8 @@ function doingOf(command: Command, environment: CliEnvironment, effect: Effect):
   return { what: `${parent}${name}${subject}`, isWrite: effect !== 'none', ...topic, findTodo };
 }
 
-function buildProgram(environment: CliEnvironment, run: Run): Command {
+/** For what reads the tree of commands: completion, tests. */
+export function buildProgram(environment: CliEnvironment, run: Run): Command {
   const { stdout, stderr, version } = environment;
   const program = new Command('mq-raft')
     .description('A message store with the RocketMQ model on a Raft-replicated commit log.')
@@ -133,6 +135,7 @@ function buildProgram(environment: CliEnvironment, run: Run): Command {
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
       addLogCommand(program, run),
+      addUnsafeRecoverCommand(program, run),
       ...addConfigCommand(program, run),
       ...addContextCommand(program, run),
       addCompletionCommand(program, run),
@@ -154,6 +157,7 @@ function inGroup(heading: string, commands: readonly Command[]): readonly Comman
 /** Commands are made before their parent is configured in no order that matters. */
 function inheritSettings(command: Command, from: Command): void {
   command.copyInheritedSettings(from);
+  command.helpCommand(false);
   for (const child of command.commands) inheritSettings(child, command);
 }
 

@@ -21,7 +21,7 @@ import type {
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
-import type { CliEnvironment, LockHolder, Output } from './environment.ts';
+import { type CliEnvironment, Interrupted, type LockHolder, type Output } from './environment.ts';
 import { runCli } from './main.ts';
 import type { Target } from './target.ts';
 
@@ -49,7 +49,8 @@ export class MemoryTerminal {
   ];
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
-  disk: ReadDisk = new MemoryDisk();
+  readonly writable = new MemoryDisk();
+  disk: ReadDisk = this.writable;
   verifier: VerifyClient = {
     checkpoint: async () => null,
     run: async () => 'it is down',
@@ -60,6 +61,7 @@ export class MemoryTerminal {
   readonly files = new Map<string, string>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
+  idDigits = 0;
   #idCount = 0;
 
   constructor(
@@ -69,6 +71,10 @@ export class MemoryTerminal {
     this.cluster = new MemoryCluster(answer);
     this.stdout = new MemoryOutput(isTty);
     this.stderr = new MemoryOutput(isTty);
+  }
+
+  interruptNow(): void {
+    this.interrupt.abort(new Interrupted());
   }
 
   /** Moves the clock until the command has ended, at most a minute. */
@@ -93,7 +99,7 @@ export class MemoryTerminal {
       interrupted: this.interrupt.signal,
       version: { mqRaft: '0.1.0', node: 'v20.20.2' },
       clientId: 'cli@test',
-      newId: () => `ID${++this.#idCount}`,
+      newId: () => `ID${String(++this.#idCount).padStart(this.idDigits, '0')}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
       openAdmin: (target, timeoutMs, group) => this.#admin(target, timeoutMs, group),
       actor: 'alice@test',
@@ -110,6 +116,7 @@ export class MemoryTerminal {
       openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
+        writable: this.writable,
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
       },
       devRecord: () => this.devRecord,

@@ -142,10 +142,20 @@ export class TestCluster {
     return this.#startBroker(nodeId, this.node(nodeId), group);
   }
 
-  #founding(): readonly string[] {
+  /** As its configuration file says, and nothing else. */
+  startFrom(nodeId: string, configPath: string): Promise<void> {
+    return this.#spawn(nodeId, 'broker.js', ['--config', configPath, '--supervised']);
+  }
+
+  /** After its cluster got another id. */
+  startRenamed(nodeId: string, clusterId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), this.#founding(clusterId));
+  }
+
+  #founding(clusterId = 'test'): readonly string[] {
     const members = this.#founders.map((each) => `${each.nodeId}=${each.raft}`).join(',');
     return [
-      ...['--cluster-id', 'test', '--group-id', 'broker-a', '--members', members],
+      ...['--cluster-id', clusterId, '--group-id', 'broker-a', '--members', members],
       ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
     ];
   }

@@ -16,7 +16,7 @@ export function catchupText(report: CatchupReport): string {
   const { nodeId, state, lagBytes, logBytes, bytesPerSecond, remainingMs } = report;
   const parts = [STATE_WORDS[state]];
   if (state === 'copying' || lagBytes > 0) {
-    parts.push(`${sizeText(lagBytes)} of ${sizeText(logBytes)} to go (${percentOf(report)} %)`);
+    parts.push(`${sizeText(lagBytes)} of ${sizeText(logBytes)} to go`);
   }
   if (state === 'copying' && bytesPerSecond !== null) {
     parts.push(`${sizeText(Math.round(bytesPerSecond))}/s`);
@@ -41,17 +41,12 @@ export function catchupJson(report: CatchupReport): object {
   };
 }
 
-/** Of the log, what is there. */
-function percentOf({ lagBytes, logBytes }: CatchupReport): number {
-  if (logBytes === 0) return 100;
-  return Math.floor((100 * Math.max(0, logBytes - lagBytes)) / logBytes);
-}
-
 /** `8 s`, `12 min`, `2 h 18 min`. */
 export function remainingText(ms: number): string {
   const seconds = Math.ceil(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.ceil(seconds / 60);
   if (minutes < 120) return `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const hours = `${Math.floor(minutes / 60)} h`;
+  return minutes % 60 === 0 ? hours : `${hours} ${minutes % 60} min`;
 }
