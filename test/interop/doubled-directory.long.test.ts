@@ -54,6 +54,7 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       // On another one nobody knows the process that its lock names.
       rmSync(join(clone, 'LOCK'));
       await cluster.startDouble('clone', cloned!.nodeId, clone);
+      load.slow();
       const ended = await waitFor(
         'the end of the clone or of its original',
         async () => ['clone', cloned!.nodeId].find((name) => !cluster.isRunning(name)) ?? null,
@@ -64,6 +65,7 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       for (const name of [ended, restored!.nodeId]) {
         match(cluster.logOf(name), /"event":"process\.fatal".*"kind":"refusedByGroup"/);
       }
+      load.fast();
       await sentMore(load, 200);
       await load.stop();
       t.diagnostic(`${load.sent.length} acknowledged; of clone and original ended: ${ended}`);

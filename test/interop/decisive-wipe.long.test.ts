@@ -15,8 +15,8 @@ const LANES = 8;
 const REFUSED_BY_GROUP = 80;
 /** It ends after 30 s of refusals. */
 const REFUSAL_MS_MAX = 60_000;
-/** A node tries to be elected every 1 to 2 s: that is at least four times, of each. */
-const ELECTIONS_MS = 8_000;
+/** A node tries to be elected every 1 to 2 s: that is at least twice, of each. */
+const ELECTIONS_MS = 5_000;
 
 suite('a follower that is wiped when it decides', { timeout: 170_000 }, () => {
   test('it elects nobody, is refused, and what it acknowledged is there', async (t) => {
