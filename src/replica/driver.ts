@@ -78,6 +78,7 @@ export async function startReplica(given: ReplicaOptions): Promise<RunningReplic
     },
     { hardState, base, entries, memberships, commitIndex, appliedIndex, hasTornTail },
     options.random,
+    options.rules,
   );
   const driver = new ReplicaDriver(options, core, timing.electionTimeoutTicksMin);
   driver.start();

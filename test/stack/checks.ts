@@ -1,4 +1,5 @@
 /** After everything has healed: what must be true of the three logs and of what follows from them. */
+import { CorruptionError } from '../../src/base/errors.ts';
 import { LogIndex } from '../../src/base/units.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
@@ -88,14 +89,29 @@ async function holdingOf(world: StackWorld, node: StackNode): Promise<Holding | 
     world.observer.violation('L2', `${node.nodeId} does not run`);
     return null;
   }
-  const entries = await world.await(entriesOf(log, state.appliedIndex), CHECK_TIMEOUT_MS);
-  if (entries === null) {
-    world.observer.violation('L2', `${node.nodeId} does not read its log`);
-    return null;
-  }
+  const entries = await readLog(world, node, { log, last: state.appliedIndex });
+  if (entries === null) return null;
   state.flush();
   await world.await(state.flushed(), CHECK_TIMEOUT_MS);
   return { node, log, files, state, entries, rows: node.kv === null ? [] : dumpIn(world)(node.kv) };
+}
+
+/** @returns null when that has become a violation */
+async function readLog(
+  world: StackWorld,
+  { nodeId }: StackNode,
+  { log, last }: { readonly log: CommitLog; readonly last: LogIndex },
+): Promise<readonly StoredEntry[] | null> {
+  try {
+    const entries = await world.await(entriesOf(log, last), CHECK_TIMEOUT_MS);
+    if (entries === null) world.observer.violation('L2', `${nodeId} does not read its log`);
+    return entries;
+  } catch (error) {
+    // It has served until now: damage that nobody has found before.
+    if (!(error instanceof CorruptionError)) throw error;
+    world.observer.violation('I3', `${nodeId} has other bytes: ${error.message}`);
+    return null;
+  }
 }
 
 async function entriesOf(log: CommitLog, last: LogIndex): Promise<readonly StoredEntry[]> {
@@ -225,9 +241,9 @@ function firstOffsetOf(
 
 /** From the log alone, or from its newest snapshot where the log has lost its beginning (D2). */
 async function rebuilt(world: StackWorld, holding: Holding): Promise<readonly string[]> {
-  const { log, files, state: original } = holding;
+  const { node, log, files, state: original } = holding;
   const kv = new MemoryKvStore();
-  const entries = await world.await(entriesOf(log, original.appliedIndex), CHECK_TIMEOUT_MS);
+  const entries = await readLog(world, node, { log, last: original.appliedIndex });
   if (entries === null) return [];
   if (log.base.desc !== null) {
     const { newest } = files;
