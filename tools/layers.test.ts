@@ -18,8 +18,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'io', 'protocol'],
   namesrv: ['base', 'io', 'protocol'],
   broker: ['base', 'io', 'raft', 'protocol', 'store', 'replica', 'client'],
-  cli: ['base', 'io', 'raft', 'protocol', 'store', 'client'],
-  bin: ['base', 'io', 'raft', 'protocol', 'store', 'replica', 'client', 'namesrv', 'broker', 'cli'],
+  config: ['base', 'raft', 'protocol'],
+  cli: ['base', 'io', 'raft', 'protocol', 'config', 'store', 'client'],
+  bin: [
+    'base',
+    'io',
+    'raft',
+    'protocol',
+    'config',
+    'store',
+    'replica',
+    'client',
+    'namesrv',
+    'broker',
+    'cli',
+  ],
 };
 
 const WORLD_MODULES = [

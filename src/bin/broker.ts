@@ -1,17 +1,16 @@
 #!/usr/bin/env node
-import { EXIT_CODE } from '../base/errors.ts';
 /**
- * One replica of one broker group: parses the command line, builds the object graph, starts it from
+ * One replica of one broker group: settles its configuration, builds the object graph, starts it from
  * the bottom up, stops it from the top down. Prints one JSON line on standard output when all
  * listeners are open; logs are JSON lines on standard error.
  */
-import { parseBrokerOptions } from './broker-options.ts';
+import { BROKER_SETTINGS, brokerProblems } from '../config/broker-settings.ts';
+import { brokerOptionsOf } from './broker-options.ts';
 import { runBroker } from './broker-process.ts';
 import { exitWith } from './exit.ts';
+import { settledOrEnd } from './server-settings.ts';
 
-const outcome = parseBrokerOptions(process.argv.slice(2));
-if (outcome.kind === 'refused') {
-  process.stderr.write(`Cannot start the broker:\n  ${outcome.problems.join('\n  ')}\n`);
-  process.exit(EXIT_CODE.badConfiguration);
-}
-runBroker(outcome.options).catch(exitWith);
+const { values, notes } = settledOrEnd(BROKER_SETTINGS, (settled) =>
+  brokerProblems(settled.values),
+);
+runBroker(brokerOptionsOf(values), notes).catch(exitWith);

@@ -3,35 +3,14 @@
  * A name server process. Prints one JSON line on standard output when it listens; logs are JSON
  * lines on standard error.
  */
-import { Command } from 'commander';
 import { unreachable } from '../base/assert.ts';
-import { EXIT_CODE } from '../base/errors.ts';
+import { NAMESRV_SETTINGS } from '../config/namesrv-settings.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { type NameServerEvent, startNameServer } from '../namesrv/namesrv-server.ts';
 import { exitOnUncaught, exitWith } from './exit.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { settledOrEnd } from './server-settings.ts';
 import { onStopSignal } from './stop-signals.ts';
-
-interface NameServerFlags {
-  readonly listen: string;
-  readonly supervised: boolean;
-  readonly logLevel: string;
-}
-
-function parseFlags(argv: readonly string[]): NameServerFlags {
-  const command = new Command('mq-raft-namesrv')
-    .description('Route registry: knows which broker leads which group. Run two or three.')
-    .option('--listen <address>', 'host:port to listen on', '127.0.0.1:9876')
-    .option('--supervised', 'stop when standard input ends', false)
-    .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_CODE.badConfiguration));
-  const flags = command.parse([...argv], { from: 'user' }).opts<NameServerFlags>();
-  if (!/^[^\s]+:\d{1,5}$/.test(flags.listen)) {
-    process.stderr.write(`Cannot listen on '${flags.listen}': it is not host:port\n`);
-    process.exit(EXIT_CODE.badConfiguration);
-  }
-  return flags;
-}
 
 function logEvent(logger: Logger, event: NameServerEvent): void {
   switch (event.kind) {
@@ -65,8 +44,10 @@ function logEvent(logger: Logger, event: NameServerEvent): void {
 
 async function main(): Promise<void> {
   exitOnUncaught();
-  const { listen, supervised, logLevel } = parseFlags(process.argv.slice(2));
-  const logger = createLogger(logLevel, { process: 'namesrv' });
+  const { values, notes } = settledOrEnd(NAMESRV_SETTINGS, () => []);
+  const { listen, supervised } = values;
+  const logger = createLogger(values['log-level'], { process: 'namesrv' });
+  for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
   const server = await startNameServer({
     listenAddress: listen,
     clock: new NodeClock(),

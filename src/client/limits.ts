@@ -7,6 +7,8 @@ export const RECONNECT_MS_MAX = 1_000;
 export const NAME_SERVER_TIMEOUT_MS = 1_000;
 /** One node gets this long for an attempt; it waits for a leader itself for 2 s. */
 export const ATTEMPT_TIMEOUT_MS = 3_000;
+/** One node gets this long for a change of the group, which is several entries, one after the other. */
+export const CHANGE_ATTEMPT_TIMEOUT_MS = 10_000;
 /** Between rounds over all nodes, doubled each time. */
 export const RETRY_DELAY_MS_MIN = 50;
 export const RETRY_DELAY_MS_MAX = 500;
@@ -16,3 +18,16 @@ export const ROUTES_AGE_MS_MAX = 30_000;
 export const LONG_POLL_SLACK_MS = 2_000;
 
 export const STATUS_TIMEOUT_MS = 1_500;
+
+/**
+ * A host name is asked for again at each reconnection, but not more often than this: a machine may come
+ * back with another address, and 30 s (the default of gRPC) is as long as an outage.
+ */
+export const RESOLVE_AGAIN_MS_MIN = 250;
+
+/** Nodes of a cluster talk directly; a proxy of the environment is for the world outside. */
+export const DIRECT_CHANNEL = {
+  'grpc.dns_min_time_between_resolutions_ms': RESOLVE_AGAIN_MS_MIN,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_retries': 0,
+} as const;

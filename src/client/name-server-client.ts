@@ -23,7 +23,7 @@ import {
   unregistrationToWire,
 } from '../protocol/namesrv-codec.ts';
 import { CodecError } from '../protocol/schema.ts';
-import { RECONNECT_MS_MAX, RECONNECT_MS_MIN } from './limits.ts';
+import { DIRECT_CHANNEL, RECONNECT_MS_MAX, RECONNECT_MS_MIN } from './limits.ts';
 import { shortReason } from './short-reason.ts';
 
 /** The name server did not answer, or with nonsense. `message` names its address. */
@@ -59,7 +59,7 @@ export class NameServerClient implements NameServer {
       'grpc.initial_reconnect_backoff_ms': RECONNECT_MS_MIN,
       'grpc.min_reconnect_backoff_ms': RECONNECT_MS_MIN,
       'grpc.max_reconnect_backoff_ms': RECONNECT_MS_MAX,
-      'grpc.enable_retries': 0,
+      ...DIRECT_CHANNEL,
     });
     this.#stub = stub as unknown as Readonly<Record<NameServerMethod, UnaryMethod>>;
     this.#close = () => stub.close();

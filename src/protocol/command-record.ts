@@ -7,6 +7,7 @@ import { viewOf } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { LogIndex, PhysicalOffset, QueueOffset } from '../base/units.ts';
+import { type AdminCommand, adminCommandOf, type WireAdmin, wireAdminOf } from './admin-command.ts';
 import { CodecError, messageCodec } from './schema.ts';
 
 /** `MQC1`. */
@@ -28,7 +29,8 @@ export type Command =
   | ChangeInvisibleCommand
   | OffsetSaveCommand
   | AdvanceLogStartCommand
-  | TopicRetentionPutCommand;
+  | TopicRetentionPutCommand
+  | AdminCommand;
 
 export interface TopicPutCommand {
   readonly kind: 'topicPut';
@@ -136,6 +138,7 @@ interface WireCommand {
   offsetSave?: Omit<OffsetSaveCommand, 'kind'>;
   advanceLogStart?: Omit<AdvanceLogStartCommand, 'kind'>;
   topicRetentionPut?: Omit<TopicRetentionPutCommand, 'kind'>;
+  admin?: WireAdmin;
 }
 
 const codec = messageCodec<WireCommand>('mqraft.Command');
@@ -169,12 +172,12 @@ export function decodeCommandRecord(bytes: Uint8Array, at = 0): Command {
   const body = bytes.subarray(at + COMMAND_HEADER_SIZE_BYTES, at + sizeBytes);
   refuseUnless(view.getUint32(at + BODY_CRC_AT) === crc32(body), 'body checksum');
   refuseUnless(view.getUint32(at + VERSION_AT) === VERSION, 'a version this program cannot read');
-  return commandOf(decodeBody(body));
+  return decodedCommand(body);
 }
 
-function decodeBody(body: Uint8Array): WireCommand {
+function decodedCommand(body: Uint8Array): Command {
   try {
-    return codec.decode(body);
+    return commandOf(codec.decode(body));
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
     throw new CorruptionError(`Command record: ${error.message}`, { cause: error });
@@ -201,6 +204,8 @@ function wireOf(command: Command): WireCommand {
       return { advanceLogStart: command };
     case 'topicRetentionPut':
       return { topicRetentionPut: command };
+    case 'admin':
+      return { admin: wireAdminOf(command) };
     default:
       return unreachable(command);
   }
@@ -217,6 +222,7 @@ function commandOf(wire: WireCommand): Command {
   if (wire.offsetSave) return offsetSaveOf(wire.offsetSave);
   if (wire.advanceLogStart) return advanceLogStartOf(wire.advanceLogStart);
   if (wire.topicRetentionPut) return topicRetentionPutOf(wire.topicRetentionPut);
+  if (wire.admin) return adminCommandOf(wire.admin);
   throw new CorruptionError('Command record: a kind this program does not know');
 }
 

@@ -70,6 +70,10 @@ export const FAREWELL_MS = 10_000;
  * all have been asked several times, and an operator has seen it in the log and in the status.
  */
 export const REFUSED_BY_GROUP_MS = 30_000;
+/** A node that has read of its removal goes on so long: who should lead now is told to the others. */
+export const REMOVED_BY_LOG_MS = 1_000;
+/** And one that is told by the others: they are asked every 5 s, and say the same for ever. */
+export const REMOVED_BY_PEERS_MS = 3_000;
 /** Before stores are proposed for the membership again, after something else was in the way. */
 export const PIN_RETRY_TICKS = 20;
 /** Nodes outside the membership that may talk to us at a time: a newer membership has no more. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
@@ -330,6 +331,21 @@ test('a peer that falls silent without closing anything is noticed on both ends'
   assert.ok(ta.counters.streamsOpened < 50, 'no busy loop');
   await Promise.all([a.stop(), b.stop()]);
   proxy.close();
+});
+
+test('the host name of a peer is resolved anew at each attempt', async (t) => {
+  const { a, b, members } = await openTwo();
+  // Nobody listens there: the machine has not come back yet.
+  let address = '127.0.0.9';
+  const lookup = t.mock.method(dns.promises, 'lookup', async () => [{ address, family: 4 }]);
+  const named = b.address.replace('127.0.0.1', 'moving.mq-raft.test');
+  a.start([members[0]!, { nodeId: n2, raftAddress: named }]);
+  b.start(members);
+  await waitFor('two attempts in vain', () => lookup.mock.callCount() >= 2);
+  assert.equal(isUp(a, n2), false);
+  address = '127.0.0.1';
+  await waitFor('the stream is up', () => isUp(a, n2));
+  await Promise.all([a.stop(), b.stop()]);
 });
 
 /** Passes bytes on, or holds them in both directions as a dead cable does. */

@@ -17,6 +17,7 @@ import type {
   OffsetSaveCommand,
 } from '../../protocol/command-record.ts';
 import type { MessageIndexFields } from '../../protocol/message-index-fields.ts';
+import type { AdminTable } from './admin-table.ts';
 import type { ConsumeQueues } from './consume-queues.ts';
 import type { DedupWindow } from './dedup-window.ts';
 import type { HandleOutcome, RecordResult } from './derived-state.ts';
@@ -40,6 +41,7 @@ export interface Tables {
   readonly purge: Purge;
   readonly journal: MessageJournal;
   readonly trim: RowTrim;
+  readonly admin: AdminTable;
   logStart: LogStart;
 }
 
@@ -124,6 +126,8 @@ export function applyCommand(tables: Tables, command: Command, place: CommandPla
       return advanceLogStart(tables, command, place);
     case 'topicRetentionPut':
       return { kind: 'topicRetentionPut', existed: tables.topics.putRetention(command) };
+    case 'admin':
+      return { kind: 'adminApplied', ...tables.admin.apply(command, place.index) };
     default:
       return unreachable(command);
   }

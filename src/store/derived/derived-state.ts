@@ -7,6 +7,7 @@
  */
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
+import type { AdminOutcome, AdminView } from './admin-view.ts';
 import type { LogStart } from './log-start.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
@@ -49,7 +50,13 @@ export type RecordResult =
       /** Deliveries of such messages that were not acknowledged. */
       readonly deliveryCount: number;
     }
-  | { readonly kind: 'topicRetentionPut'; readonly existed: boolean };
+  | { readonly kind: 'topicRetentionPut'; readonly existed: boolean }
+  | {
+      readonly kind: 'adminApplied';
+      readonly outcome: AdminOutcome;
+      /** Of its line in the audit trail; 0 when nothing was recorded. */
+      readonly sequence: number;
+    };
 
 /** `gone`: acknowledged before, or never delivered. `stale`: another delivery replaced this one. */
 export type HandleOutcome = 'ok' | 'gone' | 'stale';
@@ -164,4 +171,6 @@ export interface DerivedState {
   /** Topics that the group has received from. */
   topicsOf(group: string): readonly string[];
   firstOutcome(topic: string, messageId: string): FirstOutcome | null;
+  /** What operators have decided. */
+  readonly admin: AdminView;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { advance, LogIndex, PhysicalOffset, QueueOffset } from '../../base/units.ts';
+import type { AdminCommand, AdminDeed } from '../../protocol/admin-command.ts';
 import type { Command } from '../../protocol/command-record.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { DerivedState } from './derived-state.ts';
@@ -36,7 +37,7 @@ const aChoice = fc.record({
     ...(['advanceLogStart', 'advanceLogStart', 'topicRetentionPut'] as const),
     ...(['message', 'message', 'message', 'message', 'messages', 'messages'] as const),
     ...(['deliver', 'deliver', 'deliver', 'deliver', 'deliver', 'deliver'] as const),
-    ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible'] as const),
+    ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible', 'admin'] as const),
   ),
   topic: fc.constantFrom(...WORDS.topics),
   group: fc.constantFrom(...WORDS.groups),
@@ -209,6 +210,7 @@ class Run {
     }
     if (kind === 'topicRetentionPut') return [{ kind, topic, minRetentionMs: 1_000 * pick }];
     if (kind === 'advanceLogStart') return [this.#logStartCommand(choice)];
+    if (kind === 'admin') return [adminCommand(pick, other)];
     return [this.#deliveryCommand(choice, kind)];
   }
 
@@ -323,3 +325,13 @@ test('what can be observed equals the plain model after every entry, commit, cra
     { numRuns: 120, includeErrorInReport: true },
   );
 });
+
+function adminCommand(pick: number, other: number): AdminCommand {
+  const operationId = `op${other % 2}`;
+  const deed: AdminDeed =
+    pick % 2 === 0
+      ? { kind: 'takeLock', operationId, steal: pick === 6 }
+      : { kind: 'releaseLock', operationId };
+  const line = { atMs: pick, actor: 'who', action: 'what', phase: 'begun', planHash: '' };
+  return { kind: 'admin', line: { ...line, configIndex: LogIndex(0), details: '' }, deed };
+}

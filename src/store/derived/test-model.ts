@@ -14,6 +14,7 @@ import type {
 import { javaHashCode } from '../../protocol/java-hash.ts';
 import type { DedupWindowBounds } from './dedup-window.ts';
 import type { DerivedState } from './derived-state.ts';
+import { AdminModel } from './test-admin-model.ts';
 import { messageRecord, type TestMessage } from './test-log.ts';
 
 export interface ModelInFlight {
@@ -66,6 +67,7 @@ export class Model {
   readonly #storeTimes: number[] = [];
   windowHead = 0;
   logStart = { index: 1, offset: 0 };
+  readonly admin = new AdminModel();
 
   constructor(bounds: DedupWindowBounds) {
     this.#bounds = bounds;
@@ -137,6 +139,8 @@ export class Model {
         if (topic !== undefined) topic.minRetentionMs = command.minRetentionMs;
         return { kind: 'topicRetentionPut', existed: topic !== undefined };
       }
+      case 'admin':
+        return { kind: 'adminApplied', ...this.admin.apply(command, place.index) };
       default:
         return unreachable(command);
     }
