@@ -2,6 +2,7 @@
 
 import { unreachable } from '../base/assert.ts';
 import type { RegistrationEvent } from '../broker/registration.ts';
+import type { BackupServiceEvent } from '../replica/backup/backup-event.ts';
 import type { PeerEvent } from '../replica/peer-transport.ts';
 import type { RepairEvent } from '../replica/repair/repair-log.ts';
 import type { RepairServiceEvent } from '../replica/repair/repair-service.ts';
@@ -57,6 +58,12 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
     case 'logCompacted':
     case 'membersOverridden':
       logSnapshotEvent(logger, event);
+      return;
+    case 'backupBegun':
+    case 'backupGiven':
+    case 'backupPinEnded':
+    case 'backupSourceRotten':
+      logBackupEvent(logger, event);
       return;
     case 'refusedByGroup':
       logger.error(
@@ -285,6 +292,29 @@ export function logRepairServiceEvent(logger: Logger, event: RepairServiceEvent)
       return;
     case 'repairSourceRotten':
       logger.error({ event: 'repair.source_rotten', ...fields }, 'This log is damaged, too');
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+function logBackupEvent(logger: Logger, event: BackupServiceEvent): void {
+  const { kind, ...fields } = event;
+  switch (kind) {
+    case 'backupBegun':
+      logger.info({ event: 'backup.begun', ...fields }, 'A backup is taken from this node');
+      return;
+    case 'backupGiven':
+      logger.info({ event: 'backup.given', ...fields }, 'A backup has got all it wanted');
+      return;
+    case 'backupPinEnded':
+      logger.warn({ event: 'backup.pin_ended', ...fields }, 'The log is held for a backup no more');
+      return;
+    case 'backupSourceRotten':
+      logger.error(
+        { event: 'backup.source_rotten', ...fields },
+        'Read damage in the own log or snapshot; the backup goes on with another node',
+      );
       return;
     default:
       unreachable(kind);

@@ -250,10 +250,12 @@ async function startReplicaOf(
     transport,
     snapshots: {
       ...{ files, home, port: createSnapshotClient() },
+      isRoomScarce: () => care.isRoomScarce,
       limits: { memberGraceMs: options.memberGraceSeconds * MS_PER_SECOND },
     },
     clock,
     random: systemRandom,
+    version: VERSION,
     onFatal,
     onEvent: (event) => logReplicaEvent(logger, event),
   });

@@ -10,6 +10,7 @@ import { MIB } from '../base/sizes.ts';
 import { brokerService } from '../broker/broker-service.ts';
 import type { Gateway } from '../broker/gateway.ts';
 import type { Clock } from '../io/clock.ts';
+import { backupService } from '../replica/backup/backup-service.ts';
 import { widenFlowWindow } from '../replica/flow-window.ts';
 import { type GrpcPeerTransport, PEER_SERVER_OPTIONS } from '../replica/grpc-peer-transport.ts';
 import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
@@ -43,9 +44,10 @@ export function peerServices(
     onEvent: (event) => logRepairServiceEvent(logger, event),
     onFatal: exitWith,
   });
-  const { snapshotAnswers } = replica;
-  if (snapshotAnswers === null) return [repairs];
-  return [repairs, snapshotService(snapshotAnswers, exitWith)];
+  const { snapshotAnswers, backups } = replica;
+  if (snapshotAnswers === null || backups === null) return [repairs];
+  const snapshots = snapshotService(snapshotAnswers, exitWith);
+  return [repairs, snapshots, backupService(backups, clock, exitWith)];
 }
 
 export async function listenForPeers(

@@ -31,3 +31,12 @@ export const DIRECT_CHANNEL = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
 } as const;
+
+/** A leader confirms that it leads with a round of heartbeats. */
+export const BACKUP_MARK_TIMEOUT_MS = 3_000;
+/** A young group takes its first snapshot when the first backup is begun. */
+export const BACKUP_BEGIN_TIMEOUT_MS = 30_000;
+/** At the slowest rate that may be asked for, a chunk comes within this time. */
+export const BACKUP_SILENCE_MS_MAX = 30_000;
+/** A chunk with the largest entry, and its envelope. */
+export const BACKUP_MESSAGE_SIZE_BYTES_MAX = 64 * 1024 * 1024;
