@@ -79,7 +79,7 @@ export interface BackupNode {
   mark(signal: AbortSignal): Promise<BackupMark>;
   begin(begin: BackupBegin, signal: AbortSignal): Promise<BackupOffer>;
   /** One chunk of the snapshot file per item. */
-  snapshotChunks(pull: SnapshotPull, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  snapshotChunks(pull: SnapshotPull, signal: AbortSignal): AsyncGenerator<Uint8Array>;
   /** Whole stored entries, one behind the other, per item. */
-  entries(pull: EntriesPull, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  entries(pull: EntriesPull, signal: AbortSignal): AsyncGenerator<Uint8Array>;
 }

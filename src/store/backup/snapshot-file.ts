@@ -37,9 +37,15 @@ export async function checkSnapshot(
   let sizeBytes = 0;
   const chunks = async function* () {
     for (let number = 0; number < snapshot.chunkCount; number++) {
+      // Chunks lie at multiples of their largest size: what is between them is zeros, and part of the file.
+      const position = number * SNAPSHOT_CHUNK_SIZE_BYTES;
+      const gap = await disk.read(path, sizeBytes, position - sizeBytes);
+      if (gap.some((byte) => byte !== 0))
+        throw new CorruptionError(`${path}: no zeros at ${sizeBytes}`);
       const chunk = await readChunkAt(disk, path, number);
+      hash.update(gap);
       hash.update(chunk);
-      sizeBytes += chunk.length;
+      sizeBytes = position + chunk.length;
       yield chunk;
     }
   };
