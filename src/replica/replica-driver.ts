@@ -245,8 +245,7 @@ export class ReplicaDriver implements RunningReplica {
     this.#proposals.rejectQueued();
     this.#proposals.giveUp(this.#proposals.openTags());
     await this.#options.transport.close();
-    await this.#backups?.close();
-    await this.#turns.close();
+    await Promise.all([this.#backups?.close(), this.#turns.close()]);
     await this.state.close();
     await this.log.close();
   }

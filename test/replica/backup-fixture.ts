@@ -1,6 +1,8 @@
 /** Takes backups of a group in memory, and restores them. */
 import assert from 'node:assert/strict';
+import { Prng } from '../../src/base/prng.ts';
 import { LogIndex, type NodeId } from '../../src/base/units.ts';
+import type { Disk } from '../../src/io/disk.ts';
 import type { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import { type BackupNode, BackupNodeFailure } from '../../src/protocol/backup.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
@@ -121,7 +123,7 @@ export class BackedUpGroup {
 
   /** Begins to take one; time has to pass for it. */
   take(
-    disk: MemoryDisk,
+    disk: Disk,
     markedIndex: LogIndex,
     nodes: () => readonly BackupNode[] = () => this.nodes(),
   ): Promise<Manifest> {
@@ -234,4 +236,41 @@ export function planOf(
 export async function restored(disk: MemoryDisk, plan: RestorePlan): Promise<RestoredGroup> {
   await restoreBackup({ disk, directory: BACKUP, plan, signal: NEVER, onBytes: () => {} });
   return new RestoredGroup(disk, plan);
+}
+
+/** A disk that loses power at one of its steps: the call of that step never returns. */
+export function cutAt(disk: MemoryDisk, step: number, seed: number) {
+  let left = step;
+  let cut: (next: MemoryDisk) => void = () => {};
+  const next = new Promise<MemoryDisk>((resolve) => {
+    cut = resolve;
+  });
+  const stepped =
+    <Args extends readonly unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+    (...args: Args): Promise<Result> => {
+      if (left-- > 0) return work(...args);
+      if (left === -1) cut(disk.powerCut(new Prng(seed, 'cut')));
+      return new Promise(() => {});
+    };
+  const proxy: Disk = {
+    list: (path) => disk.list(path),
+    sizeOf: (path) => disk.sizeOf(path),
+    read: (path, position, sizeBytes) => disk.read(path, position, sizeBytes),
+    room: () => disk.room(),
+    syncDirectory: (path) => disk.syncDirectory(path),
+    lock: (path) => disk.lock(path),
+    openLogWriter: (events) => disk.openLogWriter(events),
+    makeDirectory: stepped(() => disk.makeDirectory()),
+    writeFile: stepped((path: string, bytes: Uint8Array) => disk.writeFile(path, bytes)),
+    preallocate: stepped((path: string, sizeBytes: number, signal: AbortSignal) =>
+      disk.preallocate(path, sizeBytes, signal),
+    ),
+    writeAt: stepped((path: string, position: number, bytes: Uint8Array) =>
+      disk.writeAt(path, position, bytes),
+    ),
+    publish: stepped((from: string, to: string) => disk.publish(from, to)),
+    remove: stepped((path: string) => disk.remove(path)),
+    removeDirectory: stepped((path: string) => disk.removeDirectory(path)),
+  };
+  return { disk: proxy, next, isCut: () => left < 0 };
 }

@@ -49,15 +49,15 @@ export class RestoredGroup {
   async start(nodeId: NodeId, members = this.#plan.members): Promise<RestoredNode> {
     const { clusterId, manifest } = this.#plan;
     const { groupId, segmentSizeBytes } = manifest.identity;
-    const directory = this.#plan.members.find((each) => each.nodeId === nodeId)?.directory;
-    assert.ok(directory, `${nodeId} was restored`);
+    // One that was not restored begins with nothing, and joins.
+    const directory = `/new/${nodeId}`;
     const failures: unknown[] = [];
     const onFatal = (error: unknown): void => void failures.push(error);
     const identity = { clusterId, groupId, nodeId, segmentSizeBytes };
     const { clock } = this;
     const log = await openCommitLog(this.#disk, {
       ...{ directory, identity, clock, onFatal },
-      mintUuid: () => assert.fail('a restored directory has a store'),
+      mintUuid: () => `store-${nodeId}`,
       mintBootId: () => (++bootCount).toString(16).padStart(16, '0'),
     });
     const kv = new MemoryKvStore();
