@@ -129,7 +129,7 @@ export class BackedUpGroup {
   ): Promise<Manifest> {
     return takeBackup({
       ...{ disk, directory: BACKUP, markedIndex, holder: 'test', bytesPerSecond: 0 },
-      ...{ version: '0', clock: this.group.clock, signal: NEVER },
+      ...{ version: '0', clock: this.group.clock, signal: NEVER, standstillMsMax: 30_000 },
       nodes: async () => nodes(),
       onEvent: (event) => this.events.push(event),
     });

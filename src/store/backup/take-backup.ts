@@ -24,7 +24,7 @@ import type { Tip } from '../repair/region.ts';
 import { isSameSnapshot } from '../snapshots/snapshot-info.ts';
 import { readOrEmpty } from '../store-directory.ts';
 import { BackupPaths, partOf } from './backup-paths.ts';
-import { BACKUP_RETRY_MS, BACKUP_STANDSTILL_MS_MAX, BACKUP_STARTS_MAX } from './limits.ts';
+import { BACKUP_RETRY_MS, BACKUP_STARTS_MAX } from './limits.ts';
 import { BackupLogWriter } from './log-writer.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { checkSnapshot, SnapshotWriter } from './snapshot-file.ts';
@@ -41,7 +41,10 @@ export interface TakeBackupOptions {
   readonly markedIndex: LogIndex;
   /** Names this backup towards the nodes. */
   readonly holder: string;
+  /** 0: as fast as the nodes give. */
   readonly bytesPerSecond: number;
+  /** Without a single byte from any node for so long it is given up. */
+  readonly standstillMsMax: number;
   readonly version: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -96,6 +99,8 @@ class Taking {
   readonly #paths: BackupPaths;
   #copy: Copy | null = null;
   #startCount = 0;
+  /** What the nodes said last. */
+  #whyNot = 'no node is known';
   #movedAtMs: number;
 
   constructor(options: TakeBackupOptions) {
@@ -137,6 +142,7 @@ class Taking {
         signal.throwIfAborted();
         if (!(error instanceof BackupNodeFailure) && !(error instanceof CorruptionError))
           throw error;
+        this.#whyNot = `${node.name}: ${error.message}`;
         onEvent({ kind: 'nodeFailed', node: node.name, why: error.message });
         const isGone = error instanceof BackupNodeFailure && error.reason === 'gone';
         if (isGone) whyGone = `${node.name}: ${error.message}`;
@@ -254,9 +260,9 @@ class Taking {
   }
 
   async #pause(): Promise<void> {
-    const { clock, signal } = this.#options;
-    if (clock.monotonicMs() - this.#movedAtMs > BACKUP_STANDSTILL_MS_MAX) {
-      throw new BackupStopped(`Nothing has come for ${BACKUP_STANDSTILL_MS_MAX / 1000} s`);
+    const { clock, signal, standstillMsMax } = this.#options;
+    if (clock.monotonicMs() - this.#movedAtMs > standstillMsMax) {
+      throw new BackupStopped(`nothing has come for ${standstillMsMax / 1000} s; ${this.#whyNot}`);
     }
     signal.throwIfAborted();
     await new Promise<void>((resolve) => {
