@@ -17,6 +17,10 @@ export const EXIT_CODE = {
   addressInUse: 79,
   /** A majority of the group says that its directory is not the one it knows, or that it was removed. */
   refusedByGroup: 80,
+  /** The node was removed from its group: its id is never used again, and no start helps. */
+  removedFromGroup: 82,
+  /** The group does not take the new node in: the token, the address or the directory is wrong. */
+  joinRefused: 83,
   /** The disk failed three times within an hour: no start helps before somebody has looked (H2). */
   diskDistrusted: 81,
 } as const;

@@ -67,6 +67,12 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
         'Most members refuse this node: it gives up unless that changes soon',
       );
       return;
+    case 'removedFromGroup':
+      logger.error(
+        { event: 'raft.removed_from_group', ...fields },
+        'This node was removed from its group and stops',
+      );
+      return;
     case 'storesNotPinned':
       logger.error(
         { event: 'raft.stores_not_pinned', ...fields },

@@ -13,11 +13,27 @@ export interface Member {
   readonly raftAddress: string;
 }
 
-export interface BrokerOptions {
-  readonly nodeId: NodeId;
+/** What is known of the group is settled before anything is opened: founding.ts. */
+export interface BrokerOptions extends Omit<AskedOptions, 'clusterId' | 'groupId' | 'token'> {
   readonly clusterId: string;
   readonly groupId: string;
+  /** With whom the group was founded; a node that joined is not among them. */
   readonly members: readonly Member[];
+  /** Of a directory that has no superblock yet; null: minted then. */
+  readonly storeUuid: string | null;
+}
+
+/** What the operator says. */
+export interface AskedOptions {
+  readonly nodeId: NodeId;
+  /** null: whatever the group is called. */
+  readonly clusterId: string | null;
+  readonly groupId: string | null;
+  /** Empty: the node joins, or has joined. */
+  readonly members: readonly Member[];
+  /** Members that are asked to take the node in. */
+  readonly join: readonly string[];
+  readonly token: string | null;
   readonly directory: string;
   /** What is listened on. */
   readonly grpc: string;
@@ -47,12 +63,14 @@ export interface BrokerOptions {
 const MS_PER_HOUR = 60 * 60 * 1_000;
 
 /** Requires that `brokerProblems` has none. */
-export function brokerOptionsOf(values: BrokerValues): BrokerOptions {
+export function brokerOptionsOf(values: BrokerValues): AskedOptions {
   return {
     nodeId: NodeId(values['node-id']),
     clusterId: values['cluster-id'],
     groupId: values['group-id'],
     members: values.members.map((member) => ({ ...member, nodeId: NodeId(member.nodeId) })),
+    join: values.join,
+    token: values.token,
     directory: values.dir,
     grpc: values.grpc,
     raft: values.raft,

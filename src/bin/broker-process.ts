@@ -3,14 +3,11 @@
  * decided here. Read it from top to bottom to see how the layers meet.
  */
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { FatalError } from '../base/errors.ts';
-import { MIB } from '../base/sizes.ts';
-import { LogIndex } from '../base/units.ts';
+import { LogIndex, type NodeId } from '../base/units.ts';
+import { adminService } from '../broker/admin/admin-service.ts';
 import { createBroker } from '../broker/broker.ts';
-import { brokerService } from '../broker/broker-service.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
-import { createGateway, type Gateway } from '../broker/gateway.ts';
+import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
@@ -18,19 +15,10 @@ import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { probeSyncMs } from '../io/node/sync-probe.ts';
 import { startReplica } from '../replica/driver.ts';
-import { widenFlowWindow } from '../replica/flow-window.ts';
-import {
-  createGrpcPeerTransport,
-  type GrpcPeerTransport,
-  PEER_SERVER_OPTIONS,
-} from '../replica/grpc-peer-transport.ts';
-import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
-import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
+import { createGrpcPeerTransport, type GrpcPeerTransport } from '../replica/grpc-peer-transport.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
-import { type SnapshotService, snapshotService } from '../replica/snapshot/snapshot-service.ts';
-import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { derivedHome } from '../store/derived/derived-home.ts';
 import {
@@ -40,51 +28,48 @@ import {
 import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
-import { sourceOf } from '../store/repair/repair-source.ts';
 import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
 import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
   logRegistrationEvent,
-  logRepairServiceEvent,
   logReplicaEvent,
   logRoles,
   logSnapshotFileEvent,
 } from './broker-logging.ts';
-import { type BrokerOptions, retentionOf } from './broker-options.ts';
+import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
 import { requireNoDivergence } from './divergence-note.ts';
-import { exitOnUncaught, exitWith } from './exit.ts';
+import { endWith, exitOnUncaught, exitWith } from './exit.ts';
+import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { startAdmin } from './node-admin.ts';
+import { listenForPeers, peerServices } from './peer-port.ts';
 import { repairFirst } from './repair-stage.ts';
 import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
-/** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
-const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 const MS_PER_SECOND = 1_000;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
-export async function runBroker(
-  options: BrokerOptions,
-  notes: readonly string[] = [],
-): Promise<void> {
+export async function runBroker(asked: AskedOptions, notes: readonly string[] = []): Promise<void> {
   exitOnUncaught();
-  const logger = createLogger(options.logLevel, { process: 'broker', node: options.nodeId });
+  const logger = createLogger(asked.logLevel, { process: 'broker', node: asked.nodeId });
   const clock = new NodeClock();
-  const addresses = options.advertised;
+  const addresses = asked.advertised;
   for (const note of notes) logger.warn({ event: 'config.note', note }, 'The configuration');
 
-  const care = startDiskCare(options, clock, logger);
   const starting = new AbortController();
   let stop = async (): Promise<void> => starting.abort();
-  onStopSignal(options.supervised, (why) => {
+  onStopSignal(asked.supervised, (why) => {
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
+  const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
   await requireNoDivergence(new NodeDisk(), options.directory);
+  const care = startDiskCare(options, clock, logger);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -93,7 +78,8 @@ export async function runBroker(
   // Before the clock ticks: it blocks for a moment.
   const fsyncP99Ms = probeSyncMs(options.directory);
   const transport = openTransport(options, log, addresses, clock, logger);
-  const replica = await startReplicaOf(options, log, transport, addresses, clock, logger, care);
+  const onFatal = (error: Error): void => endWith(error, logger, () => stop());
+  const replica = await startReplicaOf(options, log, transport, onFatal, clock, logger, care);
   logRoles(logger, replica);
   const stack = await startServing(options, replica, transport, addresses, clock, logger, care);
 
@@ -123,7 +109,7 @@ async function startServing(
   logger: Logger,
   care: DiskCare,
 ): Promise<Serving> {
-  const { autoCreateTopics, nodeId } = options;
+  const { autoCreateTopics, nodeId, nameServers } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
   const soundness = startSoundness({
@@ -138,13 +124,13 @@ async function startServing(
   });
   const { counters } = broker;
   const forwards = createGrpcForwardTransport();
-  const raftAddressOf = new Map(options.members.map((each) => [each.nodeId, each.raftAddress]));
   const gateway = createGateway({
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
-    memberRaftAddress: (member) => raftAddressOf.get(member) ?? null,
+    memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const others = [...peerServices(replica, clock, logger), soundness.verify];
-  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
+  const admin = startAdmin(options, { replica, clock, diskRoom });
+  const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -163,7 +149,6 @@ async function startServing(
     isDraining: () => isStopping,
     logger,
   });
-  const { nameServers } = options;
   const onEvent = (event: RegistrationEvent): void => logRegistrationEvent(logger, event);
   const registration = startRegistration({ replica, addresses, nameServers, clock, onEvent });
   return {
@@ -172,6 +157,7 @@ async function startServing(
       await registration.close();
       await messaging.close();
       gateway.close();
+      admin.close();
       await broker.close();
       forwards.close();
       raftServer.forceShutdown();
@@ -193,22 +179,9 @@ function processSources(replica: RunningReplica) {
   };
 }
 
-/** What other members are given: what they have lost of the log, and snapshots of derived state. */
-function peerServices(
-  replica: RunningReplica,
-  clock: NodeClock,
-  logger: Logger,
-): readonly (RepairService | SnapshotService)[] {
-  const repairs = repairService({
-    source: sourceOf(replica.log, () => replica.status().commitIndex),
-    isUnderRepair: false,
-    clock,
-    onEvent: (event) => logRepairServiceEvent(logger, event),
-    onFatal: exitWith,
-  });
-  const { snapshotAnswers } = replica;
-  if (snapshotAnswers === null) return [repairs];
-  return [repairs, snapshotService(snapshotAnswers, exitWith)];
+function memberAddressOf(replica: RunningReplica, nodeId: NodeId): string | null {
+  const { members } = replica.status().membership.membership;
+  return members.find((member) => member.nodeId === nodeId)?.raftAddress ?? null;
 }
 
 function brokerSettings(options: BrokerOptions, storeHost: string) {
@@ -221,10 +194,10 @@ function openLog(options: BrokerOptions, care: DiskCare, clock: NodeClock): Prom
   return openCommitLog(care.logDisk, {
     directory: options.directory,
     identity: { clusterId, groupId, nodeId, segmentSizeBytes },
-    mintUuid: randomUUID,
+    mintUuid: () => options.storeUuid ?? randomUUID(),
     mintBootId: () => randomBytes(BOOT_ID_SIZE_BYTES).toString('hex'),
     clock,
-    mayAskPeers: options.members.length > 1,
+    mayAskPeers: options.members.some((member) => member.nodeId !== nodeId),
     onFatal: exitWith,
   });
 }
@@ -258,7 +231,7 @@ async function startReplicaOf(
   options: BrokerOptions,
   log: CommitLog,
   transport: GrpcPeerTransport,
-  addresses: NodeAddresses,
+  onFatal: (error: Error) => void,
   clock: NodeClock,
   logger: Logger,
   care: DiskCare,
@@ -281,7 +254,7 @@ async function startReplicaOf(
   return startReplica({
     identity: { clusterId, groupId, nodeId },
     members: options.members,
-    addresses,
+    addresses: options.advertised,
     log,
     state,
     transport,
@@ -291,36 +264,9 @@ async function startReplicaOf(
     },
     clock,
     random: systemRandom,
-    onFatal: exitWith,
+    onFatal,
     onEvent: (event) => logReplicaEvent(logger, event),
   });
 }
 
 const systemRandom = { nextU32: (): number => randomInt(2 ** 32) };
-
-/** The port for peers, forwarding and administration. */
-async function listenForPeers(
-  address: string,
-  transport: GrpcPeerTransport,
-  gateway: Gateway,
-  others: readonly (RepairService | SnapshotService | VerifyService)[],
-): Promise<Server> {
-  const server = new Server({
-    ...PEER_SERVER_OPTIONS,
-    'grpc.max_receive_message_length': REQUEST_SIZE_BYTES_MAX,
-  });
-  widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
-  const peers = transport.peerService();
-  server.addService(peers.definition, peers.implementation);
-  const calls = brokerService(gateway);
-  server.addService(calls.definition, calls.implementation);
-  for (const each of others) server.addService(each.definition, each.implementation);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) return resolve();
-      const sentence = `Cannot listen on ${address} for peers: ${error.message}. Is another broker running?`;
-      reject(new FatalError('addressInUse', sentence, { cause: error }));
-    });
-  });
-  return server;
-}

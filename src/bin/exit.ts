@@ -3,8 +3,10 @@ import { writeSync } from 'node:fs';
 import { EXIT_CODE, FatalError } from '../base/errors.ts';
 import { DiskError, STALLED } from '../io/disk.ts';
 import { endProcess, killProcess } from '../io/node/end-process.ts';
+import type { Logger } from './logger.ts';
 
 const STDERR = 2;
+const ORDERLY_END_MS_MAX = 5_000;
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof FatalError) return EXIT_CODE[error.reason];
@@ -37,6 +39,23 @@ export function exitWith(error: unknown): never {
   if (isStall(error)) killProcess();
   if (error instanceof FatalError && error.reason === 'diskFailed') endProcess(exitCodeOf(error));
   process.exit(exitCodeOf(error));
+}
+
+/**
+ * The end of a replica. That of a node which was removed is orderly: it promises nothing to anybody any
+ * more, and name servers and clients are told that it goes. It is given so long for that.
+ */
+export function endWith(error: Error, logger: Logger, stop: () => Promise<void>): void {
+  if (!(error instanceof FatalError) || error.reason !== 'removedFromGroup') exitWith(error);
+  logger.error(
+    { event: 'process.removed', msg: error.message },
+    'Removed from the group: stopping',
+  );
+  const timer = setTimeout(() => exitWith(error), ORDERLY_END_MS_MAX);
+  stop().then(() => {
+    clearTimeout(timer);
+    exitWith(error);
+  }, exitWith);
 }
 
 /** Threads hang in the disk, and no exit gets past them. */

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { homedir, hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { EXIT_CODE } from '../base/errors.ts';
@@ -11,6 +11,8 @@ import { DEV_RECORD_FILE, parseDevRecord } from '../cli/dev-record.ts';
 import { type CliEnvironment, Interrupted, type Output } from '../cli/environment.ts';
 import { CLI_EXIT } from '../cli/exit-codes.ts';
 import { runCli } from '../cli/main.ts';
+import type { Target } from '../cli/target.ts';
+import { AdminClient, createAdminCallClient } from '../client/admin-client.ts';
 import { createBrokerCallClient } from '../client/broker-call-client.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NameServerClient } from '../client/name-server-client.ts';
@@ -20,6 +22,7 @@ import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
+import { userFiles } from './user-files.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_COLUMNS = 80;
@@ -47,14 +50,40 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   };
 }
 
-function openClient(
-  nameServers: readonly string[],
-  endpoints: readonly KnownNode[],
-  timeoutMs: number,
-) {
-  const servers = nameServers.map((address) => new NameServerClient(address));
-  const directory = new NodeDirectory({ nameServers: servers, endpoints, clock });
+function directoryOf({ kind, addresses }: Target): NodeDirectory {
+  if (kind === 'nameServers') {
+    const nameServers = addresses.map((address) => new NameServerClient(address));
+    return new NodeDirectory({ nameServers, endpoints: [], clock });
+  }
+  const endpoints = addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
+  return new NodeDirectory({ nameServers: [], endpoints, clock });
+}
+
+function openAdmin(target: Target, timeoutMs: number, group: string | null): AdminClient {
+  const directory = directoryOf(target);
+  return new AdminClient({ directory, connect: createAdminCallClient, clock, timeoutMs, group });
+}
+
+function openDevClient(endpoints: readonly KnownNode[]): MqClient {
+  const directory = new NodeDirectory({ nameServers: [], endpoints, clock });
+  const timeoutMs = DEV_TIMEOUT_MS;
   return new MqClient({ directory, connect: createBrokerCallClient, clock, timeoutMs });
+}
+
+/** Containers run under numbers that no name belongs to. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}
+
+/** https://specifications.freedesktop.org/basedir-spec: an empty variable is not set. */
+function configHome(): string {
+  const given = process.env['XDG_CONFIG_HOME'];
+  return given === undefined || given === '' ? join(homedir(), '.config') : given;
 }
 
 /** The shape of RocketMQ 5 ids: version byte and 16 random bytes, in upper-case hex. */
@@ -62,12 +91,24 @@ function newId(): string {
   return `01${randomBytes(16).toString('hex').toUpperCase()}`;
 }
 
-async function ask(question: string): Promise<boolean | null> {
+async function askLine(question: string, signal: AbortSignal): Promise<string | null> {
   if (!process.stdin.isTTY) return null;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await lines.question(`${question} Type yes: `);
-  lines.close();
-  return answer.trim() === 'yes';
+  // While a line is read, Ctrl-C comes to its reader.
+  lines.on('SIGINT', () => process.emit('SIGINT'));
+  try {
+    return (await lines.question(question, { signal })).trim();
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+    throw signal.reason;
+  } finally {
+    lines.close();
+  }
+}
+
+async function ask(question: string): Promise<boolean | null> {
+  const answer = await askLine(`${question} Type yes: `, new AbortController().signal);
+  return answer === null ? null : answer === 'yes';
 }
 
 function onEnter(listener: () => void): (() => void) | null {
@@ -82,6 +123,7 @@ function onEnter(listener: () => void): (() => void) | null {
 
 function environmentOf(first: AbortController, second: AbortController): CliEnvironment {
   const version = { mqRaft: VERSION, node: process.version };
+  const disk = new NodeDisk();
   const [stdout, stderr] = [outputOf(process.stdout), outputOf(process.stderr)];
   const common = { stdout, stderr, clock, version, variables: process.env };
   const world: DevWorld = {
@@ -89,7 +131,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     workingDirectory: process.cwd(),
     interrupted: first.signal,
     interruptedAgain: second.signal,
-    openClient: (nodes) => openClient([], nodes, DEV_TIMEOUT_MS),
+    openClient: openDevClient,
     ask,
     onEnter,
   };
@@ -98,13 +140,17 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     interrupted: first.signal,
     clientId: `mq-raft-cli@${hostname()}@${process.pid}`,
     newId,
-    openClient: ({ kind, addresses }, timeoutMs) => {
-      if (kind === 'nameServers') return openClient(addresses, [], timeoutMs);
-      const nodes = addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
-      return openClient([], nodes, timeoutMs);
+    openClient: (target, timeoutMs) => {
+      const directory = directoryOf(target);
+      return new MqClient({ directory, connect: createBrokerCallClient, clock, timeoutMs });
     },
+    openAdmin: (target, timeoutMs, group) => openAdmin(target, timeoutMs, group),
+    actor: `${userName()}@${hostname()}`,
+    files: userFiles,
+    configDirectory: join(configHome(), 'mq-raft'),
+    ask: (question) => askLine(question, first.signal),
+    stores: { disk, writable: disk, lockHolder },
     openVerifier: createVerifyClient,
-    stores: { disk: new NodeDisk(), lockHolder },
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
       return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;

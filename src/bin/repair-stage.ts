@@ -5,6 +5,7 @@
 
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
+import { adminService } from '../broker/admin/admin-service.ts';
 import { brokerService } from '../broker/broker-service.ts';
 import { startRepairEndpoint } from '../broker/http/repair-endpoint.ts';
 import type { Clock } from '../io/clock.ts';
@@ -90,6 +91,10 @@ async function listen(
     answer: async () => ({ kind: 'failure', code: 'busy', message: what() }),
   });
   server.addService(calls.definition, calls.implementation);
+  const administration = adminService({
+    answer: async () => ({ kind: 'failure', code: 'underRepair', message: what() }),
+  });
+  server.addService(administration.definition, administration.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

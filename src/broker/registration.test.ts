@@ -91,6 +91,7 @@ class MemoryReplica {
       logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
       keptBytes: 0,
       install: null,
+      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [],

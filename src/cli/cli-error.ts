@@ -4,6 +4,8 @@
  */
 import { NoNodesKnown } from '../client/node-directory.ts';
 import { BrokerError, type BrokerErrorCode } from '../protocol/verbs.ts';
+import { adminTroubleOf } from './admin-trouble.ts';
+import { UserFileError } from './environment.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import { wrap } from './render/text.ts';
 
@@ -57,7 +59,15 @@ export function troubleOf(error: unknown, doing: Doing): Trouble | null {
     };
   }
   if (error instanceof BrokerError) return brokerTrouble(error, doing);
-  return null;
+  if (error instanceof UserFileError) {
+    return {
+      exit: CLI_EXIT.failure,
+      what: `${doing.what}: ${error.message}`,
+      why: null,
+      todo: null,
+    };
+  }
+  return adminTroubleOf(error, doing);
 }
 
 const EXIT_OF: Readonly<Partial<Record<BrokerErrorCode, CliExit>>> = {
@@ -113,7 +123,9 @@ export function troubleText({ what, why, todo }: Trouble, columns: number | null
   ] as const;
   const lines = parts.flatMap(([label, text]) => {
     if (text === null) return [];
-    const broken = columns === null ? [text] : wrap(text, columns - label.length);
+    const broken = text
+      .split('\n')
+      .flatMap((line) => (columns === null ? [line] : wrap(line, columns - label.length)));
     return broken.map((line, i) => (i === 0 ? label : ' '.repeat(label.length)) + line);
   });
   return `${lines.join('\n')}\n`;

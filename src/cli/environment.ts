@@ -2,9 +2,11 @@
  * The world of a command, as ports: bin/ gives the real one, tests one in memory. Data goes to
  * stdout, everything else to stderr.
  */
+import type { AdminClient } from '../client/admin-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
+import type { Disk } from '../io/disk.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
@@ -24,11 +26,26 @@ export interface LockHolder {
   readonly pid: number | null;
 }
 
-/** Directories of nodes on this machine, to be looked at and never changed. */
+/** Directories of nodes on this machine. */
 export interface StoreAccess {
   readonly disk: ReadDisk;
+  /** The same, for the few commands that change a directory: offline, and under its lock. */
+  readonly writable: Disk;
   /** Who has the directory open; null: nobody. */
   lockHolder(directory: string): Promise<LockHolder | null>;
+}
+
+/** Small files of the user: configuration, contexts, reports. */
+export interface UserFiles {
+  /** null: no such file. @throws UserFileError */
+  read(path: string): string | null;
+  /** Whole or not at all; makes the directories above. @throws UserFileError */
+  write(path: string, text: string, mode: number): void;
+}
+
+/** `message` is a clause with the path and the code of the system. */
+export class UserFileError extends Error {
+  override readonly name = 'UserFileError';
 }
 
 export interface CliEnvironment {
@@ -44,6 +61,14 @@ export interface CliEnvironment {
   readonly clientId: string;
   newId(): string;
   openClient(target: Target, timeoutMs: number): MqClient;
+  openAdmin(target: Target, timeoutMs: number, group: string | null): AdminClient;
+  /** Who gives the orders, for locks and audit trails: `alice@bastion`. */
+  readonly actor: string;
+  readonly files: UserFiles;
+  /** `~/.config/mq-raft` */
+  readonly configDirectory: string;
+  /** What the user types; null: there is nobody to ask. */
+  ask(question: string): Promise<string | null>;
   openVerifier(): VerifyClient;
   readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */

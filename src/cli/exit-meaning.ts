@@ -9,6 +9,8 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODE, string>> = {
   logDamaged: 'the log is damaged in a way that recovery cannot explain',
   identityRefused: 'the directory belongs to another node, group or cluster',
   refusedByGroup: 'its group refuses it: wiped, an older image of its directory, or removed',
+  removedFromGroup: 'it was removed from its group: the id is never used again',
+  joinRefused: 'the group did not take it in: the token, the address or the directory is wrong',
   addressInUse: 'an address cannot be listened on',
   diskDistrusted: 'its disk failed three times within an hour; it stays down until you have looked',
 };

@@ -1,12 +1,16 @@
 /** One run of one command: its global options, made into what a command needs. */
 import type { Command } from 'commander';
+import type { AdminClient } from '../client/admin-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import { usageError } from './cli-error.ts';
+import type { Context } from './contexts.ts';
 import type { CliEnvironment } from './environment.ts';
 import { type Paint, paintFor } from './render/text.ts';
-import { targetOf } from './target.ts';
+import { type ChosenTarget, chosenTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 5_000;
+/** A change of the group is several entries, and an election may come between them. */
+const ADMIN_TIMEOUT_MS = 15_000;
 
 export interface Invocation {
   readonly environment: CliEnvironment;
@@ -17,16 +21,28 @@ export interface Invocation {
   /** Whether the user gave --timeout. */
   readonly hasTimeout: boolean;
   readonly signal: AbortSignal;
+  /** The context that the command goes to; null: it goes elsewhere. */
+  readonly context: Context | null;
+  /** Which cluster, in words: `context prod`. */
+  readonly where: string;
   /** Opened when first asked for, closed at the end of the command. */
   client(): MqClient;
+  admin(): AdminClient;
   print(text: string): void;
   note(text: string): void;
 }
+
+/**
+ * What is left behind by a command that ends before its answer. `change`: of the group, which may be asked for
+ * again as it is.
+ */
+export type Effect = 'none' | 'write' | 'change';
 
 /** How a command hands its work over: its options, and what to do with them. */
 export type Run = (
   command: Command,
   work: (invocation: Invocation) => Promise<number>,
+  effect?: Effect,
 ) => Promise<void>;
 
 interface GlobalOptions {
@@ -34,6 +50,9 @@ interface GlobalOptions {
   readonly namesrv?: string;
   readonly endpoints?: string;
   readonly timeout?: number;
+  readonly context?: string;
+  /** Broker group, of commands that are about one. */
+  readonly group?: string;
 }
 
 /** @returns the invocation and what closes it. */
@@ -44,29 +63,59 @@ export function openInvocation(
   const options: GlobalOptions = command.optsWithGlobals();
   const timeoutMs = options.timeout ?? DEFAULT_TIMEOUT_MS;
   let client: MqClient | null = null;
+  let admin: AdminClient | null = null;
+  let chosen: ChosenTarget | null = null;
+  // Only when it is needed: a command that goes to no cluster must not fail on a wrong address.
+  const target = (): ChosenTarget => {
+    chosen ??= chosenTarget(options, environment);
+    return chosen;
+  };
   const invocation: Invocation = {
     environment,
+    get context() {
+      return target().context;
+    },
+    get where() {
+      return target().source;
+    },
     output: options.output,
     paint: paintFor(environment.stdout, environment.variables),
     timeoutMs,
     hasTimeout: options.timeout !== undefined,
     signal: environment.interrupted,
     client: () => {
-      client ??= environment.openClient(targetOf(options, environment), timeoutMs);
+      client ??= environment.openClient(target().target, timeoutMs);
       return client;
+    },
+    admin: () => {
+      const adminTimeoutMs = options.timeout ?? ADMIN_TIMEOUT_MS;
+      const group = options.group ?? null;
+      admin ??= environment.openAdmin(target().target, adminTimeoutMs, group);
+      return admin;
     },
     print: (text) => environment.stdout.write(text),
     note: (text) => environment.stderr.write(`${text}\n`),
   };
-  return { invocation, close: () => client?.close() };
+  return { invocation, close };
+
+  function close(): void {
+    client?.close();
+    admin?.close();
+  }
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, '': 1000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  '': 1000,
+};
 const DURATION_MS_MAX = 24 * 3600 * 1000;
 
-/** `500ms`, `5s`, `2m`; a plain number is seconds. */
+/** `500ms`, `5s`, `2m`, `1h`; a plain number is seconds. */
 export function parseDurationMs(text: string): number {
-  const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text) ?? [];
+  const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
   const ms = Number(digits) * (UNIT_MS[unit] ?? Number.NaN);
   if (digits !== '' && ms > 0 && ms <= DURATION_MS_MAX) return ms;
   throw usageError(`'${text}' is not a duration`, 'for example 500ms, 5s or 2m');

@@ -4,17 +4,23 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, type Doing, type Trouble, troubleOf, troubleText } from './cli-error.ts';
+import { addClusterCommand } from './commands/cluster.ts';
+import { addCompletionCommand } from './commands/completion.ts';
+import { addConfigCommand } from './commands/config.ts';
 import { addConsumeCommand } from './commands/consume.ts';
+import { addContextCommand } from './commands/context.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addLogCommand } from './commands/log.ts';
+import { addMemberCommand } from './commands/member.ts';
+import { addNodeCommand } from './commands/node.ts';
 import { addSendCommand } from './commands/send.ts';
-import { addStatusCommand } from './commands/status.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
-import { CLI_EXIT, type CliExit } from './exit-codes.ts';
-import { openInvocation, parseDurationMs, type Run } from './invocation.ts';
+import { CLI_EXIT, type CliExit, EXIT_MEANINGS } from './exit-codes.ts';
+import { type Effect, openInvocation, parseDurationMs, type Run } from './invocation.ts';
 import { findTodoOf } from './target.ts';
 
 /** @param args without the program's own name. Rejects only for bugs. */
@@ -23,8 +29,8 @@ export async function runCli(
   environment: CliEnvironment,
 ): Promise<number> {
   let exit: number = CLI_EXIT.ok;
-  const program = buildProgram(environment, async (command, work) => {
-    exit = await runCommand(command, environment, work);
+  const program = buildProgram(environment, async (command, work, effect = 'none') => {
+    exit = await runCommand(command, environment, work, effect);
   });
   try {
     await program.parseAsync([...args], { from: 'user' });
@@ -41,15 +47,15 @@ async function runCommand(
   command: Command,
   environment: CliEnvironment,
   work: Parameters<Run>[1],
+  effect: Effect,
 ): Promise<number> {
   const { invocation, close } = openInvocation(command, environment);
   try {
     return await work(invocation);
   } catch (error) {
-    const doing = doingOf(command, environment);
+    const doing = doingOf(command, environment, effect);
     if (error instanceof Interrupted) {
-      const outcome = doing.isWrite ? `: whether ${doing.what} took effect is unknown` : '';
-      environment.stderr.write(`interrupted${outcome}\n`);
+      environment.stderr.write(`interrupted${leftBehind(doing, effect)}\n`);
       return CLI_EXIT.interrupted;
     }
     const trouble = troubleOf(error, doing);
@@ -65,20 +71,30 @@ function report(trouble: Trouble, { stderr }: CliEnvironment): CliExit {
   return trouble.exit;
 }
 
-const WRITES = ['create', 'send'];
-
-function doingOf(command: Command, environment: CliEnvironment): Doing {
-  const name = command.name();
-  const parent = command.parent?.parent ? `${command.parent.name()} ` : '';
-  const first = command.processedArgs[0];
-  const subject = typeof first === 'string' ? ` ${first}` : '';
-  const isWrite = WRITES.includes(name);
-  const topic = subject === '' ? {} : { topic: String(first) };
-  const findTodo = findTodoOf(command.optsWithGlobals(), environment);
-  return { what: `${parent}${name}${subject}`, isWrite, ...topic, findTodo };
+function leftBehind({ what }: Doing, effect: Effect): string {
+  switch (effect) {
+    case 'none':
+      return '';
+    case 'write':
+      return `: whether ${what} took effect is unknown`;
+    case 'change':
+      return `: what the group has decided stays. The same command goes on,
+\`mq-raft member list\` shows where it is, \`mq-raft unlock\` gives it up`;
+  }
 }
 
-function buildProgram(environment: CliEnvironment, run: Run): Command {
+function doingOf(command: Command, environment: CliEnvironment, effect: Effect): Doing {
+  const name = command.name();
+  const parent = command.parent?.parent ? `${command.parent.name()} ` : '';
+  const words = command.processedArgs.filter((each) => typeof each === 'string');
+  const subject = words.length === 0 ? '' : ` ${words[0]}`;
+  const topic = words.length === 0 ? {} : { topic: String(words[0]) };
+  const findTodo = findTodoOf(command.optsWithGlobals(), environment);
+  return { what: `${parent}${name}${subject}`, isWrite: effect !== 'none', ...topic, findTodo };
+}
+
+/** For what reads the tree of commands: completion, tests. */
+export function buildProgram(environment: CliEnvironment, run: Run): Command {
   const { stdout, stderr, version } = environment;
   const program = new Command('mq-raft')
     .description('A message store with the RocketMQ model on a Raft-replicated commit log.')
@@ -99,40 +115,71 @@ function buildProgram(environment: CliEnvironment, run: Run): Command {
         .choices(['table', 'json'])
         .default('table'),
     )
+    .option('--context <name>', 'a cluster by name, see `mq-raft context` (or MQ_RAFT_CONTEXT)')
     .option('--namesrv <addresses>', 'name servers, host:port,... (or MQ_RAFT_NAMESRV)')
     .option('--endpoints <addresses>', 'nodes by their raft port (or MQ_RAFT_ENDPOINTS)')
     .option('--timeout <duration>', 'of a request: 500ms, 5s, 2m (default: 5s)', parseDurationMs)
     .addHelpText('after', PROGRAM_HELP);
   const added = [
-    addDevCommand(program, run),
-    addStatusCommand(program, run),
-    addTopicCommand(program, run),
-    addSendCommand(program, run),
-    addConsumeCommand(program, run),
-    addVerifyCommand(program, run),
-    addLogCommand(program, run),
-    addVersionCommand(program, run),
+    ...inGroup('Membership and operations:', [
+      ...addMemberCommand(program, run),
+      ...addNodeCommand(program, run),
+      ...addClusterCommand(program, run),
+      addVerifyCommand(program, run),
+    ]),
+    ...inGroup('Messages:', [
+      addTopicCommand(program, run),
+      addSendCommand(program, run),
+      addConsumeCommand(program, run),
+    ]),
+    ...inGroup(LOCAL, [
+      addDevCommand(program, run),
+      addLogCommand(program, run),
+      addUnsafeRecoverCommand(program, run),
+      ...addConfigCommand(program, run),
+      ...addContextCommand(program, run),
+      addCompletionCommand(program, run),
+      addVersionCommand(program, run),
+    ]),
   ];
+  program.addHelpCommand(
+    new Command('help').argument('[command]').description('help for a command').helpGroup(LOCAL),
+  );
   for (const command of added) inheritSettings(command, program);
   return program;
+}
+
+function inGroup(heading: string, commands: readonly Command[]): readonly Command[] {
+  for (const command of commands) command.helpGroup(heading);
+  return commands;
 }
 
 /** Commands are made before their parent is configured in no order that matters. */
 function inheritSettings(command: Command, from: Command): void {
   command.copyInheritedSettings(from);
+  command.helpCommand(false);
   for (const child of command.commands) inheritSettings(child, command);
 }
 
+const LOCAL = 'On this machine:';
+
+const EXIT_LINES = EXIT_MEANINGS.map(
+  ([code, meaning]) => `${String(code).padStart(5)}  ${meaning}`,
+);
+
 const PROGRAM_HELP = `
+Short forms: status, members, check, add, catchup, promote, remove, replace,
+transfer, drain, undrain, rolling-restart, snapshot, scrub, repair, events,
+features, unlock, init.
+
 Examples:
+  mq-raft status
+  mq-raft member replace n3 n4 --addr 10.0.0.4:10912 --dry-run
   mq-raft dev                        # a cluster of three on this machine
   mq-raft topic create orders --queues 8
   mq-raft send orders "hello" --key A-1 --tag paid
   mq-raft consume orders --group demo --max 1
-  mq-raft status
   mq-raft log verify ./.mq-raft/n1   # offline: checks every byte
 
 Exit codes:
-  0 ok   1 failure   2 usage   3 not found   4 refused, nothing changed
-  6 unreachable or out of time: whether a write took effect is unknown
-  8 unhealthy or damaged   10 declined   130 interrupted`;
+${EXIT_LINES.join('\n')}`;

@@ -1,5 +1,6 @@
 /** A terminal, a clock and a cluster in memory: whole commands run in a test without a process. */
 import { LogIndex } from '../base/units.ts';
+import { AdminClient } from '../client/admin-client.ts';
 import {
   aGroupRoute,
   aNodeReport,
@@ -20,14 +21,14 @@ import type {
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
-import type { CliEnvironment, LockHolder, Output } from './environment.ts';
+import { type CliEnvironment, Interrupted, type LockHolder, type Output } from './environment.ts';
 import { runCli } from './main.ts';
 import type { Target } from './target.ts';
 
 export class MemoryOutput implements Output {
   text = '';
   readonly isTty: boolean;
-  readonly columns = 80;
+  columns = 80;
   constructor(isTty: boolean) {
     this.isTty = isTty;
   }
@@ -48,14 +49,19 @@ export class MemoryTerminal {
   ];
   variables: Record<string, string> = {};
   devRecord: DevRecord | null = null;
-  disk: ReadDisk = new MemoryDisk();
+  readonly writable = new MemoryDisk();
+  disk: ReadDisk = this.writable;
   verifier: VerifyClient = {
     checkpoint: async () => null,
     run: async () => 'it is down',
   };
   readonly lockHolders = new Map<string, LockHolder>();
+  /** What the user types when asked; null: there is no user. */
+  answers: string[] | null = null;
+  readonly files = new Map<string, string>();
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
+  idDigits = 0;
   #idCount = 0;
 
   constructor(
@@ -65,6 +71,10 @@ export class MemoryTerminal {
     this.cluster = new MemoryCluster(answer);
     this.stdout = new MemoryOutput(isTty);
     this.stderr = new MemoryOutput(isTty);
+  }
+
+  interruptNow(): void {
+    this.interrupt.abort(new Interrupted());
   }
 
   /** Moves the clock until the command has ended, at most a minute. */
@@ -89,11 +99,24 @@ export class MemoryTerminal {
       interrupted: this.interrupt.signal,
       version: { mqRaft: '0.1.0', node: 'v20.20.2' },
       clientId: 'cli@test',
-      newId: () => `ID${++this.#idCount}`,
+      newId: () => `ID${String(++this.#idCount).padStart(this.idDigits, '0')}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
+      openAdmin: (target, timeoutMs, group) => this.#admin(target, timeoutMs, group),
+      actor: 'alice@test',
+      files: {
+        read: (path) => this.files.get(path) ?? null,
+        write: (path, text) => void this.files.set(path, text),
+      },
+      configDirectory: '/home/alice/.config/mq-raft',
+      ask: async (question) => {
+        if (this.answers === null) return null;
+        this.stderr.write(`${question}\n`);
+        return this.answers.shift() ?? '';
+      },
       openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
+        writable: this.writable,
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
       },
       devRecord: () => this.devRecord,
@@ -105,15 +128,25 @@ export class MemoryTerminal {
   }
 
   #client(target: Target, timeoutMs: number): MqClient {
+    const directory = this.#directory(target);
+    const connect = (address: string) => this.cluster.connect(address);
+    return new MqClient({ directory, connect, clock: this.clock, timeoutMs });
+  }
+
+  #admin(target: Target, timeoutMs: number, group: string | null): AdminClient {
+    const directory = this.#directory(target);
+    const connect = (address: string) => this.cluster.connectAdmin(address);
+    return new AdminClient({ directory, connect, clock: this.clock, timeoutMs, group });
+  }
+
+  #directory(target: Target): NodeDirectory {
     this.targets.push(target);
     const endpoints =
       target.kind === 'nameServers'
         ? []
         : target.addresses.map((raft) => ({ nodeId: null, raft, grpc: null, http: null }));
     const { clock, nameServers } = this;
-    const directory = new NodeDirectory({ nameServers, endpoints, clock });
-    const connect = (address: string) => this.cluster.connect(address);
-    return new MqClient({ directory, connect, clock, timeoutMs });
+    return new NodeDirectory({ nameServers, endpoints, clock });
   }
 }
 

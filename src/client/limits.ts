@@ -7,6 +7,8 @@ export const RECONNECT_MS_MAX = 1_000;
 export const NAME_SERVER_TIMEOUT_MS = 1_000;
 /** One node gets this long for an attempt; it waits for a leader itself for 2 s. */
 export const ATTEMPT_TIMEOUT_MS = 3_000;
+/** One node gets this long for a change of the group, which is several entries, one after the other. */
+export const CHANGE_ATTEMPT_TIMEOUT_MS = 10_000;
 /** Between rounds over all nodes, doubled each time. */
 export const RETRY_DELAY_MS_MIN = 50;
 export const RETRY_DELAY_MS_MAX = 500;

@@ -3,15 +3,24 @@
  * answers with what the test says, or is down.
  */
 import { LogIndex, NodeId, Term } from '../base/units.ts';
+import type { AdminCall, AdminReply } from '../protocol/admin.ts';
 import type { GroupRoute } from '../protocol/namesrv-codec.ts';
 import type { BrokerCall } from '../protocol/verb-codec.ts';
 import type { BrokerReply, BrokerRequest, NodeReport } from '../protocol/verbs.ts';
+import type { AdminCallClient } from './admin-client.ts';
 import { type BrokerCallClient, BrokerCallFailure } from './broker-call-client.ts';
 import { type NameServer, NameServerUnavailable } from './name-server-client.ts';
 
 export class MemoryCluster {
   /** What a living node answers. */
   answer: (request: BrokerRequest, address: string) => BrokerReply | Promise<BrokerReply>;
+  /** What a living node answers to administration. */
+  answerAdmin: (call: AdminCall, address: string) => AdminReply = () => ({
+    kind: 'failure',
+    code: 'unsupported',
+    message: 'Nothing is administered here',
+  });
+  readonly adminCalls: { readonly address: string; readonly call: AdminCall }[] = [];
   readonly down = new Set<string>();
   readonly calls: { readonly address: string; readonly call: BrokerCall }[] = [];
   isClosed = false;
@@ -29,6 +38,22 @@ export class MemoryCluster {
           throw new BrokerCallFailure('unreachable', `${address} refused the connection`);
         }
         return this.answer(call.request, address);
+      },
+      close: () => {
+        this.isClosed = true;
+      },
+    };
+  }
+
+  connectAdmin(address: string): AdminCallClient {
+    return {
+      call: async (call, signal) => {
+        this.adminCalls.push({ address, call });
+        if (signal.aborted) throw new BrokerCallFailure('cancelled', 'The call was cancelled');
+        if (this.down.has(address)) {
+          throw new BrokerCallFailure('unreachable', `${address} refused the connection`);
+        }
+        return this.answerAdmin(call, address);
       },
       close: () => {
         this.isClosed = true;

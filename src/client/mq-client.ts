@@ -24,6 +24,7 @@ import {
   type TopicDescription,
 } from '../protocol/verbs.ts';
 import { type BrokerCallClient, BrokerCallFailure } from './broker-call-client.ts';
+import { delay } from './delay.ts';
 import {
   ATTEMPT_TIMEOUT_MS,
   LONG_POLL_SLACK_MS,
@@ -284,19 +285,4 @@ function summaryOf(
       (tried === '' ? '' : `; ${tried}`),
     cause === undefined ? {} : { cause },
   );
-}
-
-function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(delayMs, () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    function onAbort(): void {
-      timer.cancel();
-      reject(signal.reason);
-    }
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

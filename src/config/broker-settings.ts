@@ -46,19 +46,21 @@ const table = {
   'cluster-id': setting({
     form: 'text',
     value: 'name',
-    schema: word,
-    standard: undefined,
+    schema: word.nullable(),
+    standard: null,
+    standardText: 'that of the group which is joined; founders must say it',
     help: 'name of the cluster; peers of another one are refused',
-    more: 'Equal on all nodes of all groups that share name servers.',
+    more: 'Equal on all nodes of all groups that share name servers. A node that joins learns it from the group; said all the same, it is compared.',
     example: 'payments',
   }),
   'group-id': setting({
     form: 'text',
     value: 'name',
-    schema: word,
-    standard: undefined,
+    schema: word.nullable(),
+    standard: null,
+    standardText: 'that of the group which is joined; founders must say it',
     help: 'name of the broker group',
-    more: 'The nodes of one group hold the same log. Topics are spread over groups.',
+    more: 'The nodes of one group hold the same log. Topics are spread over groups. A node that joins learns it from the group; said all the same, it is compared.',
     example: 'broker-a',
   }),
   members: setting({
@@ -66,12 +68,35 @@ const table = {
     value: 'n1=host:port,...',
     schema: z
       .array(z.object({ nodeId: word, raftAddress: peerAddress }))
-      .min(1, 'must name at least one replica')
       .max(MEMBER_COUNT_MAX, `must name at most ${MEMBER_COUNT_MAX} replicas`),
-    standard: undefined,
+    standard: [],
+    standardText: 'none: the node joins, or has joined',
     help: 'all replicas the group is founded with, this one among them',
     more: 'Equal on all founders and not changed afterwards: later members are added with `mq-raft member add`, and the group remembers them. Addresses may be host names; they are resolved again at each connection.',
     example: 'n1=10.0.0.1:10912,n2=10.0.0.2:10912,n3=10.0.0.3:10912',
+  }),
+  join: setting({
+    form: 'list',
+    value: 'host:port,...',
+    schema: z
+      .array(peerAddress)
+      .max(MEMBER_COUNT_MAX, `must name at most ${MEMBER_COUNT_MAX} members`),
+    standard: [],
+    standardText: 'none',
+    help: 'members to ask to be taken in; with an empty directory and a token',
+    more: 'For a node that is added later, instead of members. `mq-raft member add` prints the line. Once it has joined, neither this nor the token is needed any more; both may stay.',
+    example: '10.0.0.1:10912,10.0.0.2:10912',
+  }),
+  token: setting({
+    form: 'text',
+    value: 'token',
+    schema: z.string().min(1, 'must not be empty').nullable(),
+    standard: null,
+    standardText: 'none',
+    help: 'what `mq-raft member add` printed for this node; works once, for a day',
+    more: 'Better given by variable than by flag: flags are seen by all users of the machine.',
+    example: 'c2VjcmV0',
+    isSecret: true,
   }),
   dir: setting({
     form: 'text',
@@ -278,8 +303,16 @@ export function brokerProblems(values: BrokerValues): readonly Problem[] {
   const nodeId = values['node-id'];
   const ids = values.members.map((member) => member.nodeId);
   const problems: Problem[] = [];
-  if (!ids.includes(nodeId)) {
+  if (ids.length > 0 && !ids.includes(nodeId)) {
     problems.push(problem('members', `${ids.join(', ')} do not include this node, ${nodeId}`));
+  }
+  for (const key of ['cluster-id', 'group-id'] as const) {
+    if (ids.length === 0 || values[key] !== null) continue;
+    problems.push(problem(key, 'a founder (members is given) must say it', `give ${flagOf(key)}`));
+  }
+  if (ids.length > 0 && values.join.length > 0) {
+    const what = 'a node is a founder (members) or joins later (join), not both';
+    problems.push(problem('join', what, 'leave out one of them'));
   }
   if (new Set(ids).size !== ids.length) {
     problems.push(problem('members', `an id occurs twice in ${ids.join(', ')}`));

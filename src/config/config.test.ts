@@ -74,11 +74,8 @@ test('a value is judged even where another source overrides it', () => {
 
 test('what must be given and is not, is named with the ways to give it', () => {
   const problems = refused('node-id: n1\n');
-  equal(problems.length, 4);
-  match(
-    problems[0] ?? '',
-    /^cluster-id: it must be given: .*--cluster-id payments, MQ_RAFT_BROKER_/,
-  );
+  equal(problems.length, 1);
+  match(problems[0] ?? '', /^dir: it must be given: .*--dir .*, MQ_RAFT_BROKER_/);
 });
 
 const badFiles: readonly (readonly [string, string, RegExp])[] = [

@@ -2,6 +2,8 @@
 
 /** More differences, and it was another word. */
 const DISTANCE_MAX = 3;
+/** Shorter, and it is a part of too much. */
+const PART_LENGTH_MIN = 4;
 
 /** @returns null when none is near. */
 export function nearestWord(word: string, known: readonly string[]): string | null {
@@ -12,9 +14,9 @@ export function nearestWord(word: string, known: readonly string[]): string | nu
     if (distance > best || (distance === best && nearest !== null)) continue;
     [nearest, best] = [each, distance];
   }
-  return (
-    nearest ?? known.find((each) => each.length > 3 && normal(word).includes(normal(each))) ?? null
-  );
+  if (nearest !== null || word.length < PART_LENGTH_MIN) return nearest;
+  const isPart = (a: string, b: string): boolean => normal(a).includes(normal(b));
+  return known.find((each) => isPart(each, word) || isPart(word, each)) ?? null;
 }
 
 /** `segmentSizeBytes`, `segment_size_bytes` and `segment-size-bytes` are one word. */

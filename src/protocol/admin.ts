@@ -27,7 +27,10 @@ export type AdminQuestion =
   | { readonly kind: 'features' };
 
 export type AdminChange =
-  /** As learner. Done when it is one; the answer carries the ticket for the new process. */
+  /**
+   * As learner. Done when it is one; the answer carries the ticket for the new process. Asked again before
+   * that has joined, also with an empty address, it brings a new ticket and voids the old one.
+   */
   | { readonly kind: 'add'; readonly nodeId: NodeId; readonly raftAddress: string }
   | { readonly kind: 'promote'; readonly nodeId: NodeId }
   | { readonly kind: 'remove'; readonly nodeId: NodeId }
@@ -44,7 +47,7 @@ export type AdminChange =
   /** The node does not lead until `undrain`: what it leads it hands over, what it wins as well. */
   | { readonly kind: 'drain'; readonly nodeId: NodeId }
   | { readonly kind: 'undrain'; readonly nodeId: NodeId }
-  /** Done when it is durable. */
+  /** Done when it is durable. `stale`: of the asked node, without a leader. */
   | { readonly kind: 'snapshot'; readonly nodeId: NodeId }
   /** Done when it is begun. */
   | { readonly kind: 'scrub'; readonly nodeId: NodeId }

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { viewOf } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { LogIndex, PhysicalOffset, QueueOffset } from '../base/units.ts';
+import { LogIndex, NodeId, PhysicalOffset, QueueOffset } from '../base/units.ts';
+import type { AdminDeed } from './admin-command.ts';
 import {
   COMMAND_HEADER_SIZE_BYTES,
   type Command,
@@ -125,6 +126,20 @@ const aCommand: fc.Arbitrary<Command> = fc.oneof(
     },
     PLAIN,
   ),
+  fc.record(
+    {
+      kind: fc.constant('admin' as const),
+      line: fc.record(
+        {
+          ...{ atMs: aTimeMs, actor: aName, action: aName, phase: aName, planHash: aName },
+          ...{ configIndex: aTimeMs.map(LogIndex), details: aName },
+        },
+        PLAIN,
+      ),
+      deed: aDeed(),
+    },
+    PLAIN,
+  ),
   fc.record({ kind: fc.constant('checkpoint' as const), atMs: aTimeMs }, PLAIN),
   fc.record(
     {
@@ -138,6 +153,22 @@ const aCommand: fc.Arbitrary<Command> = fc.oneof(
     PLAIN,
   ),
 );
+
+function aDeed(): fc.Arbitrary<AdminDeed> {
+  const of = <const K extends string>(kind: K) => fc.constant(kind);
+  const nodeId = fc.constantFrom('n1', 'N_2').map(NodeId);
+  const tokenHash = fc.uint8Array({ maxLength: 32 });
+  return fc.oneof(
+    fc.record({ kind: of('note') }, PLAIN),
+    fc.record({ kind: of('takeLock'), operationId: aName, steal: fc.boolean() }, PLAIN),
+    fc.record({ kind: of('releaseLock'), operationId: aName }, PLAIN),
+    fc.record({ kind: fc.constantFrom('drain', 'undrain'), nodeId }, PLAIN),
+    fc.record({ kind: of('issueToken'), nodeId, tokenHash, expiresAtMs: aTimeMs }, PLAIN),
+    fc.record({ kind: of('useToken'), nodeId, tokenHash, storeUuid: aName }, PLAIN),
+    fc.record({ kind: of('retire'), nodeId, storeUuid: aName, raftAddress: aName }, PLAIN),
+    fc.record({ kind: of('setFeatureLevel'), level: fc.nat(99) }, PLAIN),
+  );
+}
 
 function aDigest(sizeBytes: number): fc.Arbitrary<string> {
   return fc

@@ -7,6 +7,7 @@ import { viewOf } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { LogIndex, PhysicalOffset, QueueOffset } from '../base/units.ts';
+import { type AdminCommand, adminCommandOf, type WireAdmin, wireAdminOf } from './admin-command.ts';
 import { CodecError, messageCodec } from './schema.ts';
 
 /** `MQC1`. */
@@ -32,6 +33,7 @@ export type Command =
   | OffsetSaveCommand
   | AdvanceLogStartCommand
   | TopicRetentionPutCommand
+  | AdminCommand
   | { readonly kind: 'checkpoint'; readonly atMs: number }
   | CheckpointClaimCommand;
 
@@ -153,6 +155,7 @@ interface WireCommand {
   offsetSave?: Omit<OffsetSaveCommand, 'kind'>;
   advanceLogStart?: Omit<AdvanceLogStartCommand, 'kind'>;
   topicRetentionPut?: Omit<TopicRetentionPutCommand, 'kind'>;
+  admin?: WireAdmin;
   checkpoint?: { atMs: number };
   checkpointClaim?: {
     index: number;
@@ -194,12 +197,12 @@ export function decodeCommandRecord(bytes: Uint8Array, at = 0): Command {
   const body = bytes.subarray(at + COMMAND_HEADER_SIZE_BYTES, at + sizeBytes);
   refuseUnless(view.getUint32(at + BODY_CRC_AT) === crc32(body), 'body checksum');
   refuseUnless(view.getUint32(at + VERSION_AT) === VERSION, 'a version this program cannot read');
-  return commandOf(decodeBody(body));
+  return decodedCommand(body);
 }
 
-function decodeBody(body: Uint8Array): WireCommand {
+function decodedCommand(body: Uint8Array): Command {
   try {
-    return codec.decode(body);
+    return commandOf(codec.decode(body));
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
     throw new CorruptionError(`Command record: ${error.message}`, { cause: error });
@@ -226,6 +229,8 @@ function wireOf(command: Command): WireCommand {
       return { advanceLogStart: command };
     case 'topicRetentionPut':
       return { topicRetentionPut: command };
+    case 'admin':
+      return { admin: wireAdminOf(command) };
     case 'checkpoint':
       return { checkpoint: command };
     case 'checkpointClaim':
@@ -252,6 +257,7 @@ function commandOf(wire: WireCommand): Command {
   if (wire.offsetSave) return offsetSaveOf(wire.offsetSave);
   if (wire.advanceLogStart) return advanceLogStartOf(wire.advanceLogStart);
   if (wire.topicRetentionPut) return topicRetentionPutOf(wire.topicRetentionPut);
+  if (wire.admin) return adminCommandOf(wire.admin);
   if (wire.checkpoint) return { kind: 'checkpoint', atMs: safe(wire.checkpoint.atMs) };
   if (wire.checkpointClaim) return checkpointClaimOf(wire.checkpointClaim);
   throw new CorruptionError('Command record: a kind this program does not know');

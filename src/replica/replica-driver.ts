@@ -18,12 +18,13 @@ import type { RaftCore } from '../raft/raft-core.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
 import { DiskWatchdog } from './disk-watchdog.ts';
-import { GroupStanding } from './group-standing.ts';
+import { GroupStanding, refusalsBy } from './group-standing.ts';
 import { LeadershipGate } from './leadership-gate.ts';
 import { OUTCOME_WAIT_MS, TICK_MS } from './limits.ts';
 import { Operations } from './operations.ts';
 import { Proposals } from './proposals.ts';
 import { ReadBarriers } from './read-barriers.ts';
+import { Removal } from './removal.ts';
 import type {
   ChangeOutcome,
   Leadership,
@@ -55,6 +56,7 @@ export class ReplicaDriver implements RunningReplica {
   readonly #ticker: Ticker;
   readonly #watchdog: DiskWatchdog;
   readonly #standing: GroupStanding;
+  readonly #removal: Removal;
   readonly #pins: StorePins;
   readonly #appliedListeners: ((
     entry: CommittedEntry,
@@ -66,6 +68,8 @@ export class ReplicaDriver implements RunningReplica {
   #halted = false;
   #closing: Promise<void> | null = null;
   #refusedCount = 0;
+  /** Whom the membership of this entry names as removed has been dismissed. */
+  #dismissedIndex: LogIndex | null = null;
 
   constructor(options: ReplicaParts, core: RaftCore, electionTimeoutTicksMin: number) {
     const { log, state, clock, tickMs = TICK_MS } = options;
@@ -106,6 +110,11 @@ export class ReplicaDriver implements RunningReplica {
       ...{ self, linkOf },
       nowMs: () => clock.monotonicMs(),
       onRefused: (refusedBy) => options.onEvent({ kind: 'refusedByGroup', refusedBy }),
+    });
+    this.#removal = new Removal({
+      self,
+      nowMs: () => clock.monotonicMs(),
+      onRemoved: (by) => options.onEvent({ kind: 'removedFromGroup', by }),
     });
     this.#pins = new StorePins({
       ...{ self, storeUuid, linkOf },
@@ -262,7 +271,7 @@ export class ReplicaDriver implements RunningReplica {
       const isChanged = this.#watchdog.check();
       const isStalled = this.#watchdog.stalled;
       if (isChanged) this.#turns.feed({ kind: 'diskHealth', isStalled });
-      this.#standing.check(this.#core.status().membership.membership);
+      this.#checkStanding();
     } catch (error) {
       this.#fail(error);
       return;
@@ -272,6 +281,21 @@ export class ReplicaDriver implements RunningReplica {
     if (this.leadership() !== null) this.#pins.onTick(this.#core.status());
     // A transfer may end in silence; what waited for its end is looked at here at the latest.
     if (this.#proposals.queuedCount > 0) this.#turns.pack();
+  }
+
+  #checkStanding(): void {
+    const { membership, commitIndex, self } = this.#core.status();
+    const linkOf = (peer: NodeId) => this.#options.transport.linkOf(peer);
+    if (membership.index <= commitIndex && membership.index !== this.#dismissedIndex) {
+      this.#dismissedIndex = membership.index;
+      this.#options.transport.dismiss(membership.membership.removed);
+    }
+    this.#removal.check({
+      membership: membership.membership,
+      isCommitted: membership.index <= commitIndex,
+      refusedBy: refusalsBy(membership.membership, self, linkOf),
+    });
+    this.#standing.check(membership.membership);
   }
 
   #onRole(isLeader: boolean, term: Term): void {

@@ -77,6 +77,8 @@ export type ReplicaEvent =
   | { readonly kind: 'snapshotIgnored'; readonly from: NodeId; readonly index: LogIndex }
   /** Most members refuse this node; when it lasts, the replica gives up. */
   | { readonly kind: 'refusedByGroup'; readonly refusedBy: readonly PeerRefusalStatus[] }
+  /** This node is not a member any more and ends soon. `by`: who said so; empty: its own log. */
+  | { readonly kind: 'removedFromGroup'; readonly by: readonly NodeId[] }
   /** The stores of the members cannot be brought into the membership, for reasons that stay. */
   | { readonly kind: 'storesNotPinned'; readonly problems: readonly ChangeProblem[] }
   /** A log write has been unfinished for too long; as a leader we step down (H11). */

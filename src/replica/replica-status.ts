@@ -39,6 +39,7 @@ export function replicaStatus({ core, log, state, install, linkOf }: StatusSourc
     logStart: state.logStart,
     keptBytes: core.endOffset - (base.desc?.endOffset ?? 0),
     install,
+    endOffset: core.endOffset,
     membership,
     isMembershipCommitted: membership.index <= core.commitIndex,
     transferTo: core.transferTo,
@@ -70,5 +71,7 @@ function peerStatus(nodeId: NodeId, core: CoreStatus, link: PeerLink): PeerStatu
     addresses,
     matchIndex: progress?.matchIndex ?? null,
     lagBytes: progress?.lagBytes ?? null,
+    isActive: progress?.isActive ?? null,
+    isDiskStalled: progress?.isDiskStalled ?? false,
   };
 }

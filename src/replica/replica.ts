@@ -77,6 +77,9 @@ export interface PeerStatus {
   /** Leader only: what the peer is known to have on disk. */
   readonly matchIndex: LogIndex | null;
   readonly lagBytes: number | null;
+  /** Leader only: it answered within an election timeout. */
+  readonly isActive: boolean | null;
+  readonly isDiskStalled: boolean;
 }
 
 /** A member's last word to us, when it was no. */
@@ -112,6 +115,8 @@ export interface ReplicaStatus {
   readonly keptBytes: number;
   /** A snapshot is on its way into this node, which is not of use until then. */
   readonly install: InstallStatus | null;
+  /** One past the last byte of the last entry. */
+  readonly endOffset: PhysicalOffset;
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];

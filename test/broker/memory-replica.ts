@@ -164,6 +164,7 @@ export class MemoryReplica implements Replica {
       logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
       keptBytes: 0,
       install: null,
+      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({
@@ -172,6 +173,8 @@ export class MemoryReplica implements Replica {
         addresses,
         matchIndex: null,
         lagBytes: null,
+        isActive: null,
+        isDiskStalled: false,
       })),
       refusedBy: [],
     };

@@ -37,6 +37,7 @@ export interface Sent {
   readonly messageId: string;
   readonly body: string;
   readonly offset: number;
+  readonly begunAtMs: number;
   readonly acknowledgedAtMs: number;
 }
 
@@ -149,6 +150,7 @@ export class LoadProducer {
   async #run(): Promise<void> {
     while (!this.#isStopping) {
       const body = `message ${this.#nextNumber++}${this.#padding}`;
+      const begunAtMs = performance.now();
       try {
         const receipt = await this.#producer.send({
           topic: this.#topic,
@@ -156,7 +158,8 @@ export class LoadProducer {
           body: Buffer.from(body),
         });
         const { messageId, offset } = receipt;
-        this.sent.push({ messageId, body, offset, acknowledgedAtMs: performance.now() });
+        const acknowledgedAtMs = performance.now();
+        this.sent.push({ messageId, body, offset, begunAtMs, acknowledgedAtMs });
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         this.failures.push(error);

@@ -43,7 +43,10 @@ export interface TestClusterOptions {
 }
 
 export class TestCluster {
-  readonly nodes: readonly NodePlan[];
+  /** Those that are running or may be started again. */
+  nodes: readonly NodePlan[];
+  /** With whom the group was founded. */
+  readonly #founders: readonly NodePlan[];
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
@@ -63,6 +66,7 @@ export class TestCluster {
   ) {
     this.#directory = directory;
     this.nodes = nodes;
+    this.#founders = nodes;
     this.nameServer = nameServer;
     this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
     this.#autoCreateTopics = options.autoCreateTopics ?? true;
@@ -109,24 +113,59 @@ export class TestCluster {
   }
 
   startNode(nodeId: string): Promise<void> {
-    return this.#startBroker(nodeId, this.node(nodeId));
+    return this.#startBroker(nodeId, this.node(nodeId), this.#founding());
   }
 
   /** One more process that says it is `nodeId`, from a directory and at ports of its own. */
   async startDouble(name: string, nodeId: string, directory: string): Promise<void> {
     const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
-    await this.#startBroker(name, { nodeId, directory, grpc: grpc!, raft: raft!, http: http! });
+    const node = { nodeId, directory, grpc: grpc!, raft: raft!, http: http! };
+    await this.#startBroker(name, node, this.#founding());
   }
 
-  async #startBroker(name: string, node: NodePlan): Promise<void> {
-    const members = this.nodes.map((each) => `${each.nodeId}=${each.raft}`).join(',');
+  /** A place for a node that joins later: ports and an empty directory. */
+  async addNode(nodeId: string): Promise<NodePlan> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const directory = join(this.#directory, nodeId);
+    const node = { nodeId, directory, grpc: grpc!, raft: raft!, http: http! };
+    this.nodes = [...this.nodes, node];
+    return node;
+  }
+
+  /** The node has left the group. */
+  dropNode(nodeId: string): void {
+    this.nodes = this.nodes.filter((each) => each.nodeId !== nodeId);
+  }
+
+  /** @param group what says which group it is of: nothing for a node that has joined before */
+  startNodeWith(nodeId: string, group: readonly string[]): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), group);
+  }
+
+  /** As its configuration file says, and nothing else. */
+  startFrom(nodeId: string, configPath: string): Promise<void> {
+    return this.#spawn(nodeId, 'broker.js', ['--config', configPath, '--supervised']);
+  }
+
+  /** After its cluster got another id. */
+  startRenamed(nodeId: string, clusterId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), this.#founding(clusterId));
+  }
+
+  #founding(clusterId = 'test'): readonly string[] {
+    const members = this.#founders.map((each) => `${each.nodeId}=${each.raft}`).join(',');
+    return [
+      ...['--cluster-id', clusterId, '--group-id', 'broker-a', '--members', members],
+      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
+    ];
+  }
+
+  async #startBroker(name: string, node: NodePlan, group: readonly string[]): Promise<void> {
     mkdirSync(node.directory, { recursive: true });
     await this.#spawn(name, 'broker.js', [
-      ...['--node-id', node.nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
-      ...['--members', members, '--dir', node.directory],
+      ...['--node-id', node.nodeId, '--dir', node.directory, ...group],
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
-      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
       ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
       ...this.#brokerArgs,
       '--supervised',

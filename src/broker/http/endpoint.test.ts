@@ -12,6 +12,7 @@ import type { RoomReport } from '../verbs.ts';
 import { type HttpEndpoint, startHttpEndpoint } from './endpoint.ts';
 import type { NodeView } from './node-view.ts';
 
+const QUIET = { isActive: null, isDiskStalled: false } as const;
 const HEALTHY: ReplicaStatus = {
   nodeId: NodeId('n1'),
   clusterId: 'dev',
@@ -31,12 +32,27 @@ const HEALTHY: ReplicaStatus = {
   logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
   keptBytes: 0,
   install: null,
+  endOffset: PhysicalOffset(0),
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],
   peers: [
-    { nodeId: NodeId('n2'), connected: true, addresses: null, matchIndex: null, lagBytes: 64 },
-    { nodeId: NodeId('n3'), connected: false, addresses: null, matchIndex: null, lagBytes: null },
+    {
+      nodeId: NodeId('n2'),
+      connected: true,
+      addresses: null,
+      matchIndex: null,
+      lagBytes: 64,
+      ...QUIET,
+    },
+    {
+      nodeId: NodeId('n3'),
+      connected: false,
+      addresses: null,
+      matchIndex: null,
+      lagBytes: null,
+      ...QUIET,
+    },
   ],
 };
 

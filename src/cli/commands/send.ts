@@ -57,11 +57,15 @@ export function addSendCommand(program: Command, run: Run): Command {
     )
     .addHelpText('after', HELP)
     .action((topic: string, body: string | undefined, options: SendOptions, command: Command) =>
-      run(command, (invocation) => {
-        const message = templateOf(topic, body, options);
-        if (options.count === 1) return sendOne(invocation, message);
-        return sendMany(invocation, message, options);
-      }),
+      run(
+        command,
+        (invocation) => {
+          const message = templateOf(topic, body, options);
+          if (options.count === 1) return sendOne(invocation, message);
+          return sendMany(invocation, message, options);
+        },
+        'write',
+      ),
     );
 }
 

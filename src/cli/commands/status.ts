@@ -2,17 +2,23 @@
 import type { Command } from 'commander';
 import { clusterStatus } from '../../client/cluster-status.ts';
 import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
-import type { Invocation, Run } from '../invocation.ts';
+import type { Invocation } from '../invocation.ts';
 import { Progress } from '../progress.ts';
 import { isHealthy, isReachable, statusJson, statusText } from '../render/status.ts';
+import type { Verb } from '../verb.ts';
 
-export function addStatusCommand(program: Command, run: Run): Command {
-  return program
-    .command('status')
-    .description('show the nodes: roles, log positions, lag, disk')
-    .addHelpText('after', HELP)
-    .action((_options, command: Command) => run(command, showStatus));
-}
+export const statusVerb: Verb = {
+  name: 'status',
+  short: 'status',
+  description: 'show the nodes: roles, log positions, lag, disk',
+  help: `lag: entries that the leader has and the disk of this node has not.
+Exit code 8 while a group has no leader, 6 when no node answers at all.
+
+Examples:
+  mq-raft status
+  mq-raft status -o json | jq '.groups[].nodes[] | {id, role, lag}'`,
+  build: (command, run) => void command.action((_options, self: Command) => run(self, showStatus)),
+};
 
 async function showStatus(invocation: Invocation): Promise<CliExit> {
   const { environment, output, paint, signal } = invocation;
@@ -23,11 +29,3 @@ async function showStatus(invocation: Invocation): Promise<CliExit> {
   if (!isReachable(status)) return CLI_EXIT.unknown;
   return isHealthy(status) ? CLI_EXIT.ok : CLI_EXIT.unhealthy;
 }
-
-const HELP = `
-lag: entries that the leader has and the disk of this node has not.
-Exit code 8 while a group has no leader, 6 when no node answers at all.
-
-Examples:
-  mq-raft status
-  mq-raft status -o json | jq '.groups[].nodes[] | {id, role, lag}'`;

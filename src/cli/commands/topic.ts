@@ -23,7 +23,7 @@ export function addTopicCommand(program: Command, run: Run): Command {
     )
     .addHelpText('after', '\nExamples:\n  mq-raft topic create orders --queues 8')
     .action((name: string, { queues }: { queues: number }, command: Command) =>
-      run(command, (invocation) => createTopic(invocation, name, queues)),
+      run(command, (invocation) => createTopic(invocation, name, queues), 'write'),
     );
   topic
     .command('list')

@@ -128,14 +128,14 @@ function skipOf(text: string): 'derived' {
 }
 
 const HELP = `
-Asks the leader for a checkpoint, then all nodes at once: each reads its log from
-the device to the end, says what chain and state it had at the checkpoint, and
-derives its state from the log again, into a database beside, to compare the rows.
-Sending and receiving go on. Damage that is found is repaired as always: the node
-ends, and fetches the entries from the others when it starts again.
+Asks the leader for a checkpoint, then all nodes at once: each reads its log
+from the device to the end, says what chain and state it had at the checkpoint,
+and derives its state from the log again, into a database beside, to compare the
+rows. Sending and receiving go on. Damage that is found is repaired as always:
+the node ends, and fetches the entries from the others when it starts again.
 
-Exit code 0 when everything asked for is good and equal, 8 when anything is not, or
-a node does not answer, 6 when none does. Offline: mq-raft log verify.
+Exit code 0 when everything asked for is good and equal, 8 when anything is not,
+or a node does not answer, 6 when none does. Offline: mq-raft log verify.
 
 Examples:
   mq-raft verify

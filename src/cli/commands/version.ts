@@ -8,6 +8,7 @@ export function addVersionCommand(program: Command, run: Run): Command {
   return program
     .command('version')
     .description('print the versions of mq-raft and Node.js')
+    .addHelpText('after', '\nExamples:\n  mq-raft version')
     .action((_options, command: Command) =>
       run(command, async ({ environment, output, print }) => {
         const { mqRaft, node } = environment.version;

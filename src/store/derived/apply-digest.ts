@@ -9,12 +9,23 @@
  */
 import { unreachable } from '../../base/assert.ts';
 import { crc32 } from '../../base/crc32.ts';
+import type { AdminOutcome } from './admin-view.ts';
 import type { CommittedEntry, HandleOutcome, RecordResult } from './derived-state.ts';
 import { TABLE } from './key-codec.ts';
 import type { KvKey } from './kv-store.ts';
 
 const ENTRY_TYPE_CODE = { data: 1, noop: 2, config: 3, filler: 4 } as const;
 const OUTCOME_CODE: Readonly<Record<HandleOutcome, number>> = { ok: 1, gone: 2, stale: 3 };
+const ADMIN_OUTCOME_CODE: Readonly<Record<AdminOutcome, number>> = {
+  done: 1,
+  lockHeld: 2,
+  lockLost: 3,
+  noToken: 4,
+  tokenExpired: 5,
+  tokenUsed: 6,
+  storeRetired: 7,
+  levelLower: 8,
+};
 const TWO_TO_32 = 2 ** 32;
 /** By first character of the key. */
 const DIGESTED_TABLES: ReadonlySet<number> = new Set(
@@ -100,6 +111,11 @@ export class ApplyDigest {
         return;
       case 'topicRetentionPut':
         this.#u32(result.existed ? 15 : 14);
+        return;
+      case 'adminApplied':
+        this.#u32(20);
+        this.#u32(ADMIN_OUTCOME_CODE[result.outcome]);
+        this.#u64(result.sequence);
         return;
       case 'checkpointMarked':
         this.#u32(16);

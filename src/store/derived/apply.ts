@@ -17,6 +17,7 @@ import type {
   OffsetSaveCommand,
 } from '../../protocol/command-record.ts';
 import type { MessageIndexFields } from '../../protocol/message-index-fields.ts';
+import type { AdminTable } from './admin-table.ts';
 import type { ApplyDigest } from './apply-digest.ts';
 import type { CheckpointTable } from './checkpoint-table.ts';
 import type { ConsumeQueues } from './consume-queues.ts';
@@ -42,6 +43,7 @@ export interface Tables {
   readonly purge: Purge;
   readonly journal: MessageJournal;
   readonly trim: RowTrim;
+  readonly admin: AdminTable;
   readonly checkpoints: CheckpointTable;
   logStart: LogStart;
 }
@@ -129,6 +131,8 @@ export function applyCommand(tables: Tables, command: Command, place: CommandPla
       return advanceLogStart(tables, command, place);
     case 'topicRetentionPut':
       return { kind: 'topicRetentionPut', existed: tables.topics.putRetention(command) };
+    case 'admin':
+      return { kind: 'adminApplied', ...tables.admin.apply(command, place.index) };
     case 'checkpoint': {
       const index = LogIndex(place.index - 1);
       tables.checkpoints.mark(index, place.digestBefore.toString());

@@ -7,6 +7,7 @@
  */
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
+import type { AdminOutcome, AdminView } from './admin-view.ts';
 import type { Checkpoint } from './checkpoint-table.ts';
 import type { KvView } from './kv-store.ts';
 import type { LogStart } from './log-start.ts';
@@ -52,6 +53,12 @@ export type RecordResult =
       readonly deliveryCount: number;
     }
   | { readonly kind: 'topicRetentionPut'; readonly existed: boolean }
+  | {
+      readonly kind: 'adminApplied';
+      readonly outcome: AdminOutcome;
+      /** Of its line in the audit trail; 0 when nothing was recorded. */
+      readonly sequence: number;
+    }
   /** The state after this entry, the one before the checkpoint, is noted. */
   | { readonly kind: 'checkpointMarked'; readonly index: LogIndex }
   /** `isKnown`: the checkpoint is still among those that are kept. */
@@ -172,6 +179,8 @@ export interface DerivedState {
   /** Topics that the group has received from. */
   topicsOf(group: string): readonly string[];
   firstOutcome(topic: string, messageId: string): FirstOutcome | null;
+  /** What operators have decided. */
+  readonly admin: AdminView;
   /** The last ones, ascending. */
   checkpoints(): readonly Checkpoint[];
 }

@@ -12,6 +12,8 @@ const TEXT_SIZE_BYTES_MAX = 0xffff;
 
 /** First byte of every key. docs/format/derived-state.md describes the rows. */
 export const TABLE = {
+  /** What operators have decided, and the audit trail: admin-table.ts. */
+  admin: 'A',
   /** What this replica was at the last checkpoints, and should have been. */
   checkpoint: 'C',
   /** Topics deleted while the log still has messages of theirs. */

@@ -24,6 +24,12 @@ export const TRIMMED_MESSAGES_PER_MESSAGE = 2;
 /** LOG. Longer keys and message ids are indexed by their SHA-256, within LMDB's bound of 1978 bytes. */
 export const INDEX_KEY_SIZE_BYTES_MAX = 255;
 
+/** LOG. Lines of the audit trail that are kept: years of an operator's work, read into memory at start. */
+export const AUDIT_LINES_MAX = 1_000;
+/** LOG. Tokens, used and unused: as many as a group may have members. */
+export const JOIN_TOKENS_MAX = 32;
+/** LOG. Nodes that have left: as many as a membership can name. */
+export const RETIRED_NODES_MAX = 256;
 /** LOG. Checkpoints whose notes stay: enough for a replica that was away for a while to compare. */
 export const CHECKPOINTS_KEPT_MAX = 16;
 

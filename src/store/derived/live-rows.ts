@@ -22,6 +22,7 @@ import { decodeTopic } from './topic-table.ts';
 /** In these tables the topic number follows the table letter. */
 const TABLES_BY_TOPIC = [TABLE.inFlight, TABLE.progress, TABLE.queueRange] as const;
 const TABLES_WITHOUT_DEAD_ROWS = [
+  TABLE.admin,
   TABLE.checkpoint,
   TABLE.deletedTopic,
   TABLE.repeat,

@@ -1,4 +1,5 @@
 /** All tables over one overlay, as the rows are found. */
+import { AdminTable } from './admin-table.ts';
 import type { Tables } from './apply.ts';
 import { CheckpointTable } from './checkpoint-table.ts';
 import { ConsumeQueues } from './consume-queues.ts';
@@ -36,6 +37,7 @@ export function openTables(
     trim: new RowTrim(overlay, rows, { journal, window, keys, queues }),
     progress,
     purge: new Purge(overlay, progress),
+    admin: new AdminTable(overlay, rows),
     logStart: meta.logStart,
   };
 }

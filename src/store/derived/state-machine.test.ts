@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { advance, LogIndex, PhysicalOffset, QueueOffset } from '../../base/units.ts';
+import type { AdminCommand, AdminDeed } from '../../protocol/admin-command.ts';
 import type { Command } from '../../protocol/command-record.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { DerivedState } from './derived-state.ts';
@@ -37,7 +38,7 @@ const aChoice = fc.record({
     ...(['checkpoint', 'checkpointClaim'] as const),
     ...(['message', 'message', 'message', 'message', 'messages', 'messages'] as const),
     ...(['deliver', 'deliver', 'deliver', 'deliver', 'deliver', 'deliver'] as const),
-    ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible'] as const),
+    ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible', 'admin'] as const),
   ),
   topic: fc.constantFrom(...WORDS.topics),
   group: fc.constantFrom(...WORDS.groups),
@@ -216,6 +217,7 @@ class Run {
     }
     if (kind === 'topicRetentionPut') return [{ kind, topic, minRetentionMs: 1_000 * pick }];
     if (kind === 'advanceLogStart') return [this.#logStartCommand(choice)];
+    if (kind === 'admin') return [adminCommand(pick, other)];
     return [this.#deliveryCommand(choice, kind)];
   }
 
@@ -330,3 +332,13 @@ test('what can be observed equals the plain model after every entry, commit, cra
     { numRuns: 120, includeErrorInReport: true },
   );
 });
+
+function adminCommand(pick: number, other: number): AdminCommand {
+  const operationId = `op${other % 2}`;
+  const deed: AdminDeed =
+    pick % 2 === 0
+      ? { kind: 'takeLock', operationId, steal: pick === 6 }
+      : { kind: 'releaseLock', operationId };
+  const line = { atMs: pick, actor: 'who', action: 'what', phase: 'begun', planHash: '' };
+  return { kind: 'admin', line: { ...line, configIndex: LogIndex(0), details: '' }, deed };
+}

@@ -22,6 +22,7 @@ import { isOutOfSpace } from '../../io/disk.ts';
 import { decodeCommandRecord } from '../../protocol/command-record.ts';
 import { messageIndexFieldsAt } from '../../protocol/message-index-fields.ts';
 import { recordPlaceAt } from '../../protocol/records.ts';
+import type { AdminView } from './admin-view.ts';
 import { applyCommand, applyMessage, type Tables } from './apply.ts';
 import { ApplyDigest } from './apply-digest.ts';
 import { type ApplyRules, standardApplyRules } from './apply-rules.ts';
@@ -118,6 +119,10 @@ export class StateMachine implements DerivedState {
 
   get logStart(): LogStart {
     return this.#tables.logStart;
+  }
+
+  get admin(): AdminView {
+    return this.#tables.admin;
   }
 
   digest(): string {

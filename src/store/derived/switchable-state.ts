@@ -2,7 +2,9 @@
  * Derived state that can be replaced as a whole: whoever holds this sees the new one from then on. A
  * replica that installs a snapshot goes on with another database.
  */
+
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
+import type { AdminView } from './admin-view.ts';
 import type { Checkpoint } from './checkpoint-table.ts';
 import type {
   CommittedEntry,
@@ -30,6 +32,10 @@ export class SwitchableState implements DerivedState {
     const before = this.#current;
     this.#current = next;
     return before;
+  }
+
+  get admin(): AdminView {
+    return this.#current.admin;
   }
 
   get appliedIndex(): LogIndex {

@@ -15,6 +15,7 @@ import { javaHashCode } from '../../protocol/java-hash.ts';
 import type { DedupWindowBounds } from './dedup-window.ts';
 import type { DerivedState } from './derived-state.ts';
 import { CHECKPOINTS_KEPT_MAX } from './limits.ts';
+import { AdminModel } from './test-admin-model.ts';
 import { messageRecord, type TestMessage } from './test-log.ts';
 
 export interface ModelInFlight {
@@ -68,6 +69,7 @@ export class Model {
   windowHead = 0;
   checkpoints: number[] = [];
   logStart = { index: 1, offset: 0 };
+  readonly admin = new AdminModel();
 
   constructor(bounds: DedupWindowBounds) {
     this.#bounds = bounds;
@@ -139,6 +141,8 @@ export class Model {
         if (topic !== undefined) topic.minRetentionMs = command.minRetentionMs;
         return { kind: 'topicRetentionPut', existed: topic !== undefined };
       }
+      case 'admin':
+        return { kind: 'adminApplied', ...this.admin.apply(command, place.index) };
       case 'checkpoint': {
         const index = LogIndex(place.index - 1);
         if (!this.checkpoints.includes(index)) this.checkpoints.push(index);

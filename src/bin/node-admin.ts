@@ -1,0 +1,81 @@
+/** Administration on this node, with what only the process knows of itself. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { KIB } from '../base/sizes.ts';
+import { type Admin, createAdmin } from '../broker/admin/admin.ts';
+import {
+  createGrpcAdminTransport,
+  type NodeFacts,
+  type NodeTasks,
+} from '../broker/admin/admin-ports.ts';
+import type { Clock } from '../io/clock.ts';
+import { AdminError } from '../protocol/admin.ts';
+import type { RoomReport } from '../protocol/verbs.ts';
+import type { RunningReplica } from '../replica/replica-options.ts';
+import type { BrokerOptions } from './broker-options.ts';
+import { VERSION } from './version.ts';
+
+const NS_PER_MS = 1e6;
+const MS_PER_SECOND = 1_000;
+/** Delays of long ago say nothing about now. */
+const DELAY_WINDOW_MS = 60_000;
+
+export interface NodeAdminOptions {
+  readonly replica: RunningReplica;
+  readonly clock: Clock;
+  readonly diskRoom: () => RoomReport;
+}
+
+export function startAdmin(
+  { members }: BrokerOptions,
+  { replica, clock, diskRoom }: NodeAdminOptions,
+): Admin {
+  const delays = monitorEventLoopDelay();
+  delays.enable();
+  const reset = setInterval(() => delays.reset(), DELAY_WINDOW_MS);
+  reset.unref();
+  const facts = (): NodeFacts => ({
+    version: VERSION,
+    uptimeMs: process.uptime() * MS_PER_SECOND,
+    loopDelayMsP99: delays.count === 0 ? null : delays.percentile(99) / NS_PER_MS,
+    swapUsedBytes: swapUsedBytes(),
+    scrubFinishedAtMs: null,
+    repair: '',
+  });
+  const admin = createAdmin({
+    ...{ replica, clock, diskRoom, facts, randomBytes },
+    transport: createGrpcAdminTransport(),
+    founders: members,
+    tasks: nodeTasks(replica),
+  });
+  return {
+    answer: (call, signal) => admin.answer(call, signal),
+    close: () => {
+      clearInterval(reset);
+      delays.disable();
+      admin.close();
+    },
+  };
+}
+
+/** Of this process. null where the system does not tell. */
+function swapUsedBytes(): number | null {
+  try {
+    const kib = /^VmSwap:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    return kib === undefined ? null : Number(kib) * KIB;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    return null;
+  }
+}
+
+function nodeTasks(replica: RunningReplica): NodeTasks {
+  const refuse = async (what: string): Promise<string> => {
+    throw new AdminError(
+      'unsupported',
+      `${replica.status().nodeId} cannot ${what} on request yet.`,
+    );
+  };
+  return { takeSnapshot: () => refuse('take a snapshot'), scrub: () => refuse('scrub its log') };
+}

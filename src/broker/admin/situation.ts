@@ -1,0 +1,112 @@
+/**
+ * The leader's look at the group, and its patience: views for plans and checks, and waiting until a
+ * change of members is through.
+ */
+import { unreachable } from '../../base/assert.ts';
+import type { LogIndex, NodeId } from '../../base/units.ts';
+import type { Clock } from '../../io/clock.ts';
+import { AdminError } from '../../protocol/admin.ts';
+import { isJoint } from '../../raft/membership.ts';
+import type { Replica, TransferOutcome } from '../../replica/replica.ts';
+import { LeadershipLost } from '../leadership-lost.ts';
+import type { GroupView } from './group-view.ts';
+import { STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
+import { type Answers, type SurveyOptions, surveyMembers } from './survey.ts';
+import { viewOf } from './view-of.ts';
+
+export class Situation {
+  readonly #replica: Replica;
+  readonly #clock: Clock;
+  readonly #survey: SurveyOptions;
+
+  constructor(survey: SurveyOptions) {
+    this.#replica = survey.replica;
+    this.#clock = survey.clock;
+    this.#survey = survey;
+  }
+
+  /** Of this moment, without asking anybody. */
+  glance(): GroupView {
+    return viewOf(this.#replica, new Map());
+  }
+
+  async answers(): Promise<Answers> {
+    return surveyMembers(this.#survey);
+  }
+
+  /**
+   * With the answers of all members, once a change that is about to be committed is. The leader pins the
+   * stores of new members by itself: that is over in a moment, and no reason to refuse anything.
+   */
+  async look(): Promise<GroupView> {
+    const answers = await surveyMembers(this.#survey);
+    const untilMs = this.#clock.monotonicMs() + UNDER_WAY_MS_MAX;
+    while (!this.isSettled && this.#clock.monotonicMs() < untilMs) {
+      this.requireLeadership();
+      await this.pause();
+    }
+    this.requireLeadership();
+    return viewOf(this.#replica, answers);
+  }
+
+  get isSettled(): boolean {
+    const { membership, isMembershipCommitted } = this.#replica.status();
+    return isMembershipCommitted && !isJoint(membership.membership);
+  }
+
+  /**
+   * Resolves when the membership of `index`, and what the leader makes of it, is committed and stable.
+   * @throws LeadershipLost the next leader ends it, and whoever asks again there hears how
+   */
+  async untilSettled(index: LogIndex): Promise<void> {
+    const untilMs = this.#clock.monotonicMs() + STEP_MS_MAX;
+    for (;;) {
+      this.requireLeadership();
+      const { membership } = this.#replica.status();
+      if (membership.index >= index && this.isSettled) return;
+      if (this.#clock.monotonicMs() >= untilMs) {
+        throw new AdminError(
+          'timeout',
+          `Config #${membership.index} was not committed within ${STEP_MS_MAX} ms. Whether it will be is ` +
+            'unknown: look at the members, and ask for the same again.',
+        );
+      }
+      await this.pause();
+    }
+  }
+
+  /** @throws LeadershipLost when nobody knows how it went */
+  async handOver(to: NodeId): Promise<void> {
+    const outcome: TransferOutcome = await this.#replica.transferLeadership(to);
+    switch (outcome.kind) {
+      case 'handedOver':
+        return;
+      case 'unknown':
+        throw new LeadershipLost();
+      case 'aborted':
+        throw new AdminError(
+          'timeout',
+          `${to} did not take over within an election timeout, and this node leads on. Ask again, or ` +
+            'choose another one.',
+        );
+      case 'refused':
+        if (outcome.why === 'notLeader') throw new LeadershipLost();
+        throw new AdminError(
+          'busy',
+          `Leadership cannot go to ${to} now: ${outcome.why}. Ask again.`,
+        );
+      default:
+        unreachable(outcome);
+    }
+  }
+
+  requireLeadership(): void {
+    if (this.#replica.leadership() === null) throw new LeadershipLost();
+  }
+
+  pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.setTimer(STEP_POLL_MS, resolve);
+    });
+  }
+}

@@ -1,0 +1,70 @@
+/** The audit trail and the feature levels of a group. */
+import type { AdminEvent, EventsReport, FeaturesReport } from '../../protocol/admin-report.ts';
+import { jsonLine } from './json.ts';
+import { type Column, cell, type Paint, printable, tableLines } from './text.ts';
+
+const EVENT_COLUMNS: readonly Column[] = [
+  { title: '#', align: 'right' },
+  { title: 'time', align: 'left' },
+  { title: 'who', align: 'left' },
+  { title: 'what', align: 'left' },
+  { title: 'phase', align: 'left' },
+  { title: 'config', align: 'right' },
+  { title: 'details', align: 'left' },
+];
+
+export function eventsText(events: readonly AdminEvent[], paint: Paint): string {
+  const rows = events.map((event) => [
+    cell(event.sequence, 'dim'),
+    cell(timeText(event.atMs)),
+    cell(printable(event.actor)),
+    cell(printable(event.action)),
+    cell(printable(event.phase)),
+    cell(`#${event.configIndex}`),
+    cell(printable(event.details), 'dim'),
+  ]);
+  return `${tableLines(EVENT_COLUMNS, rows, paint).join('\n')}\n`;
+}
+
+/** One line for each: an audit trail is read as a stream. */
+export function eventsJson({ events }: EventsReport): string {
+  return events.map(eventJson).join('');
+}
+
+function eventJson({ atMs, ...event }: AdminEvent): string {
+  return jsonLine({
+    kind: 'event',
+    ...event,
+    at: new Date(atMs).toISOString(),
+    sequence: String(event.sequence),
+    logIndex: String(event.logIndex),
+    configIndex: String(event.configIndex),
+  });
+}
+
+function timeText(atMs: number): string {
+  return new Date(atMs).toISOString().replace('T', ' ').slice(0, 19);
+}
+
+export function featuresText({ level, levelMax, nodes }: FeaturesReport, paint: Paint): string {
+  const columns: readonly Column[] = [
+    { title: 'node', align: 'left' },
+    { title: 'supports', align: 'right' },
+    { title: 'version', align: 'left' },
+  ];
+  const rows = nodes.map((node) => [
+    cell(node.nodeId),
+    node.levelMax === null ? cell('no answer', 'bad') : cell(node.levelMax),
+    cell(node.version),
+  ]);
+  const possible =
+    levelMax > level
+      ? `all members support ${levelMax}: raise it with \`mq-raft features --finalize ${levelMax}\``
+      : 'the highest that all members support';
+  const title = `feature level ${paint(String(level), 'bold')}:\n${possible}`;
+  return `${[title, '', ...tableLines(columns, rows, paint)].join('\n')}\n`;
+}
+
+export function featuresJson(report: FeaturesReport): string {
+  return jsonLine({ kind: 'features', ...report });
+}

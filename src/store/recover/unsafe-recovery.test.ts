@@ -1,0 +1,347 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Prng } from '../../base/prng.ts';
+import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import { ManualClock } from '../../io/memory/manual-clock.ts';
+import { MemoryDisk } from '../../io/memory/memory-disk.ts';
+import { encodeMembership } from '../../protocol/membership-codec.ts';
+import { foundingMembership } from '../../raft/membership.ts';
+import { readFounding, writeFounding } from '../founding-file.ts';
+import { inspectStore } from '../inspect/inspect-store.ts';
+import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
+import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
+import {
+  comparedIndex,
+  type Disagreement,
+  nextClusterId,
+  planRecovery,
+  type RecoveryVerdict,
+} from './recovery-plan.ts';
+import { chainAt, type Survivor, surveySurvivor } from './survivor.ts';
+import {
+  executeRecovery,
+  type RecoveryTask,
+  type RecoveryWorld,
+  taskOf,
+  unfinishedTask,
+} from './unsafe-recovery.ts';
+
+const [n1, n2, n3] = ['n1', 'n2', 'n3'].map(NodeId) as [NodeId, NodeId, NodeId];
+const signal = new AbortController().signal;
+async function survey(disk: MemoryDisk, directory: string): Promise<Survivor> {
+  const survivor = await surveySurvivor({ disk, directory, signal });
+  ok(typeof survivor !== 'string', String(survivor));
+  return survivor;
+}
+
+function aWorld(disk: MemoryDisk): RecoveryWorld {
+  let starts = 0;
+  const mintBootId = () => String(++starts).padStart(16, '0');
+  return { disk, clock: new ManualClock(), mintBootId };
+}
+
+const WISH = { lostAtMs: 1_700_000_010_200, newClusterId: null };
+
+function planned(verdict: RecoveryVerdict) {
+  if (verdict.kind === 'refused') throw new Error(verdict.problems.join('\n'));
+  return verdict.plan;
+}
+
+const problemsOf = (verdict: RecoveryVerdict): string =>
+  verdict.kind === 'refused' ? verdict.problems.join('\n') : '';
+
+test('one of three goes on alone, under another cluster id, with all it had', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(30));
+  const before = await survey(disk, '/a');
+  const plan = planned(planRecovery([before], [], WISH));
+  equal(plan.newClusterId, 'test-cluster-r1');
+  deepEqual(plan.lost, [n2, n3]);
+
+  const lastIndex = await executeRecovery(taskOf(plan, {}), aWorld(disk));
+
+  ok(lastIndex > before.lastIndex);
+  const after = await survey(disk, '/a');
+  equal(after.problem, null);
+  equal(after.clusterId, 'test-cluster-r1');
+  equal(after.lastIndex, lastIndex);
+  equal(after.lastTerm, plan.newTerm);
+  deepEqual(after.membership?.voters, [n1]);
+  deepEqual(after.membership?.removed, [n2, n3]);
+  const whole = await inspectAll(disk, '/a');
+  equal(whole.damageCount, 0);
+  equal(whole.messageCount, 30);
+  const log = await openTestLog(disk, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1, clusterId: 'test-cluster-r1' },
+  });
+  equal(log.recovered.hardState.term, plan.newTerm);
+  deepEqual([...log.peers], [], 'nobody of the old group is remembered');
+  await log.close();
+});
+
+test('the old configuration does not start what has been recovered', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
+  const plan = planned(planRecovery([await survey(disk, '/a')], [], WISH));
+  await executeRecovery(taskOf(plan, {}), aWorld(disk));
+  const old = openTestLog(disk, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1 },
+  });
+  const error: unknown = await old.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  match(String(error), /its clusterId is test-cluster-r1, but the configuration says test-cluster/);
+});
+
+function inspectAll(disk: MemoryDisk, directory: string) {
+  const nothing = (): void => {};
+  return inspectStore({
+    ...{ disk, directory, signal, isLive: false, depth: 'records' },
+    onDamage: nothing,
+    onProgress: nothing,
+  });
+}
+
+/** Steps of the disk that a whole recovery takes. */
+async function begunRecovery(): Promise<{
+  readonly steps: Steps;
+  readonly disk: MemoryDisk;
+  readonly task: RecoveryTask;
+  readonly running: Promise<LogIndex>;
+}> {
+  const steps = new Steps();
+  const disk = new MemoryDisk({ later: steps.later });
+  await steps.until(aGroupStore(disk, '/a', n1, aGroupLog(12)));
+  const survivor = await steps.until(survey(disk, '/a'));
+  const task = taskOf(planned(planRecovery([survivor], [], WISH)), { why: 'test' });
+  return { steps, disk, task, running: executeRecovery(task, aWorld(disk)) };
+}
+
+test('a power cut at any step is finished by the same call, and nothing is lost', async () => {
+  let stepCount = 0;
+  const whole = await begunRecovery();
+  let isDone = false;
+  void whole.running.then(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    await whole.steps.next();
+    stepCount++;
+  }
+  ok(stepCount > 20, `${stepCount} steps`);
+  for (let cutAt = 0; cutAt < stepCount; cutAt++) {
+    const { steps, disk, task } = await begunRecovery();
+    for (let i = 0; i < cutAt; i++) await steps.next();
+    const survived = disk.powerCut(new Prng(cutAt, 'power cut'));
+    const state = `cut at step ${cutAt} of ${stepCount}`;
+    const after = async (): Promise<void> => {
+      const resumed = (await unfinishedTask(survived, '/a')) ?? task;
+      await executeRecovery(resumed, aWorld(survived));
+      equal(await unfinishedTask(survived, '/a'), null, state);
+      const found = await inspectAll(survived, '/a');
+      equal(found.damageCount, 0, state);
+      equal(found.messageCount, 12, state);
+      deepEqual(found.memberships.at(-1)?.membership.voters, [n1], state);
+      equal(found.view.superblock.newest?.identity.clusterId, 'test-cluster-r1', state);
+    };
+    await steps.until(after());
+  }
+});
+
+test('between its steps the directory starts under no name of the old group', async () => {
+  const { steps, disk, running } = await begunRecovery();
+  void running;
+  const isAside = async (): Promise<boolean> => {
+    const names = await disk.list('/a');
+    return names.includes('superblock.before-recovery') && !names.includes('superblock');
+  };
+  while (!(await steps.until(isAside()))) await steps.next();
+  const survived = disk.powerCut(new Prng(1, 'power cut'));
+  const opened = openTestLog(survived, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1 },
+  });
+  const outcome = await steps.until(
+    opened.then(
+      () => 'opened',
+      (error: unknown) => String(error),
+    ),
+  );
+  match(outcome, /superblock is missing/);
+});
+
+test('a node that had joined later knows its new cluster by its founding file, too', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
+  const founders = [{ nodeId: n2, raftAddress: 'h:1' }];
+  const group = { clusterId: 'test-cluster', groupId: 'g1', segmentSizeBytes: 8192, founders };
+  await writeFounding(disk, '/a', { nodeId: n1, storeUuid: 'uuid', group });
+  const plan = planned(planRecovery([await survey(disk, '/a')], [], WISH));
+  await executeRecovery(taskOf(plan, {}), aWorld(disk));
+  const founding = await readFounding(disk, '/a');
+  deepEqual(founding?.group, { ...group, clusterId: 'test-cluster-r1' });
+});
+
+test('a second recovery of the same directory counts on', async () => {
+  equal(nextClusterId('pay'), 'pay-r1');
+  equal(nextClusterId('pay-r1'), 'pay-r2');
+  equal(nextClusterId('x'.repeat(64)).length, 64);
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
+  const first = planned(planRecovery([await survey(disk, '/a')], [], WISH));
+  await executeRecovery(taskOf(first, {}), aWorld(disk));
+  const again = await survey(disk, '/a');
+  // Alone it is the majority.
+  match(problemsOf(planRecovery([again], [], WISH)), /are a majority of the voters/);
+});
+
+test('the best log wins: by its last term, then by its length', async () => {
+  const disk = new MemoryDisk();
+  const five = foundingMembership(
+    ['n1', 'n2', 'n3', 'n4', 'n5'].map((id) => ({ nodeId: NodeId(id), raftAddress: 'h:1' })),
+  );
+  const chain = (count: number, term: Term): EntryChain => {
+    const made = aGroupLog(count, term);
+    made.append({ payload: encodeMembership(five), term, type: 'config' });
+    return made;
+  };
+  await aGroupStore(disk, '/a', n1, chain(20, Term(1)));
+  await aGroupStore(disk, '/b', n2, chain(10, Term(2)));
+  const plan = planned(
+    planRecovery([await survey(disk, '/a'), await survey(disk, '/b')].map(unproven), [], WISH),
+  );
+  equal(plan.winner.nodeId, n2);
+  equal(plan.newTerm, Term(3));
+});
+
+/** As if nothing after the third entry were known as committed. */
+const unproven = (survivor: Survivor): Survivor => ({
+  ...survivor,
+  provenCommitIndex: LogIndex(3),
+});
+
+const anySurvivor: Survivor = {
+  directory: '/a',
+  clusterId: 'c',
+  groupId: 'g',
+  nodeId: n1,
+  storeUuid: 'uuid',
+  term: Term(4),
+  lastIndex: LogIndex(100),
+  lastTerm: Term(4),
+  provenCommitIndex: LogIndex(90),
+  membership: RECOVERED_GROUP,
+  peersMet: [n2, n3],
+  traffic: { lastAtMs: 1_000_000, messagesPerSecond: 50 },
+  problem: null,
+};
+
+const refusals: readonly (readonly [
+  string,
+  readonly Survivor[],
+  readonly Disagreement[],
+  RegExp,
+])[] = [
+  ['no directory', [], [], /no directory is given/],
+  [
+    'a majority that is left',
+    [anySurvivor, { ...anySurvivor, nodeId: n2, directory: '/b' }],
+    [],
+    /n1 and n2 are a majority of the voters \{n1, n2, n3\}: start them/,
+  ],
+  [
+    'survivors that disagree about what is committed',
+    [anySurvivor],
+    [{ a: n1, b: n2, index: LogIndex(90) }],
+    /hold different entries at or below entry 90/,
+  ],
+  [
+    'a best log that ends before what another one proves committed',
+    [anySurvivor, { ...anySurvivor, nodeId: n2, problem: 'rot', provenCommitIndex: LogIndex(120) }],
+    [],
+    /n2 proves entry 120 committed/,
+  ],
+  [
+    'a log that cannot be started',
+    [{ ...anySurvivor, problem: 'entry 5 is rotten' }],
+    [],
+    /entry 5 is rotten/,
+  ],
+  ['an empty log', [{ ...anySurvivor, lastIndex: LogIndex(0) }], [], /holds no entry/],
+  [
+    'a directory of another group',
+    [
+      anySurvivor,
+      {
+        ...anySurvivor,
+        nodeId: n2,
+        groupId: 'h',
+        lastIndex: LogIndex(1),
+        provenCommitIndex: LogIndex(1),
+      },
+    ],
+    [],
+    /belongs to group h/,
+  ],
+  ['a copy of a directory', [anySurvivor, anySurvivor], [], /two directories are of n1/],
+];
+for (const [what, survivors, disagreements, want] of refusals) {
+  test(`a recovery refuses ${what}`, () => {
+    match(problemsOf(planRecovery(survivors, disagreements, WISH)), want);
+  });
+}
+
+test('the old cluster id is refused as the new one', () => {
+  const verdict = planRecovery([anySurvivor], [], { ...WISH, newClusterId: 'c' });
+  match(problemsOf(verdict), /the lost could join again/);
+});
+
+test('where the membership was never changed, those it has met are the lost ones', () => {
+  const plan = planned(planRecovery([{ ...anySurvivor, membership: null }], [], WISH));
+  deepEqual(plan.membership.removed, [n2, n3]);
+});
+
+test('logs are compared by their chain, as far as both go and something is proven', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(20));
+  await aGroupStore(disk, '/b', n2, aGroupLog(10));
+  const other = aGroupLog(5);
+  other.append({ payload: Buffer.from('another'), term: Term(1) });
+  await aGroupStore(disk, '/c', n3, other);
+  const [a, b, c] = [await survey(disk, '/a'), await survey(disk, '/b'), await survey(disk, '/c')];
+  const crcAt = async (survivor: Survivor, index: LogIndex | null) => {
+    ok(index !== null);
+    const { directory } = survivor;
+    return (await chainAt({ disk, directory, signal }, [index])).get(index);
+  };
+  const ab = comparedIndex(a, b);
+  equal(await crcAt(a, ab), await crcAt(b, ab));
+  const ac = comparedIndex(a, c);
+  ok((await crcAt(a, ac)) !== (await crcAt(c, ac)));
+});
+
+test('law: at a steady rate the bound is never below the true loss', () => {
+  const anOutage = fc.record({
+    intervalMs: fc.integer({ min: 1, max: 5_000 }),
+    seenCount: fc.integer({ min: 2, max: 1_000 }),
+    lostCount: fc.integer({ min: 0, max: 100_000 }),
+    slackMs: fc.integer({ min: 0, max: 60_000 }),
+  });
+  fc.assert(
+    fc.property(anOutage, ({ intervalMs, seenCount, lostCount, slackMs }) => {
+      const lastAtMs = seenCount * intervalMs;
+      const spanMs = (seenCount - 1) * intervalMs;
+      // Below a second of traffic there is no rate to speak of.
+      fc.pre(spanMs >= 1_000);
+      const traffic = { lastAtMs, messagesPerSecond: ((seenCount - 1) * 1_000) / spanMs };
+      const lostAtMs = lastAtMs + lostCount * intervalMs + slackMs;
+      const wish = { lostAtMs, newClusterId: null };
+      const { loss } = planned(planRecovery([{ ...anySurvivor, traffic }], [], wish));
+      ok(loss.messagesMax >= lostCount, `${loss.messagesMax} >= ${lostCount}`);
+    }),
+  );
+});
