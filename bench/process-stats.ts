@@ -15,7 +15,18 @@ export function cpuSecondsOf(pid: number): number {
 }
 
 export function residentBytesOf(pid: number): number {
-  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  if (line === null) throw new Error(`No VmRSS of process ${pid}`);
+  return statusBytesOf(pid, 'VmRSS');
+}
+
+/** The most that it ever had. */
+export function peakResidentBytesOf(pid: number): number {
+  return statusBytesOf(pid, 'VmHWM');
+}
+
+function statusBytesOf(pid: number, name: string): number {
+  const line = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync(`/proc/${pid}/status`, 'utf8'),
+  );
+  if (line === null) throw new Error(`No ${name} of process ${pid}`);
   return Number(line[1]) * KIB;
 }

@@ -4,6 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** A file that has not ended by then is killed and counts as failed: one that leaks a timer or waits for ever must not take the whole run with it. */
+const FILE_MS_MAX = 300_000;
+/** The same for a whole group of files: three times what it takes on two slow cores. */
+const GROUP_MS_MAX = 1_800_000;
+
 const filters = process.argv.slice(2);
 // Interop, fault and bench files start real processes: they run one after another, at the end.
 const isProcessTest = (path) => /dist\/test\/(interop|jepsen-like)\//.test(path);
@@ -38,9 +43,15 @@ for (const { files: group, concurrency } of groups) {
     '--test',
     '--test-reporter=spec',
     `--test-concurrency=${concurrency}`,
+    `--test-timeout=${FILE_MS_MAX}`,
     ...group,
   ];
-  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  const { status, error } = spawnSync(process.execPath, args, {
+    stdio: 'inherit',
+    timeout: GROUP_MS_MAX,
+    killSignal: 'SIGKILL',
+  });
+  if (error) console.error(`Killed after ${GROUP_MS_MAX} ms: ${error.message}`);
   failed ||= status !== 0;
 }
 process.exit(failed ? 1 : 0);

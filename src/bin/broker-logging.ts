@@ -3,6 +3,8 @@
 import { unreachable } from '../base/assert.ts';
 import type { RegistrationEvent } from '../broker/registration.ts';
 import type { BackupServiceEvent } from '../replica/backup/backup-event.ts';
+import type { CheckpointEvent } from '../replica/checkpoints/checkpoint-judge.ts';
+import type { DamageEvent } from '../replica/damage-response.ts';
 import type { PeerEvent } from '../replica/peer-transport.ts';
 import type { RepairEvent } from '../replica/repair/repair-log.ts';
 import type { RepairServiceEvent } from '../replica/repair/repair-service.ts';
@@ -11,6 +13,7 @@ import type { ReplicaEvent } from '../replica/replica-options.ts';
 import type { SnapshotEvent } from '../replica/snapshot/snapshot-event.ts';
 import type { DerivedEvent } from '../store/derived/open-derived-state.ts';
 import type { RoomEvent } from '../store/disk-space.ts';
+import type { ScrubEvent } from '../store/scrub/scrubber.ts';
 import type { SnapshotFileEvent } from '../store/snapshots/snapshot-files.ts';
 import type { Logger } from './logger.ts';
 
@@ -261,6 +264,12 @@ export function logRepairEvent(logger: Logger, event: RepairEvent): void {
         'The group has committed other entries than this node had',
       );
       return;
+    case 'repairCutInFront':
+      logger.warn(
+        { event: 'repair.log_begins_later', ...fields },
+        'The group has removed what is missing: the log begins later, as that of the others',
+      );
+      return;
     case 'repairGivenUp':
       logger.warn({ event: 'repair.tail_cut', ...fields }, 'Nobody has them: cut off as torn');
       return;
@@ -292,6 +301,52 @@ export function logRepairServiceEvent(logger: Logger, event: RepairServiceEvent)
       return;
     case 'repairSourceRotten':
       logger.error({ event: 'repair.source_rotten', ...fields }, 'This log is damaged, too');
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+export type SoundnessEvent = ScrubEvent | DamageEvent | CheckpointEvent;
+
+export function logSoundnessEvent(logger: Logger, event: SoundnessEvent): void {
+  const { kind, ...fields } = event;
+  switch (kind) {
+    case 'scrubFound':
+      logger.error({ event: 'scrub.damage_found', ...fields }, 'The log on disk is damaged');
+      return;
+    case 'scrubReadFlaky':
+      logger.warn(
+        { event: 'scrub.read_flaky', ...fields },
+        'A first read was bad and the second was not: cable, memory or controller',
+      );
+      return;
+    case 'scrubPassed':
+      logger.info({ event: 'scrub.passed', ...fields }, 'The whole log was read again');
+      return;
+    case 'damageKept':
+      logger.error(
+        { event: 'scrub.damage_kept', ...fields },
+        'The log on disk is damaged, and the group needs this node as it is',
+      );
+      return;
+    case 'handingOver':
+      logger.warn({ event: 'scrub.handing_over', ...fields }, 'Hands over before it ends');
+      return;
+    case 'checkpointAgreed':
+      logger.info({ event: 'checkpoint.agreed', ...fields }, 'As the group says that it should be');
+      return;
+    case 'stateDiverged':
+      logger.error(
+        { event: 'state.diverged', ...fields },
+        'This replica is not what the leader says that it should be',
+      );
+      return;
+    case 'othersDiffer':
+      logger.error(
+        { event: 'state.others_differ', ...fields },
+        'Other replicas are not as this one',
+      );
       return;
     default:
       unreachable(kind);

@@ -6,6 +6,7 @@ import {
   advertisedAddresses,
   type BrokerValues,
 } from '../config/broker-settings.ts';
+import type { ScrubLimits } from '../store/scrub/scrubber.ts';
 
 export interface Member {
   readonly nodeId: NodeId;
@@ -48,8 +49,12 @@ export interface AskedOptions {
   readonly retentionHours: number;
   /** 0: no limit by size. */
   readonly retentionBytes: number;
-  /** A member that was silent for so long does not hold the log any more. */
+  /** A member that is silent for longer does not hold the log. */
   readonly memberGraceSeconds: number;
+  /** The log is read again at most so fast; 0: never. */
+  readonly scrubRateBytes: number;
+  /** And at least so often; 0: never. */
+  readonly scrubPeriodHours: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -77,6 +82,8 @@ export function brokerOptionsOf(values: BrokerValues): AskedOptions {
     retentionHours: values['retention-hours'],
     retentionBytes: values['retention-bytes'],
     memberGraceSeconds: values['member-grace-seconds'],
+    scrubRateBytes: values['scrub-rate-bytes'],
+    scrubPeriodHours: values['scrub-period-hours'],
     autoCreateTopics: values['auto-create-topics'],
     supervised: values.supervised,
     logLevel: values['log-level'],
@@ -89,4 +96,11 @@ export function retentionOf(options: BrokerOptions): RetentionLimits {
     ageMsMax: retentionHours === 0 ? null : retentionHours * MS_PER_HOUR,
     sizeBytesMax: retentionBytes === 0 ? null : retentionBytes,
   };
+}
+
+/** null: switched off. */
+export function scrubLimitsOf(options: BrokerOptions): ScrubLimits | null {
+  const { scrubRateBytes, scrubPeriodHours } = options;
+  if (scrubRateBytes === 0 || scrubPeriodHours === 0) return null;
+  return { bytesPerSecondMax: scrubRateBytes, periodMs: scrubPeriodHours * MS_PER_HOUR };
 }

@@ -40,12 +40,14 @@ import {
 } from './broker-logging.ts';
 import { type AskedOptions, type BrokerOptions, retentionOf } from './broker-options.ts';
 import { type DiskCare, startDiskCare } from './disk-care.ts';
+import { requireNoDivergence } from './divergence-note.ts';
 import { endWith, exitOnUncaught, exitWith } from './exit.ts';
 import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startAdmin } from './node-admin.ts';
 import { listenForPeers, peerServices } from './peer-port.ts';
 import { repairFirst } from './repair-stage.ts';
+import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
@@ -66,6 +68,7 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     stop().then(() => process.exit(0), exitWith);
   });
   const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const care = startDiskCare(options, clock, logger);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
@@ -106,23 +109,27 @@ async function startServing(
   logger: Logger,
   care: DiskCare,
 ): Promise<Serving> {
-  const { nodeId, nameServers } = options;
+  const { autoCreateTopics, nodeId, nameServers } = options;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
-  const retentionBounds = () => replica.logExtent(guard.room.level !== 'ok');
-  const settings = await brokerSettings(options);
-  const broker = createBroker({ replica, clock, diskRoom, retentionBounds, ...settings });
+  const soundness = startSoundness({
+    ...{ options, replica, clock, logger, disk: new NodeDisk() },
+    reserveBytes: () => guard.room.reserveBytes,
+  });
+  const storeHost = await storeHostOf(options);
+  const report = () => soundness.report();
+  const broker = createBroker({
+    ...{ replica, clock, diskRoom, soundness: report, ...brokerSettings(options, storeHost) },
+    retentionBounds: () => replica.logExtent(guard.room.level !== 'ok'),
+  });
+  const { counters } = broker;
   const forwards = createGrpcForwardTransport();
   const gateway = createGateway({
-    replica,
-    clock,
-    broker,
-    transport: forwards,
-    ownAddresses: addresses,
+    ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
   const admin = startAdmin(options, { replica, clock, diskRoom });
-  const services = [...peerServices(replica, clock, logger), adminService(admin)];
+  const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({
     gateway,
@@ -132,19 +139,13 @@ async function startServing(
     clusterName: options.clusterId,
     nodeId,
     logger,
-    autoCreateTopics: options.autoCreateTopics,
+    autoCreateTopics,
   });
   let isStopping = false;
   const http = await startHttpEndpoint({
-    ...{ listenAddress: options.http, replica },
-    sources: {
-      counters: broker.counters,
-      messaging,
-      diskRoom,
-      snapshots: () => replica.metrics().snapshots,
-      memory: () => process.memoryUsage(),
-      version: VERSION,
-    },
+    listenAddress: options.http,
+    replica,
+    sources: { counters, messaging, diskRoom, soundness: report, ...processSources(replica) },
     isDraining: () => isStopping,
     logger,
   });
@@ -161,10 +162,20 @@ async function startServing(
       forwards.close();
       raftServer.forceShutdown();
       care.stopWaiting();
+      await soundness.stop();
       await replica.close();
       await http.close();
       care.close();
     },
+  };
+}
+
+/** What metrics tell of the process and of what runs in it unasked. */
+function processSources(replica: RunningReplica) {
+  return {
+    snapshots: () => replica.metrics().snapshots,
+    memory: () => process.memoryUsage(),
+    version: VERSION,
   };
 }
 
@@ -173,9 +184,8 @@ function memberAddressOf(replica: RunningReplica, nodeId: NodeId): string | null
   return members.find((member) => member.nodeId === nodeId)?.raftAddress ?? null;
 }
 
-async function brokerSettings(options: BrokerOptions) {
+function brokerSettings(options: BrokerOptions, storeHost: string) {
   const { autoCreateTopics } = options;
-  const storeHost = await storeHostOf(options);
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 

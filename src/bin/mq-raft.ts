@@ -18,6 +18,7 @@ import { createBrokerCallClient } from '../client/broker-call-client.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NameServerClient } from '../client/name-server-client.ts';
 import { type KnownNode, NodeDirectory } from '../client/node-directory.ts';
+import { createVerifyClient } from '../client/verify-client.ts';
 import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
@@ -151,6 +152,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
     stores: { disk, writable: disk, lockHolder },
+    openVerifier: createVerifyClient,
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
       return existsSync(path) ? parseDevRecord(readFileSync(path, 'utf8')) : null;

@@ -70,9 +70,12 @@ function swapUsedBytes(): number | null {
   }
 }
 
-function nodeTasks({ status }: RunningReplica): NodeTasks {
+function nodeTasks(replica: RunningReplica): NodeTasks {
   const refuse = async (what: string): Promise<string> => {
-    throw new AdminError('unsupported', `${status().nodeId} cannot ${what} on request yet.`);
+    throw new AdminError(
+      'unsupported',
+      `${replica.status().nodeId} cannot ${what} on request yet.`,
+    );
   };
   return { takeSnapshot: () => refuse('take a snapshot'), scrub: () => refuse('scrub its log') };
 }

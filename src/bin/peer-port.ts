@@ -25,7 +25,7 @@ import type { Logger } from './logger.ts';
 /** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
 const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 
-/** One service of the port for peers. */
+/** One service of the port. */
 export interface PeerService {
   readonly definition: ServiceDefinition;
   readonly implementation: UntypedServiceImplementation;
@@ -65,9 +65,7 @@ export async function listenForPeers(
   server.addService(peers.definition, peers.implementation);
   const calls = brokerService(gateway);
   server.addService(calls.definition, calls.implementation);
-  for (const { definition, implementation } of others) {
-    server.addService(definition, implementation);
-  }
+  for (const each of others) server.addService(each.definition, each.implementation);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
       if (error === null) return resolve();

@@ -16,6 +16,7 @@ import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { createRepairClient } from '../replica/repair/repair-client.ts';
 import { repairLog } from '../replica/repair/repair-log.ts';
 import { repairService } from '../replica/repair/repair-service.ts';
+import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { LogRepairer } from '../store/repair/log-repairer.ts';
 import { logRepairEvent, logRepairServiceEvent } from './broker-logging.ts';
@@ -45,11 +46,13 @@ export async function repairFirst(
   );
   const http = await startRepairEndpoint(options.http, () => repairer);
   const client = createRepairClient();
+  const snapshots = createSnapshotClient();
   try {
     return await repairLog({
       repairer: first,
       members: options.members,
       client,
+      snapshots,
       clock,
       signal,
       onEvent: (event) => logRepairEvent(logger, event),
@@ -59,6 +62,7 @@ export async function repairFirst(
     });
   } finally {
     client.close();
+    snapshots.close();
     server.forceShutdown();
     await http.close();
   }

@@ -29,7 +29,7 @@ import { DeadLetterer } from './services/dead-letterer.ts';
 import { Groups } from './services/groups.ts';
 import { LeaseKeeper } from './services/lease-keeper.ts';
 import { Metadata } from './services/metadata.ts';
-import { nodeReport } from './services/node-report.ts';
+import { nodeReport, type SoundnessReport } from './services/node-report.ts';
 import { ReceiveMessage } from './services/receive-message.ts';
 import { NOTHING_MAY_GO, Retention, type RetentionBounds } from './services/retention.ts';
 import type { RetentionLimits } from './services/retention-decision.ts';
@@ -45,6 +45,8 @@ export interface BrokerOptions {
   readonly storeHost: string;
   /** Left out: the disk is never full. */
   readonly diskRoom?: () => RoomReport;
+  /** Left out: this node does not look after its log. */
+  readonly soundness?: () => SoundnessReport;
   /** Left out: the defaults. */
   readonly retention?: RetentionLimits;
   /** Left out: nothing may go, whatever the limits say. */
@@ -104,6 +106,7 @@ class LocalBroker implements Broker {
   readonly #topics: Topics;
   readonly #groups: Groups;
   readonly #room: () => RoomReport | null;
+  readonly #soundness: () => SoundnessReport;
   readonly #wake = (group: string, topic: string) => this.#receive.wake(group, topic);
   #closed = false;
 
@@ -111,6 +114,7 @@ class LocalBroker implements Broker {
     const { replica, clock, autoCreateTopics, storeHost, diskRoom } = options;
     this.#replica = replica;
     this.#room = diskRoom ?? (() => null);
+    this.#soundness = options.soundness ?? (() => UNKNOWN_SOUNDNESS);
     const { state } = replica;
     const time = new LeaderTime(clock);
     const proposer = new Proposer(replica);
@@ -151,7 +155,7 @@ class LocalBroker implements Broker {
 
   async serve(request: BrokerRequest, context: ServeContext): Promise<BrokerResponse> {
     if (request.kind === 'status') {
-      return { kind: 'status', status: nodeReport(this.#replica, this.#room()) };
+      return { kind: 'status', status: nodeReport(this.#replica, this.#room(), this.#soundness()) };
     }
     if (this.#closed || this.#replica.leadership() === null) throw new LeadershipLost();
     return freshAnswer(this.#replica, () => this.#answer(request, context), isReadFromState);
@@ -235,6 +239,11 @@ class LocalBroker implements Broker {
     for (const topic of topics) this.#receive.wakeTopic(topic);
   }
 }
+
+const UNKNOWN_SOUNDNESS: SoundnessReport = {
+  scrub: null,
+  checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
+};
 
 /** Written to the log, or not: what went through the log was decided by the group itself. */
 function isReadFromState(response: BrokerResponse): boolean {

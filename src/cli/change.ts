@@ -16,7 +16,13 @@ import type {
   JoinTicket,
 } from '../protocol/admin.ts';
 import { AdminError } from '../protocol/admin.ts';
-import type { Allowance, Check, Plan } from '../protocol/admin-plan.ts';
+import {
+  ALLOWANCES,
+  type Allowance,
+  type Check,
+  type Plan,
+  type PlanStep,
+} from '../protocol/admin-plan.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import { type Invocation, parseCount, parseDurationMs } from './invocation.ts';
@@ -56,6 +62,10 @@ export interface ChangeKind {
   readonly waitMs?: number;
   /** Flags that were given as options of their own. */
   readonly allow?: readonly Allowance[];
+  /** There is nothing to run. */
+  readonly isPlanOnly?: true;
+  /** The command as it is typed, where the plan does not say all of it. */
+  readonly typed?: string;
   /** What the user may want next. */
   readonly next?: string;
 }
@@ -73,11 +83,23 @@ export function addChangeOptions(command: Command): Command {
       parseWait,
     )
     .option('--no-wait', 'return when it has begun')
+    .addOption(
+      new Option('--allow <risk>', 'take a risk that a check names')
+        .choices(ALLOWANCES)
+        .argParser(collectedRisk),
+    )
     .option('--steal', 'take the operator lock from whoever holds it');
 }
 
 export function brokerGroupOption(): Option {
   return new Option('--group <id>', 'broker group, where the cluster has several');
+}
+
+/** Several may be given; commander's own check of choices goes with its own parser. */
+function collectedRisk(text: string, before: readonly Allowance[] = []): readonly Allowance[] {
+  const risk = ALLOWANCES.find((each) => each === text);
+  if (risk !== undefined) return [...before, risk];
+  throw usageError(`--allow '${text}' is no risk`, `one of ${ALLOWANCES.join(', ')}`);
 }
 
 const parseConfigIndex = parseCount('--if-config', 0, Number.MAX_SAFE_INTEGER);
@@ -97,7 +119,7 @@ export async function runChange(
   if (planned.kind === 'changed') return finished(invocation, planned, kind);
   const isRefused = planned.checks.some(({ verdict }) => verdict === 'failed');
   if (isRefused) return refused(invocation, planned);
-  if (flags.dryRun === true) return shown(invocation, planned, flags);
+  if (flags.dryRun === true) return shown(invocation, planned, { ...kind, allow: options.allow });
   await confirm(invocation, planned, flags, kind);
   // From here on: this plan or none.
   const bound = { ...options, dryRun: false, ifPlan: planned.plan.hash };
@@ -112,9 +134,10 @@ export async function runChange(
 function optionsOf(
   { environment }: Invocation,
   flags: ChangeFlags,
-  { allow = [] }: ChangeKind,
+  kind: ChangeKind,
 ): ChangeOptions {
   const { ifConfig, ifPlan = null, steal } = flags;
+  const allow = allowancesOf(flags, kind);
   return {
     actor: environment.actor,
     dryRun: true,
@@ -123,6 +146,10 @@ function optionsOf(
     steal: steal === true,
     allow,
   };
+}
+
+function allowancesOf(flags: ChangeFlags, kind: ChangeKind): readonly Allowance[] {
+  return [...new Set([...(kind.allow ?? []), ...(flags.allow ?? [])])];
 }
 
 function waitOf({ wait }: ChangeFlags, { waitMs }: ChangeKind): number | null {
@@ -173,19 +200,39 @@ function changedOnly(response: AdminResponse): ChangedResponse {
 }
 
 /** The plan is what a dry run is for: data. */
-function shown(invocation: Invocation, planned: PlanOutcome, flags: ChangeFlags): CliExit {
+function shown(invocation: Invocation, planned: PlanOutcome, kind: ChangeKind): CliExit {
   const { environment, output, paint, print } = invocation;
   const { columns } = environment.stdout;
   const { plan, checks } = planned;
+  // A plan that is only followed has nobody else who would refuse it.
+  const isDeadly = kind.isPlanOnly === true && plan.steps.some(cannotDecide);
+  const exit = isDeadly ? CLI_EXIT.refused : CLI_EXIT.ok;
   if (output === 'json') {
     print(planJsonLine(planned));
-    return CLI_EXIT.ok;
+    return exit;
   }
   print(planText(plan, columns, paint) + checksText(checks, columns, paint));
-  const yes = flags.yes === true ? '' : ' --yes';
-  const command = `mq-raft ${plan.action} --if-config ${plan.configIndex}${yes}`;
-  print(`Nothing was changed.  Run:  ${command}\n`);
-  return CLI_EXIT.ok;
+  const typed = [kind.typed ?? plan.action, ...(kind.allow ?? []).map(flagOfAllowance)].join(' ');
+  const yes = kind.confirm === null ? '' : ' --yes';
+  const command = `mq-raft ${typed} --if-config ${plan.configIndex}${yes}`;
+  print(`Nothing was changed.${kind.isPlanOnly === true ? '' : `  Run:\n  ${command}`}\n`);
+  if (isDeadly) invocation.note('Do not follow it now: a step would leave the group undecided.');
+  return exit;
+}
+
+function cannotDecide({ quorums }: PlanStep): boolean {
+  return quorums.some(({ tolerates }) => tolerates < 0);
+}
+
+const ALLOWANCE_FLAGS: Readonly<Record<Allowance, string>> = {
+  evenVoters: '--allow-even',
+  belowThree: '--force-below-3',
+  lessTolerance: '--allow-less-tolerance',
+  planned: '--planned',
+};
+
+function flagOfAllowance(allowance: Allowance): string {
+  return ALLOWANCE_FLAGS[allowance];
 }
 
 const CONFLICTS: readonly Check['id'][] = ['configUnmoved', 'planUnmoved'];
@@ -205,7 +252,10 @@ function refused(invocation: Invocation, outcome: PlanOutcome): CliExit {
   throw new CliError({
     exit: isConflict ? CLI_EXIT.conflict : CLI_EXIT.refused,
     what: `${plan.action}: refused, nothing was changed`,
-    why: failed.map(({ id, observed }) => `${id}: ${observed}`).join('; '),
+    // The numbers stand above; whoever reads JSON has only this.
+    why: failed
+      .map(({ id, observed }) => (output === 'json' ? `${id}: ${observed}` : id))
+      .join(output === 'json' ? '; ' : ', '),
     todo: failed.find(({ remedy }) => remedy !== '')?.remedy ?? null,
   });
 }
@@ -247,9 +297,9 @@ function finished(
 ): CliExit {
   const { environment, output, paint, print, note } = invocation;
   const { state, sentence, configIndex, checks, ticket } = response;
-  for (const { id, observed, verdict } of checks) {
-    if (verdict === 'warning') note(`mind ${id}: ${observed}`);
-  }
+  // While it is under way they are what is waited for.
+  const warnings = state === 'pending' ? [] : checks.filter(({ verdict }) => verdict === 'warning');
+  for (const { id, observed } of warnings) note(`mind ${id}: ${observed}`);
   if (output === 'json') print(changedJsonLine(response));
   else {
     const word = { done: 'done', alreadySo: 'already so', pending: 'under way' }[state];
@@ -260,9 +310,18 @@ function finished(
   }
   if (state === 'pending')
     note('the same command goes on where it is; `mq-raft unlock` gives it up');
-  else if (next !== undefined && output === 'table') note(next);
+  else if (state === 'done' && next !== undefined && output === 'table') note(next);
   return CLI_EXIT.ok;
 }
+
+/** Of an operation that has begun: elections end, learners catch up, and a disk has a bad minute. */
+const PASSING: readonly Check['id'][] = [
+  'ownTermCommitted',
+  'noTransferInProgress',
+  'targetCaughtUp',
+  'targetLive',
+  'targetDiskSpeed',
+];
 
 /** Asks the same again until it is done. */
 class Waiting {
@@ -272,6 +331,7 @@ class Waiting {
   readonly #kind: ChangeKind;
   #shownTicket: JoinTicket | null = null;
   #failures = 0;
+  #waitedFor = '';
 
   constructor(
     invocation: Invocation,
@@ -295,7 +355,7 @@ class Waiting {
     const progress = new Progress(stderr, clock, () => progressText(latest));
     try {
       while (latest.state === 'pending') {
-        if (latest.phase !== phase) this.#announce(latest);
+        if (latest.phase !== phase) this.#announce(latest, progress);
         phase = latest.phase;
         if (clock.monotonicMs() >= deadlineAtMs) return this.#late(latest);
         await delay(clock, POLL_INTERVAL_MS, signal);
@@ -316,6 +376,11 @@ class Waiting {
         .change(this.#change, this.#options, { signal });
       this.#failures = 0;
       if (response.kind !== 'refused') return changedOnly(response);
+      const failed = response.checks.filter(({ verdict }) => verdict === 'failed');
+      if (failed.every(({ id }) => PASSING.includes(id))) {
+        this.#wait(failed, progress);
+        return null;
+      }
       progress.stop();
       refused(this.#invocation, response);
       return null;
@@ -327,19 +392,27 @@ class Waiting {
     }
   }
 
+  /** What passes by itself was begun, and is waited for: it is said once. */
+  #wait(failed: readonly Check[], progress: Progress): void {
+    const waitedFor = failed.map(({ id }) => id).join();
+    if (waitedFor === this.#waitedFor) return;
+    this.#waitedFor = waitedFor;
+    progress.say(`waits: ${failed.map(({ observed }) => observed).join('; ')}`);
+  }
+
   #late(latest: ChangedResponse): CliExit {
     finished(this.#invocation, latest, this.#kind);
     return CLI_EXIT.pending;
   }
 
-  #announce(response: ChangedResponse): void {
-    const { environment, output, paint, note, print } = this.#invocation;
+  #announce(response: ChangedResponse, progress: Progress): void {
+    const { environment, output, paint, print } = this.#invocation;
     const { sentence, ticket } = response;
     if (output === 'json') print(changedJsonLine(response));
-    note(sentence);
+    progress.say(sentence);
     if (ticket === null || ticket.token === this.#shownTicket?.token || output === 'json') return;
     this.#shownTicket = ticket;
-    note(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    progress.say(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
   }
 }
 

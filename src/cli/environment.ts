@@ -5,6 +5,7 @@
 import type { AdminClient } from '../client/admin-client.ts';
 import type { BackupNodeClient } from '../client/backup-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
+import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
@@ -71,6 +72,7 @@ export interface CliEnvironment {
   readonly configDirectory: string;
   /** What the user types; null: there is nobody to ask. */
   ask(question: string): Promise<string | null>;
+  openVerifier(): VerifyClient;
   readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */
   devRecord(): DevRecord | null;

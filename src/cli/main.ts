@@ -18,6 +18,7 @@ import { addRestoreCommand } from './commands/restore.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
+import { addVerifyCommand } from './commands/verify.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { type CliEnvironment, Interrupted } from './environment.ts';
 import { CLI_EXIT, type CliExit, EXIT_MEANINGS } from './exit-codes.ts';
@@ -79,8 +80,8 @@ function leftBehind({ what }: Doing, effect: Effect): string {
     case 'write':
       return `: whether ${what} took effect is unknown`;
     case 'change':
-      return `: what the group has decided stays. The same command goes on where it is,
-\`mq-raft member list\` shows where, \`mq-raft unlock\` gives it up`;
+      return `: what the group has decided stays. The same command goes on,
+\`mq-raft member list\` shows where it is, \`mq-raft unlock\` gives it up`;
   }
 }
 
@@ -126,6 +127,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
       addTopicCommand(program, run),

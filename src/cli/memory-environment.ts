@@ -10,6 +10,7 @@ import {
 } from '../client/memory-cluster.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NodeDirectory } from '../client/node-directory.ts';
+import type { VerifyClient } from '../client/verify-client.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../io/memory/memory-disk.ts';
 import type {
@@ -51,6 +52,10 @@ export class MemoryTerminal {
   devRecord: DevRecord | null = null;
   readonly writable = new MemoryDisk();
   disk: ReadDisk = this.writable;
+  verifier: VerifyClient = {
+    checkpoint: async () => null,
+    run: async () => 'it is down',
+  };
   readonly lockHolders = new Map<string, LockHolder>();
   /** What the user types when asked; null: there is no user. */
   answers: string[] | null = null;
@@ -114,6 +119,7 @@ export class MemoryTerminal {
         this.stderr.write(`${question}\n`);
         return this.answers.shift() ?? '';
       },
+      openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,
         writable: this.writable,

@@ -31,9 +31,17 @@ export class Progress {
     this.#isShown = false;
   }
 
+  /** A line that stays, above the sign of life. */
+  say(text: string): void {
+    if (this.#isShown && this.#output.isTty) this.#output.write(ERASE_LINE);
+    this.#output.write(`${text}\n`);
+  }
+
   #show(): void {
-    const { isTty } = this.#output;
-    this.#output.write(isTty ? `${ERASE_LINE}${this.#text()}` : `${this.#text()}\n`);
+    const { isTty, columns } = this.#output;
+    // A line that wraps could not be rewritten.
+    const line = isTty ? this.#text().slice(0, columns - 1) : this.#text();
+    this.#output.write(isTty ? `${ERASE_LINE}${line}` : `${line}\n`);
     this.#isShown = true;
     const intervalMs = isTty ? TTY_INTERVAL_MS : PLAIN_INTERVAL_MS;
     this.#timer = this.#clock.setTimer(intervalMs, () => this.#show());

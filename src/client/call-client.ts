@@ -13,6 +13,7 @@ import {
 import { MIB } from '../base/sizes.ts';
 import type { MethodDefinition } from '../protocol/schema.ts';
 import { DIRECT_CHANNEL } from './limits.ts';
+import { shortReason } from './short-reason.ts';
 
 /** A batch of deliveries plus one message of the largest size, with room for its envelope. */
 const REPLY_SIZE_BYTES_MAX = 16 * MIB;
@@ -104,7 +105,7 @@ function optionsOf(call: { readonly remainingMs: number }): CallOptions {
 }
 
 function failureOf(error: ServiceError, address: string): BrokerCallFailure {
-  const message = `${address} did not answer: ${error.details}`;
+  const message = `${address} did not answer: ${shortReason(error.details)}`;
   return new BrokerCallFailure(reasonOf(error.code), message, { cause: error });
 }
 

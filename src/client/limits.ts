@@ -31,6 +31,8 @@ export const DIRECT_CHANNEL = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
 } as const;
+/** A node that answers no ping for so long does not verify anything any more. */
+export const VERIFY_KEEPALIVE_MS = 10_000;
 
 /** A leader confirms that it leads with a round of heartbeats. */
 export const BACKUP_MARK_TIMEOUT_MS = 3_000;

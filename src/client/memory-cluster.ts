@@ -145,6 +145,8 @@ export function aNodeReport(nodeId: string, changes: Partial<NodeReport> = {}): 
       room: null,
     },
     log: { firstIndex: LogIndex(1), keptBytes: 4096, install: null },
+    scrub: null,
+    checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
     ...changes,
   };
 }

@@ -13,13 +13,21 @@ const SEGMENT_SIZE_BYTES_MIN = 64 * KIB;
 const SEGMENT_SIZE_BYTES_MAX = 4 * GIB - MIB;
 /** More is a slip of the pen. */
 const DISK_RESERVE_BYTES_MAX = 1024 * GIB;
-const RETENTION_HOURS_DEFAULT = 72;
-/** Thirty days; the disk is full long before. */
-const MEMBER_GRACE_SECONDS_MAX = 30 * 24 * 60 * 60;
-/** An hour. */
+/** SNAPSHOT_LIMITS.memberGraceMs of the replica. */
 const MEMBER_GRACE_SECONDS_DEFAULT = 3_600;
+/** Thirty days; the disk is full long before. */
+const MEMBER_GRACE_SECONDS_MAX = 2_592_000;
+const RETENTION_HOURS_DEFAULT = 72;
 /** A hundred years; for ever is 0. */
 const RETENTION_HOURS_MAX = 876_600;
+/** Little beside what a disk gives, and a fraction of a core. */
+const SCRUB_RATE_BYTES_DEFAULT = 20 * MIB;
+/** More than any disk gives. */
+const SCRUB_RATE_BYTES_MAX = 64 * GIB;
+/** A week: rot is found while the other copies are good. */
+const SCRUB_PERIOD_HOURS_DEFAULT = 168;
+/** A year; never is 0. */
+const SCRUB_PERIOD_HOURS_MAX = 8_784;
 const MEMBER_COUNT_MAX = 9;
 const NAME_SERVER_COUNT_MAX = 16;
 
@@ -232,9 +240,34 @@ const table = {
       .min(0, 'must not be negative')
       .max(MEMBER_GRACE_SECONDS_MAX, `must be at most ${MEMBER_GRACE_SECONDS_MAX}`),
     standard: MEMBER_GRACE_SECONDS_DEFAULT,
-    help: 'delete what a member still has to get when it was silent for so long',
-    more: 'The member gets a snapshot when it comes back. Longer outages that shall be caught up entry by entry need a larger number and the room for it.',
-    example: '86400',
+    help: 'keep what a silent member still has to get for so long; later it gets a snapshot',
+    more: 'A member that answers is waited for without end, unless the disk is nearly full.',
+    example: '7200',
+  }),
+  'scrub-rate-bytes': setting({
+    form: 'number',
+    value: 'bytes',
+    schema: z
+      .number('must be a number of bytes')
+      .int('must be a whole number of bytes')
+      .min(0, 'must not be negative')
+      .max(SCRUB_RATE_BYTES_MAX, `must be at most ${SCRUB_RATE_BYTES_MAX}`),
+    standard: SCRUB_RATE_BYTES_DEFAULT,
+    help: 'read the log again at most so fast (per second), 0 never',
+    more: 'The scrubber looks for bytes that have rotted while the other replicas still have good ones. It waits while log writes wait.',
+    example: '5242880',
+  }),
+  'scrub-period-hours': setting({
+    form: 'number',
+    value: 'hours',
+    schema: z
+      .number('must be a number of hours')
+      .min(0, 'must not be negative')
+      .max(SCRUB_PERIOD_HOURS_MAX, `must be at most ${SCRUB_PERIOD_HOURS_MAX}`),
+    standard: SCRUB_PERIOD_HOURS_DEFAULT,
+    help: 'read all of the log at least so often, 0 never',
+    more: 'The metric mqraft_scrub_late says when the rate is too low for it.',
+    example: '24',
   }),
   'auto-create-topics': setting({
     form: 'switch',

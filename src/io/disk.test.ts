@@ -101,6 +101,22 @@ for (const { name, disk, root: base } of disks) {
     await assert.rejects(disk.publish(`${directory}/a`, `${directory}/b`), { code: 'ENOENT' });
   });
 
+  test(`${name}: a removed directory is gone with its files, and others stay`, async () => {
+    const directory = await newDirectory(disk, base);
+    const [gone, kept] = [`${directory}/data`, `${directory}/data-1`];
+    for (const each of [gone, kept]) {
+      await disk.makeDirectory(each);
+      for (const file of ['a', 'b']) await disk.writeFile(`${each}/${file}`, new Uint8Array(3));
+    }
+    await disk.read(`${gone}/a`, 0, 3);
+    await disk.removeDirectory(gone);
+    await disk.removeDirectory(gone);
+    assert.deepEqual(await disk.list(gone), []);
+    assert.deepEqual(await disk.list(kept), ['a', 'b']);
+    await assert.rejects(disk.read(`${gone}/a`, 0, 3), DiskError);
+    await disk.removeDirectory(`${directory}/never`);
+  });
+
   test(`${name}: a preallocated file is zeros of the full size`, async () => {
     const directory = await newDirectory(disk, base);
     await disk.preallocate(`${directory}/zeros`, 3 * MIB + 4 * KIB, never);

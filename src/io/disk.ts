@@ -43,6 +43,14 @@ export interface DiskRoom {
   readonly freeBytes: number;
 }
 
+/** What a read past the cache came to. */
+export interface DeviceRead {
+  /** As of `Disk.read`. */
+  readonly bytes: Uint8Array;
+  /** false: the platform cannot, and these are the bytes that the system remembers. */
+  readonly isFromDevice: boolean;
+}
+
 /** All methods reject with {@link DiskError}. */
 export interface Disk {
   /** Names in a directory, sorted; empty when there is no such directory. */
@@ -53,6 +61,11 @@ export interface Disk {
   makeDirectory(path: string): Promise<void>;
   /** The caller owns the bytes. Shorter than asked only at the end of the file. */
   read(path: string, position: number, sizeBytes: number): Promise<Uint8Array>;
+  /**
+   * As `read`, but what the device holds, not what the system remembers of it, where the platform can. For
+   * whoever doubts the disk: slower, and nothing is faster for it later.
+   */
+  readPastCache(path: string, position: number, sizeBytes: number): Promise<DeviceRead>;
   /**
    * Writes a whole new file: content durable, name durable, and at no time does `path` name a part of it.
    */

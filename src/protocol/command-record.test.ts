@@ -140,6 +140,18 @@ const aCommand: fc.Arbitrary<Command> = fc.oneof(
     },
     PLAIN,
   ),
+  fc.record({ kind: fc.constant('checkpoint' as const), atMs: aTimeMs }, PLAIN),
+  fc.record(
+    {
+      kind: fc.constant('checkpointClaim' as const),
+      index: fc.maxSafeNat().map(LogIndex),
+      headerCrc: fc.nat(2 ** 32 - 1),
+      stateDigest: aDigest(8),
+      firstIndex: fc.maxSafeNat().map(LogIndex),
+      rangeDigest: aDigest(32),
+    },
+    PLAIN,
+  ),
 );
 
 function aDeed(): fc.Arbitrary<AdminDeed> {
@@ -156,6 +168,12 @@ function aDeed(): fc.Arbitrary<AdminDeed> {
     fc.record({ kind: of('retire'), nodeId, storeUuid: aName, raftAddress: aName }, PLAIN),
     fc.record({ kind: of('setFeatureLevel'), level: fc.nat(99) }, PLAIN),
   );
+}
+
+function aDigest(sizeBytes: number): fc.Arbitrary<string> {
+  return fc
+    .uint8Array({ minLength: sizeBytes, maxLength: sizeBytes })
+    .map((bytes) => Buffer.from(bytes).toString('hex'));
 }
 
 test('decode() gives back every command', () => {

@@ -19,6 +19,9 @@ const BODY_CRC_AT = TOTAL_SIZE_AT + 4; // u32
 const VERSION_AT = BODY_CRC_AT + 4; // u32
 export const COMMAND_HEADER_SIZE_BYTES = VERSION_AT + 4;
 const VERSION = 1;
+const STATE_DIGEST_SIZE_BYTES = 8;
+/** SHA-256. */
+const RANGE_DIGEST_SIZE_BYTES = 32;
 
 export type Command =
   | TopicPutCommand
@@ -30,7 +33,9 @@ export type Command =
   | OffsetSaveCommand
   | AdvanceLogStartCommand
   | TopicRetentionPutCommand
-  | AdminCommand;
+  | AdminCommand
+  | { readonly kind: 'checkpoint'; readonly atMs: number }
+  | CheckpointClaimCommand;
 
 export interface TopicPutCommand {
   readonly kind: 'topicPut';
@@ -125,6 +130,18 @@ export interface TopicRetentionPutCommand {
   readonly minRetentionMs: number;
 }
 
+export interface CheckpointClaimCommand {
+  readonly kind: 'checkpointClaim';
+  /** The entry before the checkpoint. */
+  readonly index: LogIndex;
+  readonly headerCrc: number;
+  /** 16 hexadecimal digits. */
+  readonly stateDigest: string;
+  readonly firstIndex: LogIndex;
+  /** 64 hexadecimal digits. */
+  readonly rangeDigest: string;
+}
+
 /** `mqraft.Command` as protobufjs reads and writes it: exactly one field is set. */
 interface WireCommand {
   topicPut?: Omit<TopicPutCommand, 'kind'>;
@@ -139,6 +156,14 @@ interface WireCommand {
   advanceLogStart?: Omit<AdvanceLogStartCommand, 'kind'>;
   topicRetentionPut?: Omit<TopicRetentionPutCommand, 'kind'>;
   admin?: WireAdmin;
+  checkpoint?: { atMs: number };
+  checkpointClaim?: {
+    index: number;
+    headerCrc: number;
+    stateDigest: Uint8Array;
+    firstIndex: number;
+    rangeDigest: Uint8Array;
+  };
 }
 
 const codec = messageCodec<WireCommand>('mqraft.Command');
@@ -206,6 +231,16 @@ function wireOf(command: Command): WireCommand {
       return { topicRetentionPut: command };
     case 'admin':
       return { admin: wireAdminOf(command) };
+    case 'checkpoint':
+      return { checkpoint: command };
+    case 'checkpointClaim':
+      return {
+        checkpointClaim: {
+          ...command,
+          stateDigest: Buffer.from(command.stateDigest, 'hex'),
+          rangeDigest: Buffer.from(command.rangeDigest, 'hex'),
+        },
+      };
     default:
       return unreachable(command);
   }
@@ -223,6 +258,8 @@ function commandOf(wire: WireCommand): Command {
   if (wire.advanceLogStart) return advanceLogStartOf(wire.advanceLogStart);
   if (wire.topicRetentionPut) return topicRetentionPutOf(wire.topicRetentionPut);
   if (wire.admin) return adminCommandOf(wire.admin);
+  if (wire.checkpoint) return { kind: 'checkpoint', atMs: safe(wire.checkpoint.atMs) };
+  if (wire.checkpointClaim) return checkpointClaimOf(wire.checkpointClaim);
   throw new CorruptionError('Command record: a kind this program does not know');
 }
 
@@ -322,6 +359,22 @@ function topicRetentionPutOf(wire: NonNullable<WireCommand['topicRetentionPut']>
     topic: wire.topic,
     minRetentionMs: safe(wire.minRetentionMs),
   };
+}
+
+function checkpointClaimOf(wire: NonNullable<WireCommand['checkpointClaim']>): Command {
+  return {
+    kind: 'checkpointClaim',
+    index: LogIndex(safe(wire.index)),
+    headerCrc: wire.headerCrc,
+    stateDigest: digestOf(wire.stateDigest, STATE_DIGEST_SIZE_BYTES),
+    firstIndex: LogIndex(safe(wire.firstIndex)),
+    rangeDigest: digestOf(wire.rangeDigest, RANGE_DIGEST_SIZE_BYTES),
+  };
+}
+
+function digestOf(bytes: Uint8Array, sizeBytes: number): string {
+  refuseUnless(bytes.length === sizeBytes, 'a digest of another size');
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }
 
 function safe(value: number): number {

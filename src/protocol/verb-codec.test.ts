@@ -176,6 +176,26 @@ const status = fc.record(
       },
       plain,
     ),
+    scrub: maybe(
+      fc.record(
+        {
+          passCount: big,
+          findingCount: big,
+          readBytes: big,
+          passDoneBytes: big,
+          passTotalBytes: big,
+          bytesPerSecond: small,
+          lastFinishedAtMs: maybe(big),
+          isLate: flag,
+          damage: maybe(word),
+        },
+        plain,
+      ),
+    ),
+    checkpoints: fc.record(
+      { lastIndex: maybe(index), agreedIndex: maybe(index), divergence: maybe(word) },
+      plain,
+    ),
   },
   plain,
 );

@@ -1,15 +1,15 @@
 /** Answers of Broker.Call: the way to bytes and back. Calls and the reasons are in verb-codec.ts. */
 import { unreachable } from '../base/assert.ts';
-import { LogIndex, PhysicalOffset, QueueOffset, Term } from '../base/units.ts';
-import type { Role } from '../raft/effects.ts';
+import { PhysicalOffset, QueueOffset, Term } from '../base/units.ts';
+import { nodeReportOf, type WireNode } from './node-report-codec.ts';
 import { CodecError, messageCodec } from './schema.ts';
 import {
   checkedInteger,
   checkedNodeId,
   checkedWord,
+  optionalOf,
   propertiesOf,
   recordOf,
-  required,
   type WireProperty,
 } from './verb-wire.ts';
 import {
@@ -19,16 +19,10 @@ import {
   type BrokerResponse,
   type DeliveredMessage,
   type GroupDescription,
-  INSTALL_PHASES,
-  type InstallReport,
-  type NodeReport,
-  ROOM_LEVELS,
-  type RoomReport,
   type TopicDescription,
 } from './verbs.ts';
 
 const ACK_OUTCOMES = ['ok', 'staleHandle', 'invalidHandle'] as const satisfies AckOutcome[];
-const ROLES = ['follower', 'preCandidate', 'candidate', 'leader'] as const satisfies Role[];
 
 interface WireReply {
   /** Name of the case that is set. */
@@ -103,58 +97,6 @@ interface WireGroup {
     readonly inFlightCount: number;
     readonly lag: number;
   }[];
-}
-
-interface WireNode {
-  readonly nodeId: string;
-  readonly clusterId: string;
-  readonly groupId: string;
-  readonly storeUuid: string;
-  readonly role: string;
-  readonly term: number;
-  readonly leader?: string;
-  readonly serving: boolean;
-  readonly lastIndex: number;
-  readonly durableIndex: number;
-  readonly commitIndex: number;
-  readonly appliedIndex: number;
-  readonly peers: readonly WirePeer[];
-  readonly disk: {
-    readonly syncCount: number;
-    readonly writtenBytes: number;
-    readonly oldestPendingMs: number;
-    readonly syncMsP50?: number;
-    readonly syncMsP99?: number;
-    readonly room: WireRoom | null;
-  } | null;
-  readonly log: {
-    readonly firstIndex: number;
-    readonly keptBytes: number;
-    readonly install: WireInstall | null;
-  } | null;
-}
-
-interface WireInstall {
-  readonly phase: string;
-  readonly index?: number;
-  readonly percent: number;
-}
-
-interface WireRoom {
-  readonly level: string;
-  readonly totalBytes: number;
-  readonly freeBytes: number;
-  readonly reserveBytes: number;
-}
-
-interface WirePeer {
-  readonly nodeId: string;
-  readonly connected: boolean;
-  readonly raftAddress?: string;
-  readonly grpcAddress?: string;
-  readonly httpAddress?: string;
-  readonly matchIndex?: number;
-  readonly lagBytes?: number;
 }
 
 const replyCodec = messageCodec<WireReply>('mqraft.BrokerReply');
@@ -260,7 +202,7 @@ function responseOf(wire: WireReply): BrokerResponse {
     case 'group':
       return { kind, group: groupOf(wire.group) };
     case 'status':
-      return { kind, status: nodeOf(wire.status) };
+      return { kind, status: nodeReportOf(wire.status) };
     case 'deadLettered':
     case 'noted':
       return { kind };
@@ -337,79 +279,4 @@ function groupOf(wire: WireGroup): GroupDescription {
       lag: checkedInteger(queue.lag, 'lag'),
     })),
   };
-}
-
-function nodeOf(wire: WireNode): NodeReport {
-  const leader = optionalOf(wire, 'leader');
-  const disk = required(wire.disk, 'disk');
-  const log = required(wire.log, 'log');
-  return {
-    nodeId: checkedNodeId(wire.nodeId, 'node_id'),
-    clusterId: wire.clusterId,
-    groupId: wire.groupId,
-    storeUuid: wire.storeUuid,
-    role: checkedWord(wire.role, ROLES, 'role'),
-    term: Term(checkedInteger(wire.term, 'term')),
-    leader: leader === null ? null : checkedNodeId(leader, 'leader'),
-    serving: wire.serving,
-    lastIndex: LogIndex(checkedInteger(wire.lastIndex, 'last_index')),
-    durableIndex: LogIndex(checkedInteger(wire.durableIndex, 'durable_index')),
-    commitIndex: LogIndex(checkedInteger(wire.commitIndex, 'commit_index')),
-    appliedIndex: LogIndex(checkedInteger(wire.appliedIndex, 'applied_index')),
-    peers: wire.peers.map(peerOf),
-    disk: {
-      syncCount: checkedInteger(disk.syncCount, 'sync_count'),
-      writtenBytes: checkedInteger(disk.writtenBytes, 'written_bytes'),
-      oldestPendingMs: disk.oldestPendingMs,
-      syncMsP50: optionalOf(disk, 'syncMsP50'),
-      syncMsP99: optionalOf(disk, 'syncMsP99'),
-      room: disk.room === null ? null : roomOf(disk.room),
-    },
-    log: {
-      firstIndex: LogIndex(checkedInteger(log.firstIndex, 'first_index')),
-      keptBytes: checkedInteger(log.keptBytes, 'kept_bytes'),
-      install: log.install === null ? null : installOf(log.install),
-    },
-  };
-}
-
-function installOf(wire: WireInstall): InstallReport {
-  const index = optionalOf(wire, 'index');
-  return {
-    phase: checkedWord(wire.phase, INSTALL_PHASES, 'phase'),
-    index: index === null ? null : LogIndex(checkedInteger(index, 'index')),
-    percent: checkedInteger(wire.percent, 'percent'),
-  };
-}
-
-function roomOf(wire: WireRoom): RoomReport {
-  return {
-    level: checkedWord(wire.level, ROOM_LEVELS, 'level'),
-    totalBytes: checkedInteger(wire.totalBytes, 'total_bytes'),
-    freeBytes: checkedInteger(wire.freeBytes, 'free_bytes'),
-    reserveBytes: checkedInteger(wire.reserveBytes, 'reserve_bytes'),
-  };
-}
-
-function peerOf(wire: WirePeer): NodeReport['peers'][number] {
-  const matchIndex = optionalOf(wire, 'matchIndex');
-  return {
-    nodeId: checkedNodeId(wire.nodeId, 'node_id'),
-    connected: wire.connected,
-    raftAddress: optionalOf(wire, 'raftAddress'),
-    grpcAddress: optionalOf(wire, 'grpcAddress'),
-    httpAddress: optionalOf(wire, 'httpAddress'),
-    matchIndex: matchIndex === null ? null : LogIndex(checkedInteger(matchIndex, 'match_index')),
-    lagBytes: optionalOf(wire, 'lagBytes'),
-  };
-}
-
-/** The value when the message carries the field; its prototype would give a default otherwise. */
-function optionalOf<T extends object, K extends keyof T>(
-  message: T,
-  field: K,
-): Exclude<T[K], undefined> | null {
-  return Object.hasOwn(message, field)
-    ? ((message[field] ?? null) as Exclude<T[K], undefined>)
-    : null;
 }

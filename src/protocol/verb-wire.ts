@@ -42,3 +42,13 @@ export function checkedWord<const W extends string>(
   if (found === undefined) throw new CodecError(`${field} is a word this version does not know`);
   return found;
 }
+
+/** The value when the message carries the field; its prototype would give a default otherwise. */
+export function optionalOf<T extends object, K extends keyof T>(
+  message: T,
+  field: K,
+): Exclude<T[K], undefined> | null {
+  return Object.hasOwn(message, field)
+    ? ((message[field] ?? null) as Exclude<T[K], undefined>)
+    : null;
+}

@@ -180,6 +180,9 @@ export interface NodeReport {
   readonly peers: readonly PeerReport[];
   readonly disk: DiskReport;
   readonly log: LogReport;
+  /** null: scrubbing is switched off. */
+  readonly scrub: ScrubReport | null;
+  readonly checkpoints: CheckpointReport;
 }
 
 /**
@@ -203,6 +206,34 @@ export interface LogReport {
   readonly firstIndex: LogIndex;
   readonly keptBytes: number;
   readonly install: InstallReport | null;
+}
+
+/** How far the node is in reading its whole log again. */
+export interface ScrubReport {
+  /** Since the start of the process, as are the next two. */
+  readonly passCount: number;
+  readonly findingCount: number;
+  readonly readBytes: number;
+  /** Of the pass under way, or of the last one. */
+  readonly passDoneBytes: number;
+  readonly passTotalBytes: number;
+  readonly bytesPerSecond: number;
+  /** Wall clock of the node; null: no pass is finished. */
+  readonly lastFinishedAtMs: number | null;
+  /** The rate is too low for this log and the period that was asked for. */
+  readonly isLate: boolean;
+  /** Damage that is not repaired yet, in words. */
+  readonly damage: string | null;
+}
+
+/** Whether this replica is what the group says that it should be. */
+export interface CheckpointReport {
+  /** The last one of the group; null: there was none yet. */
+  readonly lastIndex: LogIndex | null;
+  /** The last one that this replica found to be true of itself. */
+  readonly agreedIndex: LogIndex | null;
+  /** What is not, in words. */
+  readonly divergence: string | null;
 }
 
 export interface PeerReport {

@@ -1,6 +1,6 @@
 /**
  * Whether the group still takes this node for what it was. A node whose directory was lost, or replaced
- * by an older image, hears so from its peers; when a majority of the members says so, nothing that
+ * by an older image, hears so from its peers; when a majority of the voters says so, nothing that
  * it does from then on can help, and its operator must learn it: an event at once, and the end of the
  * process when it lasts.
  *
@@ -32,7 +32,7 @@ export class GroupStanding {
     this.#options = options;
   }
 
-  /** @throws FatalError when a majority of the members has refused this node for too long */
+  /** @throws FatalError when a majority of the voters has refused this node for too long */
   check(membership: Membership): void {
     const { self, linkOf, nowMs, onRefused } = this.#options;
     const refusedBy = refusalsBy(membership, self, linkOf);
@@ -69,12 +69,20 @@ export function refusalsBy(
   });
 }
 
+/** Who has a say, in the new set or the old one. A learner may have been added and never started. */
+export function decidersOf({ members, voters, outgoing }: Membership): readonly NodeId[] {
+  const ids = members.map(({ nodeId }) => nodeId);
+  return ids.filter((id) => voters.includes(id) || outgoing.includes(id));
+}
+
 /** @param refusedBy by members */
 export function isRefusedByMost(
-  { members }: Membership,
+  membership: Membership,
   refusedBy: readonly PeerRefusalStatus[],
 ): boolean {
-  const final = refusedBy.filter(({ code }) => FINAL_CODES.some((known) => known === code));
-  const majority = Math.floor(members.length / 2) + 1;
-  return final.length >= Math.max(2, majority);
+  const deciders = decidersOf(membership);
+  const final = refusedBy.filter(
+    ({ code, nodeId }) => deciders.includes(nodeId) && FINAL_CODES.some((known) => known === code),
+  );
+  return final.length >= Math.max(2, Math.floor(deciders.length / 2) + 1);
 }

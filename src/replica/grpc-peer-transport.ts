@@ -95,6 +95,10 @@ class GrpcPeers implements GrpcPeerTransport {
     this.#book.setMembership(current);
   }
 
+  dismiss(removed: readonly NodeId[]): void {
+    this.#book.dismiss(removed);
+  }
+
   linkOf(peer: NodeId): PeerLink {
     return this.#book.linkOf(peer);
   }

@@ -65,6 +65,8 @@ export const STREAM_HEALTHY_MS = 1_000;
  * acknowledge, the entry that says so.
  */
 export const FAREWELL_MS = 10_000;
+/** But when the membership without it is committed, there is nothing left to hear: it shall find out. */
+export const DISMISSAL_MS = 500;
 /**
  * So long a majority of the members refuses this node, then it ends: a peer asks again every 5 s, so
  * all have been asked several times, and an operator has seen it in the log and in the status.
@@ -72,8 +74,8 @@ export const FAREWELL_MS = 10_000;
 export const REFUSED_BY_GROUP_MS = 30_000;
 /** A node that has read of its removal goes on so long: who should lead now is told to the others. */
 export const REMOVED_BY_LOG_MS = 1_000;
-/** And one that is told by the others: they are asked every 5 s, and say the same for ever. */
-export const REMOVED_BY_PEERS_MS = 3_000;
+/** And one that is told by the others, who say the same for ever: its clients shall go elsewhere soon. */
+export const REMOVED_BY_PEERS_MS = 1_000;
 /** Before stores are proposed for the membership again, after something else was in the way. */
 export const PIN_RETRY_TICKS = 20;
 /** Nodes outside the membership that may talk to us at a time: a newer membership has no more. */
@@ -82,6 +84,11 @@ export const KEEPALIVE_INTERVAL_MS = 1_000;
 export const KEEPALIVE_TIMEOUT_MS = 2_000;
 /** HTTP/2 window per stream: bytes under way on links with some latency. */
 export const FLOW_WINDOW_SIZE_BYTES = 4 * MIB;
+
+/** A replica that found rot and is needed looks so often whether it still is. */
+export const DAMAGE_LOOK_MS = 5_000;
+/** So long it tries to hand over before it ends; a hand-over takes some milliseconds. */
+export const HANDOVER_BEFORE_END_MS = 5_000;
 
 export const TICK_MS = 50;
 assert(

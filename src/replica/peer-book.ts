@@ -66,6 +66,10 @@ export class PeerBook<Link extends BookedLink> {
     }
   }
 
+  dismiss(removed: readonly NodeId[]): void {
+    for (const nodeId of removed) this.#links.dismiss(nodeId);
+  }
+
   link(peer: NodeId): Link | null {
     return this.#links.get(peer);
   }

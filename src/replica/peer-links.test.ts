@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { NodeId } from '../base/units.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
 import { foundingMembership } from '../raft/membership.ts';
-import { FAREWELL_MS } from './limits.ts';
+import { DISMISSAL_MS, FAREWELL_MS } from './limits.ts';
 import { PeerLinks } from './peer-links.ts';
 
 const n = (number: number) => NodeId(`n${number}`);
@@ -71,6 +71,24 @@ test('who leaves is called for some time still, and may come back meanwhile', ()
   clock.advance(10 * FAREWELL_MS);
   assert.deepEqual(told(), []);
   assert.equal(links.get(n(3)), null);
+  links.close();
+});
+
+test('who has left for good is let go soon; nobody else is', () => {
+  const { clock, links, told } = openLinks();
+  links.start();
+  links.setMembers(group('a:1', 'b:1', 'c:1'));
+  links.setMembers(group('a:1', 'b:1'));
+  told();
+  links.dismiss(n(2));
+  links.dismiss(n(3));
+  links.dismiss(n(9));
+  clock.advance(DISMISSAL_MS - 1);
+  assert.deepEqual(told(), []);
+  clock.advance(1);
+  assert.deepEqual(told(), ['close n3 c:1', 'gone n3']);
+  clock.advance(FAREWELL_MS);
+  assert.deepEqual(told(), []);
   links.close();
 });
 

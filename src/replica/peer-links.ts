@@ -7,7 +7,7 @@
 import type { NodeId } from '../base/units.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Member } from '../raft/membership.ts';
-import { FAREWELL_MS } from './limits.ts';
+import { DISMISSAL_MS, FAREWELL_MS } from './limits.ts';
 
 /** The way to one peer, opened again whenever it is lost. */
 export interface ManagedLink {
@@ -71,6 +71,14 @@ export class PeerLinks<Link extends ManagedLink> {
     }
   }
 
+  /** Of a peer that has left: it need not hear anything any more. */
+  dismiss(peer: NodeId): void {
+    const place = this.#places.get(peer);
+    if (this.#state === 'closed' || place === undefined || place.farewell === null) return;
+    place.farewell.cancel();
+    this.#startFarewell(peer, place, DISMISSAL_MS);
+  }
+
   /** A node outside the membership called us and was admitted. */
   callBack(stranger: NodeId, address: string): void {
     if (this.#state !== 'closed') this.#hold(stranger, address, false);
@@ -110,8 +118,8 @@ export class PeerLinks<Link extends ManagedLink> {
     if (this.#state === 'started') link.open();
   }
 
-  #startFarewell(peer: NodeId, place: Place<Link>): void {
-    place.farewell = this.#options.clock.setTimer(FAREWELL_MS, () => {
+  #startFarewell(peer: NodeId, place: Place<Link>, graceMs = FAREWELL_MS): void {
+    place.farewell = this.#options.clock.setTimer(graceMs, () => {
       this.#remove(peer, place, NOT_A_MEMBER);
       this.#options.onGone(peer);
     });

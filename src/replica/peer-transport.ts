@@ -27,6 +27,8 @@ export interface PeerTransport {
    * New members are called, those who left are heard for some time still.
    */
   setMembership(current: LoggedMembership): void;
+  /** These have left for good: that is committed, and their streams may end. */
+  dismiss(removed: readonly NodeId[]): void;
   linkOf(peer: NodeId): PeerLink;
   readonly counters: PeerCounters;
   /** Idempotent; nothing is delivered after the call. */

@@ -9,6 +9,7 @@
 import { FatalError } from '../base/errors.ts';
 import type { NodeId } from '../base/units.ts';
 import { isMember, type Membership } from '../raft/membership.ts';
+import { decidersOf } from './group-standing.ts';
 import { REMOVED_BY_LOG_MS, REMOVED_BY_PEERS_MS } from './limits.ts';
 import type { RefusalCode } from './refusals.ts';
 import type { PeerRefusalStatus } from './replica.ts';
@@ -44,7 +45,7 @@ export class Removal {
     const { membership, refusedBy } = evidence;
     const isInLog = evidence.isCommitted && isRemovedIn(membership, this.#options.self);
     const said = refusedBy.filter(({ code }) => code === REMOVED);
-    if (!isInLog && !this.#isMost(membership, said.length)) {
+    if (!isInLog && !this.#isMost(membership, said)) {
       this.#sinceMs = null;
       return;
     }
@@ -57,9 +58,11 @@ export class Removal {
     if (nowMs() - this.#sinceMs >= graceMs) throw this.#end(isInLog, said);
   }
 
-  #isMost(membership: Membership, count: number): boolean {
-    const others = membership.members.filter(({ nodeId }) => nodeId !== this.#options.self).length;
-    return count >= Math.floor(others / 2) + 1;
+  /** Of the voters: a learner may have been added and never started. */
+  #isMost(membership: Membership, said: readonly PeerRefusalStatus[]): boolean {
+    const others = decidersOf(membership).filter((nodeId) => nodeId !== this.#options.self);
+    const count = said.filter(({ nodeId }) => others.includes(nodeId)).length;
+    return count >= Math.floor(others.length / 2) + 1;
   }
 
   #end(isInLog: boolean, said: readonly PeerRefusalStatus[]): FatalError {

@@ -70,6 +70,8 @@ export class ReplicaDriver implements RunningReplica {
   #halted = false;
   #closing: Promise<void> | null = null;
   #refusedCount = 0;
+  /** Whom the membership of this entry names as removed has been dismissed. */
+  #dismissedIndex: LogIndex | null = null;
 
   constructor(options: ReplicaParts, core: RaftCore, electionTimeoutTicksMin: number) {
     const { log, state, clock, tickMs = TICK_MS } = options;
@@ -311,6 +313,10 @@ export class ReplicaDriver implements RunningReplica {
   #checkStanding(): void {
     const { membership, commitIndex, self } = this.#core.status();
     const linkOf = (peer: NodeId) => this.#options.transport.linkOf(peer);
+    if (membership.index <= commitIndex && membership.index !== this.#dismissedIndex) {
+      this.#dismissedIndex = membership.index;
+      this.#options.transport.dismiss(membership.membership.removed);
+    }
     this.#removal.check({
       membership: membership.membership,
       isCommitted: membership.index <= commitIndex,

@@ -268,7 +268,8 @@ export class TurnLoop {
       beforeSwitch: () => this.#desk.quiet(),
       onRebuilt: ({ appliedIndex }) => {
         onEvent({ kind: 'stateRebuilt', index: appliedIndex });
-        this.feed({ kind: 'applied', index: appliedIndex });
+        // Further than the snapshot, if entries behind it were applied since.
+        this.feed({ kind: 'applied', index: state.appliedIndex });
         events.onApplied();
         this.snapshots?.check();
       },

@@ -18,6 +18,7 @@ import type { HardState } from '../raft/effects.ts';
 import type { EntryDesc, EntryId, SnapshotDesc } from '../raft/entry.ts';
 import type { LoggedMembership } from '../raft/membership.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
+import type { LogOnDisk } from './scrub/log-on-disk.ts';
 
 /** Who owns a directory; minted once, checked in every handshake (H21, H22). */
 export interface StoreIdentity {
@@ -146,6 +147,9 @@ export interface CommitLog {
   readEntries(from: LogIndex, to: LogIndex, sizeBytesMax: number): Promise<readonly StoredEntry[]>;
   /** Raw bytes of a record inside a payload; from the cache where possible. @throws EntriesGone */
   readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array>;
+
+  /** The same, as it lies on the device: for scrubbing and verifying. */
+  readonly onDisk: LogOnDisk;
 
   /** What no crash takes any more: a term of the hard state, and the last entry under it. */
   readonly durable: DurableClaim;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ENTRY_HEADER_LAYOUT } from '../protocol/entry-codec.ts';
 import { DURABLE_NOTE_LAYOUT } from './durable-ring.ts';
+import { BASE_LAYOUT } from './log-base.ts';
 import { SEGMENT_HEADER_LAYOUT } from './segment.ts';
 import { SUPERBLOCK_SLOT_LAYOUT } from './superblock.ts';
 
@@ -16,6 +17,7 @@ const pages = [
   { page: 'commit-log.md', name: 'SEGMENT_HEADER_LAYOUT', layout: SEGMENT_HEADER_LAYOUT },
   { page: 'commit-log.md', name: 'ENTRY_HEADER_LAYOUT', layout: ENTRY_HEADER_LAYOUT },
   { page: 'commit-log.md', name: 'DURABLE_NOTE_LAYOUT', layout: DURABLE_NOTE_LAYOUT },
+  { page: 'base.md', name: 'BASE_LAYOUT', layout: BASE_LAYOUT },
   { page: 'superblock.md', name: 'SUPERBLOCK_SLOT_LAYOUT', layout: SUPERBLOCK_SLOT_LAYOUT },
 ] as const;
 

@@ -30,8 +30,10 @@ async function limitToSegments(disk: MemoryDisk, count: number): Promise<void> {
   disk.limitTo((await sizeOfStore(disk)) + count * SEGMENT + KEEP_FREE_SIZE_BYTES);
 }
 
-async function aLog(onFatal: (error: FatalError) => void = () => assert.fail('no failure')) {
-  const disk = new MemoryDisk();
+async function aLog(
+  onFatal: (error: FatalError) => void = () => assert.fail('no failure'),
+  disk = new MemoryDisk(),
+) {
   const clock = new ManualClock();
   const log = await openTestLog(disk, { clock, onFatal });
   const chain = new EntryChain(SEGMENT);
@@ -73,6 +75,32 @@ test('a full disk holds back what needs a new segment, whole and in order, until
   const reopened = await openTestLog(disk);
   assert.equal(reopened.recovered.entries.length, chain.entries.length);
   await reopened.close();
+});
+
+test('a write that has waited for room does not count as hung when room returns: the disk gets its time', async () => {
+  let beforeStep = (): void => {};
+  const later = (step: () => void): void => {
+    queueMicrotask(() => {
+      beforeStep();
+      step();
+    });
+  };
+  const { disk, clock, log, append, durable } = await aLog(undefined, new MemoryDisk({ later }));
+  await limitToSegments(disk, 0.99);
+  append(20);
+  await clock.advanceSettling(30 * PREPARE_RETRY_MS);
+  assert.equal(log.diskStats.waitsForRoom(), true);
+  const agesMs: number[] = [];
+  beforeStep = () => {
+    if (!log.diskStats.waitsForRoom()) agesMs.push(log.diskStats.oldestPendingMs());
+  };
+  await limitToSegments(disk, 3);
+  await clock.advanceSettling(PREPARE_RETRY_MS);
+  assert.equal(durable(), 20);
+  assert.ok(agesMs.length > 0, 'there is a time between the room and the end of the write');
+  assert.deepEqual([...new Set(agesMs)], [0]);
+  beforeStep = () => {};
+  await log.close();
 });
 
 test('without room for the next segment, but with room in this one, nothing waits', async () => {

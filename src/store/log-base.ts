@@ -40,7 +40,7 @@ const BODY_AT = MEMBERSHIP_INDEX_AT + 8;
 const CHECKED_FROM = CRC_AT + 4;
 /** Copies start on pages: what one page loses the other one has. */
 const COPY_STEP_SIZE_BYTES = 4 * KIB;
-const COPY_COUNT = 2;
+export const BASE_COPY_COUNT = 2;
 
 /** The table of docs/format/base.md; a test compares the two. */
 export const BASE_LAYOUT = [
@@ -102,8 +102,8 @@ export function sameBase(a: LogBase, b: LogBase): boolean {
 export function encodeBaseFile(record: BaseRecord): Uint8Array {
   const copy = encodeCopy(record);
   const copySizeBytes = Math.ceil(copy.length / COPY_STEP_SIZE_BYTES) * COPY_STEP_SIZE_BYTES;
-  const file = new Uint8Array(COPY_COUNT * copySizeBytes);
-  for (let i = 0; i < COPY_COUNT; i++) file.set(copy, i * copySizeBytes);
+  const file = new Uint8Array(BASE_COPY_COUNT * copySizeBytes);
+  for (let i = 0; i < BASE_COPY_COUNT; i++) file.set(copy, i * copySizeBytes);
   return file;
 }
 
@@ -119,7 +119,7 @@ export function decodeBaseFile(file: Uint8Array): DecodedBase {
 /** Both copies, null where it is damaged. */
 export function baseCopies(file: Uint8Array): readonly (BaseRecord | null)[] {
   // A file of another length was cut or grew: its first copy is where it was.
-  const middle = Math.floor(file.length / COPY_COUNT);
+  const middle = Math.floor(file.length / BASE_COPY_COUNT);
   return [decodeCopy(file.subarray(0, middle)), decodeCopy(file.subarray(middle))];
 }
 

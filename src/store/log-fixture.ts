@@ -1,7 +1,7 @@
 /** Builders for tests of the store: a chain of entries as a leader places them, and an opened log. */
 import { crc32 } from '../base/crc32.ts';
 import type { FatalError } from '../base/errors.ts';
-import { advance, LogIndex, NodeId, type PhysicalOffset, Term } from '../base/units.ts';
+import { advance, LogIndex, NodeId, PhysicalOffset, Term } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import { ManualClock } from '../io/memory/manual-clock.ts';
@@ -12,6 +12,7 @@ import type { CommitLog, LogBase, LogWrite, StoredEntry } from './commit-log.ts'
 import { ORIGIN, tipOfBase } from './log-base.ts';
 import { openCommitLog } from './open-commit-log.ts';
 import { NO_PROMISE, type RememberedPeer } from './remembered-peer.ts';
+import { segmentFileName } from './segment.ts';
 import type { StoreRules } from './store-rules.ts';
 
 export const TEST_DIRECTORY = '/store';
@@ -216,4 +217,46 @@ export function baseBehind(last: StoredEntry): LogBase {
   const endOffset = advance(last.desc.physicalOffset, last.desc.sizeBytes);
   const desc = { last: { index, term }, endOffset, membership: TEST_MEMBERSHIP };
   return { desc, headerCrc: headerCrcOf(last.bytes) };
+}
+
+/** How a log has come to begin where it begins. */
+export type LogForm = 'whole' | 'compacted' | 'installed';
+export const LOG_FORMS: readonly LogForm[] = ['whole', 'compacted', 'installed'];
+
+/** One full segment. */
+export function oneSegment(segmentSizeBytes: number): EntryChain {
+  const chain = new EntryChain(segmentSizeBytes);
+  for (let i = 0; chain.end < segmentSizeBytes; i++) {
+    chain.append({ payload: payloadOf(1300, i + 200), term: Term(1) });
+  }
+  // What began the next one.
+  chain.entries.pop();
+  return chain;
+}
+
+/**
+ * Makes an empty log, whose hard state knows term 1, one of this form.
+ * @returns what goes on from it
+ */
+export async function standOn(log: CommitLog, form: LogForm): Promise<EntryChain> {
+  const { segmentSizeBytes } = log.identity;
+  if (form === 'whole') return new EntryChain(segmentSizeBytes);
+  const before = oneSegment(segmentSizeBytes);
+  const base = baseAt(before, segmentSizeBytes);
+  if (form === 'installed') {
+    await persisted(log, { entries: before.entries.slice(0, 2) });
+    await persisted(log, { base });
+  } else {
+    await persisted(log, { entries: before.entries });
+    log.noteCommitIndex(before.lastIndex);
+    if (base.desc !== null) await log.compact(base.desc);
+  }
+  return new EntryChain(segmentSizeBytes, base);
+}
+
+/** The segment of a log of this form in which the offset lies. */
+export function segmentPathAt(form: LogForm, offset: number, segmentSizeBytes: number): string {
+  const directory = form === 'installed' ? 'data-1' : 'data';
+  const start = PhysicalOffset(offset - (offset % segmentSizeBytes));
+  return `${TEST_DIRECTORY}/${directory}/${segmentFileName(start)}`;
 }

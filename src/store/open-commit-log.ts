@@ -32,7 +32,13 @@ import { UnreadablePlaces } from './segment-reader.ts';
 import { SegmentSet, type SegmentSetOptions } from './segment-set.ts';
 import { SegmentedCommitLog } from './segmented-commit-log.ts';
 import { StartupWriter } from './startup-writer.ts';
-import { checkLogIdentity, type LogIdentity, openStore, readOrEmpty } from './store-directory.ts';
+import {
+  checkLogIdentity,
+  type LogIdentity,
+  openStore,
+  readOrEmpty,
+  removeLeftovers,
+} from './store-directory.ts';
 import { type StoreRules, standardStoreRules } from './store-rules.ts';
 import type { Superblock } from './superblock.ts';
 import { SuperblockWriter } from './superblock-writer.ts';
@@ -126,11 +132,12 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
     if (verdict.kind !== 'intact' && verdict.kind !== 'cut') {
       // A note that this start acts on may still be in the page cache only. If a power cut took it, the
       // next start would know less, and take the damage for a torn tail.
-      if (note !== null) await startup.writeNote(note);
-      const damage = { paths, superblock, note, findings, verdict };
+      if (ringNote !== null) await startup.writeNote(ringNote);
+      const damage = { paths, base: store.base, superblock, note, findings, verdict };
       throw damageOf(owned, damage, tornBytesBefore);
     }
     if (store.isBaseDamaged) await startup.writeBase(store.base);
+    await removeLeftovers(disk, store);
     const booted = bootedAfter(superblock, options.mintBootId());
     for (const [segment, sizeBytes] of shortages) await startup.complete(segment, sizeBytes);
     if (verdict.kind === 'cut') {
@@ -166,13 +173,13 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
   }
 }
 
-type Damage = Pick<RepairerParts, 'paths' | 'superblock' | 'note' | 'findings'> & {
+type Damage = Pick<RepairerParts, 'paths' | 'base' | 'superblock' | 'note' | 'findings'> & {
   readonly verdict: Exclude<RecoveryVerdict, { readonly kind: 'intact' | 'cut' }>;
 };
 
 function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
   const { disk, options, lock } = owned;
-  const { paths, superblock, note, findings, verdict } = damage;
+  const { paths, base, superblock, note, findings, verdict } = damage;
   const what = `Cannot open the log in ${options.directory}: ${verdict.problem}`;
   const isFinal = verdict.kind === 'refuse';
   if (isFinal || options.mayAskPeers !== true) {
@@ -180,7 +187,8 @@ function damageOf(owned: Owned, damage: Damage, tornBytes: number): FatalError {
     return new FatalError('logDamaged', `${what}. Restore this node ${way}`);
   }
   const reopen = (tornBytesNow: number) => withReasons(() => openOwned(owned, tornBytesNow));
-  const parts = { disk, paths, lock, superblock, note, findings, verdict, tornBytes, reopen };
+  const found = { disk, paths, lock, base, superblock, note, findings, verdict };
+  const parts = { ...found, tornBytes, reopen };
   return new LogNeedsRepair(what, new LogRepairer(parts));
 }
 

@@ -40,6 +40,8 @@ export class SegmentSet {
   #preparing: Promise<void> | null = null;
   #retry: Timer | null = null;
   #isOutOfSpace = false;
+  /** Monotonic; when a segment that had waited for room was prepared last. */
+  #roomSinceMs = 0;
   #onReady: () => void = () => {};
 
   constructor(options: SegmentSetOptions) {
@@ -102,6 +104,16 @@ export class SegmentSet {
     return this.#isOutOfSpace;
   }
 
+  /**
+   * Since when a write that was handed over then waits for what it waits for now. One that waited for
+   * room is as old as the room, once there is some: the wait said nothing of the disk, which is given its
+   * time from there on as for any other write. Otherwise a node that had waited for long would end itself
+   * as one with a hung disk (H11) in the very moment in which it is cured (H10).
+   */
+  waitingSinceMs(handedOverAtMs: number): number {
+    return this.#isOutOfSpace ? handedOverAtMs : Math.max(handedOverAtMs, this.#roomSinceMs);
+  }
+
   /** Gives up preparing; resolves when nothing of it is left to happen. */
   async stop(): Promise<void> {
     this.#abort.abort();
@@ -161,6 +173,7 @@ export class SegmentSet {
       });
       return;
     }
+    if (this.#isOutOfSpace) this.#roomSinceMs = clock.monotonicMs();
     this.#isOutOfSpace = false;
     this.#readyEnd = advance(start, segmentSizeBytes);
     this.#onReady();

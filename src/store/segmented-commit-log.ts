@@ -24,7 +24,7 @@ import type {
   LogWriter,
   WriterFile,
 } from '../io/disk.ts';
-import { chainCrcOf, decodeEntryHeader } from '../protocol/entry-codec.ts';
+import { chainCrcOf, decodeEntryHeader, payloadProblem } from '../protocol/entry-codec.ts';
 import type { HardState } from '../raft/effects.ts';
 import {
   type EntryId,
@@ -55,6 +55,7 @@ import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import { PeerLedger } from './peer-ledger.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
+import { type LogOnDisk, SegmentedLogOnDisk } from './scrub/log-on-disk.ts';
 import { encodeSegmentHeader } from './segment.ts';
 import type { SegmentSet } from './segment-set.ts';
 import type { StoreRules } from './store-rules.ts';
@@ -98,6 +99,7 @@ export class SegmentedCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
   readonly recovered: RecoveredLog;
   readonly diskStats: DiskStats;
+  readonly onDisk: LogOnDisk;
   readonly #parts: SegmentedLogParts;
   readonly #table: EntryTable;
   readonly #cache: TailCache;
@@ -127,6 +129,9 @@ export class SegmentedCommitLog implements CommitLog {
     const [cache, onFail] = [this.#cache, (error: DiskError) => this.fail(error)];
     this.#front = new LogFront({ ...parts, cache, segmentSizeBytes, onFail });
     this.#ledger = new PeerLedger(parts.superblocks, () => this.#commitHint());
+    const durableIndex = () => this.#durableIndex;
+    const paths = () => this.#front.segments.paths;
+    this.onDisk = new SegmentedLogOnDisk({ ...parts, paths, durableIndex });
     this.#durableTerm = parts.recovered.hardState.term;
     this.#durableLast = this.#lastEntry();
     this.#noteSequence = parts.note.sequence;
@@ -136,7 +141,8 @@ export class SegmentedCommitLog implements CommitLog {
       writtenBytes: () => this.#writtenBytes,
       oldestPendingMs: () => {
         const oldest = this.#pending[0];
-        return oldest === undefined ? 0 : parts.clock.monotonicMs() - oldest.sinceMs;
+        if (oldest === undefined) return 0;
+        return parts.clock.monotonicMs() - parts.segments.waitingSinceMs(oldest.sinceMs);
       },
       waitsForRoom: () => this.#front.isOutOfSpace && parts.lane.isHolding,
     });
@@ -340,6 +346,14 @@ export class SegmentedCommitLog implements CommitLog {
     assert(header.desc.index === desc.index, 'header and descriptor agree on the index');
     assert(header.desc.term === desc.term, 'header and descriptor agree on the term');
     assert(header.desc.sizeBytes === desc.sizeBytes, 'header and descriptor agree on the size');
+    // Memory rots too (H9): a bit that flipped since the checksum was made must not be promised.
+    assert(
+      payloadProblem(bytes, header.desc) === null,
+      'an entry is written as it was made',
+      () => ({
+        index: desc.index,
+      }),
+    );
     assert(
       header.chainCrc === chainCrcOf(bytes, this.lastHeaderCrc),
       'an entry chains to the one before it',

@@ -2,10 +2,11 @@
  * Whose directory it is, and which log is in it: reads its superblock and its base, or makes a new store of
  * an empty one.
  *
- * What the base does not name is no part of the log, and is removed: segments before it, which a
- * compaction had no time to remove, and directories of another generation, which an installed snapshot
- * left or had no time to make. Without a base that can be read nothing is removed, and only a log that
- * is there from its very beginning is opened (H6).
+ * What the base does not name is no part of the log: segments before it, which a compaction had no time to
+ * remove, and directories of another generation, which an installed snapshot left or had no time to make.
+ * They go when the log that it does name has been found whole, so that a base which a disk brought back
+ * from before removes nothing (H5). Without a base that can be read only a log that is there from its very
+ * beginning is opened (H6).
  */
 import { FatalError } from '../base/errors.ts';
 import { KIB } from '../base/sizes.ts';
@@ -41,10 +42,17 @@ export interface StoreDirectory {
   readonly isBaseDamaged: boolean;
   /** Of the generation that the base names. */
   readonly paths: LogPaths;
+  readonly leftovers: Leftovers;
   /** Start offsets, contiguous from the end of the base to the last segment that exists. */
   readonly segments: readonly PhysicalOffset[];
   /** Those that are missing or too short, with how much of them there is. */
   readonly shortages: ReadonlyMap<PhysicalOffset, number>;
+}
+
+/** What is there of other logs. */
+export interface Leftovers {
+  readonly generations: readonly number[];
+  readonly segments: readonly PhysicalOffset[];
 }
 
 export interface StoreRequest {
@@ -101,17 +109,26 @@ export async function openStore(
   const current = paths.at(base.generation);
   await disk.makeDirectory(current.data);
   await disk.syncDirectory(current.data);
-  for (const generation of evidence.generations) {
-    if (generation !== base.generation) await disk.removeDirectory(paths.at(generation).data);
-  }
   const start = tipOfBase(base.base).end;
-  const segments: PhysicalOffset[] = [];
-  for (const segment of await segmentsIn(disk, current)) {
-    if (segment >= start) segments.push(segment);
-    else await disk.remove(current.segment(segment));
+  const present = await segmentsIn(disk, current);
+  const own = present.filter((segment) => segment >= start);
+  const leftovers = {
+    generations: evidence.generations.filter((generation) => generation !== base.generation),
+    segments: present.filter((segment) => segment < start),
+  };
+  const survey = await surveySegments(disk, current, { start, found: own, segmentSizeBytes });
+  return { superblock, base, isBaseDamaged, paths: current, leftovers, ...survey };
+}
+
+/** Front to back, as a compaction does. */
+export async function removeLeftovers(
+  disk: Disk,
+  { paths, leftovers }: Pick<StoreDirectory, 'paths' | 'leftovers'>,
+): Promise<void> {
+  for (const segment of leftovers.segments) await disk.remove(paths.segment(segment));
+  for (const generation of leftovers.generations) {
+    await disk.removeDirectory(paths.at(generation).data);
   }
-  const survey = await surveySegments(disk, current, { start, found: segments, segmentSizeBytes });
-  return { superblock, base, isBaseDamaged, paths: current, ...survey };
 }
 
 async function newStore(
@@ -135,7 +152,8 @@ async function newStore(
   }
   const superblock = await createStore(disk, paths, request);
   const base = originRecord(superblock.identity.storeUuid);
-  const nothing = { segments: [], shortages: new Map() };
+  const leftovers = { generations: [], segments: [] };
+  const nothing = { leftovers, segments: [], shortages: new Map() };
   return { superblock, base, isBaseDamaged: false, paths, ...nothing };
 }
 

@@ -93,6 +93,13 @@ export class AdminGroup {
     await this.group.stop(nodeId);
   }
 
+  /** As a power cut does it: what is not durable is lost, and nobody is told. */
+  async kill(nodeId: NodeId): Promise<void> {
+    this.admins.get(nodeId)?.close();
+    this.admins.delete(nodeId);
+    await this.group.kill(nodeId);
+  }
+
   async start(nodeId: NodeId): Promise<void> {
     this.attach(await this.group.start(nodeId));
   }

@@ -14,6 +14,7 @@ const CALL_TIMEOUT_MS = 10_000;
 const INVISIBLE_MS = 60_000;
 const IDLE_WAIT_MS = 500;
 const BATCH_SIZE = 32;
+const READ_TIMEOUT_MS = 90_000;
 
 /** @param nodes whom it may ask, in this order */
 export function clientOf({ nodes }: Pick<TestCluster, 'nodes'>): MqClient {
@@ -40,8 +41,12 @@ export async function readWholeTopic(
   const client = clientOf(cluster);
   const group = `audit-${randomUUID()}`;
   const all: DeliveredMessage[] = [];
+  const deadlineAtMs = performance.now() + READ_TIMEOUT_MS;
   try {
     for (;;) {
+      if (performance.now() > deadlineAtMs) {
+        throw new Error(`${topic} has no end: ${all.length} messages in ${READ_TIMEOUT_MS} ms`);
+      }
       const messages = await client.receive({
         group,
         topic,

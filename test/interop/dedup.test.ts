@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import type { RawClient } from '../../src/broker/grpc/testing/raw-client.ts';
 import { anomaliesOf, clientOf, readWholeTopic } from './audit.ts';
+import { inTime } from './deadline.ts';
 import { type Owner, owning } from './owner.ts';
 import { rawClient, rawMessage, sendRaw } from './raw-calls.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
@@ -100,7 +101,8 @@ suite('sends of the same message id', { timeout: 120_000 }, () => {
       const races = ids.map((id) =>
         Promise.all([...nodes, ...nodes].map((node) => send(node, topic, id))),
       );
-      for (const offsets of await Promise.all(races)) equal(new Set(offsets).size, 1);
+      const answers = await inTime('all answers', Promise.all(races));
+      for (const offsets of answers) equal(new Set(offsets).size, 1);
       await storedOnce(topic, ids);
     });
   });
@@ -150,7 +152,7 @@ suite('sends of the same message id', { timeout: 120_000 }, () => {
       await waitFor('sends to be under way', async () => (offsets.size >= 20 ? true : null));
       const leader = await cluster.leader();
       await cluster.kill(leader);
-      await lanes;
+      await inTime('all sends to have an answer', lanes);
       await cluster.startNode(leader);
       t.diagnostic(`${retries} retries`);
       for (const id of ids.slice(0, 20)) {

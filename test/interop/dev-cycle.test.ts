@@ -192,7 +192,9 @@ async function theMajorityIsMissed(
 
 async function streamCount({ line }: DevProcess): Promise<number> {
   const counts = line.nodes.map(async ({ http }) => {
-    const text = await (await fetch(`http://${http}/metrics`)).text();
+    const text = await (
+      await fetch(`http://${http}/metrics`, { signal: AbortSignal.timeout(5_000) })
+    ).text();
     return Number(/^mqraft_grpc_telemetry_streams (\d+)$/m.exec(text)?.[1]);
   });
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);

@@ -7,8 +7,10 @@ import { suite, test } from 'node:test';
 import { failurePathsOf, readDiskFailures } from '../../src/bin/disk-failures.ts';
 import type { MqClient } from '../../src/client/mq-client.ts';
 import { anomaliesOf, clientOf, readWholeTopic } from './audit.ts';
+import { inTime } from './deadline.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
+import { type Acknowledged, everyReplicaHolds } from './replica-audit.ts';
 import { SmallDisk, smallDiskObstacle } from './small-disk.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
@@ -35,10 +37,11 @@ async function failNextSync(owner: Owner, cluster: TestCluster, nodeId: string):
   );
   owner.after(async () => void tracer.kill('SIGKILL'));
   // It says "Process N attached with M threads" when the fault is in place.
-  await new Promise<void>((resolve, reject) => {
+  const attached = new Promise<void>((resolve, reject) => {
     tracer.stderr?.once('data', () => resolve());
     tracer.once('exit', () => reject(new Error('strace ended before the process it traces')));
   });
+  await inTime('strace to attach', attached);
 }
 
 suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? false }, () => {
@@ -68,6 +71,7 @@ suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? fals
       t.diagnostic(`${load.sent.length} acknowledged, gap ${Math.round(load.longestGapMs())} ms`);
       deepEqual(load.failures, []);
       await allReceived(owner, load, cluster, survivor.grpc, 'sync-error');
+      await everyReplicaHolds(cluster, 'sync-error', load.sent);
     });
   });
 
@@ -107,6 +111,7 @@ suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? fals
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(load.failures, []);
       await allReceived(owner, load, cluster, endpoint, 'sync-errors');
+      await everyReplicaHolds(cluster, 'sync-errors', load.sent);
     });
   });
 });
@@ -116,7 +121,7 @@ suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? fals
  * reports a connection that breaks in the middle of a stream where no test can catch it.
  */
 class OwnLoad {
-  readonly sent = new Set<string>();
+  readonly sent: Acknowledged[] = [];
   readonly #client: MqClient;
   readonly #lanes: readonly Promise<void>[];
   #isStopping = false;
@@ -127,33 +132,33 @@ class OwnLoad {
     owner.after(async () => {
       this.#isStopping = true;
       this.#client.close();
-      await Promise.allSettled(this.#lanes);
+      await inTime('the last sends to settle', Promise.allSettled(this.#lanes));
     });
     this.#lanes = Array.from({ length: LANES }, () => this.#run(topic));
   }
 
   async more(count: number): Promise<void> {
-    const goal = this.sent.size + count;
-    await waitFor(`${count} more sends`, async () => (this.sent.size >= goal ? true : null));
+    const goal = this.sent.length + count;
+    await waitFor(`${count} more sends`, async () => (this.sent.length >= goal ? true : null));
   }
 
   /** Rejects when a send has failed. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#lanes);
+    await inTime('the last sends to settle', Promise.all(this.#lanes));
   }
 
   async #run(topic: string): Promise<void> {
     while (!this.#isStopping) {
       const messageId = randomUUID();
-      await this.#client.send([
+      const [receipt] = await this.#client.send([
         {
           ...{ topic, messageId, tag: null, keys: [], userProperties: {}, traceContext: null },
           ...{ body: Buffer.from(messageId), bodyEncoding: 'identity' },
           ...{ bornTimestampMs: Date.now(), bornHost: '127.0.0.1:1' },
         },
       ]);
-      this.sent.add(messageId);
+      this.sent.push({ messageId, body: messageId, offset: receipt?.queueOffset ?? null });
     }
   }
 }
@@ -219,16 +224,12 @@ suite('a disk that hangs under load', { timeout: 300_000, skip: noFreeze ?? fals
       await load.stop();
       await cluster.converged();
       t.diagnostic(
-        `${load.sent.size} acknowledged; 200 more after ${Math.round(goesOnAfterMs)} ms; ` +
+        `${load.sent.length} acknowledged; 200 more after ${Math.round(goesOnAfterMs)} ms; ` +
           `the process ended after ${Math.round(endedAfterMs)} ms`,
       );
       const stored = await readWholeTopic(cluster, 'hang');
       deepEqual(anomaliesOf(stored), []);
-      const ids = new Set(stored.map(({ messageId }) => messageId));
-      deepEqual(
-        [...load.sent].filter((messageId) => !ids.has(messageId)),
-        [],
-      );
+      await everyReplicaHolds(cluster, 'hang', load.sent);
     });
   });
 });

@@ -10,6 +10,7 @@ import {
   startSimpleConsumer,
 } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { SmallDisk, smallDiskObstacle } from './small-disk.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
@@ -19,6 +20,8 @@ const LANES = 8;
 const NODE_IDS = ['n1', 'n2', 'n3'] as const;
 /** Below the reserve of such a disk with segments of 4 MiB, 24 MiB. */
 const ALMOST_FULL_BYTES = 18 * MIB;
+/** To fill two segments, or to catch up with several. */
+const SEEN_TIMEOUT_MS = 60_000;
 const REFUSED = /42900.*The disk of the leader is full: \d+ of \d+ bytes are free/;
 const FULL = 'mqraft_disk_room{level="full"}';
 
@@ -48,9 +51,18 @@ async function startSmallCluster(owner: Owner): Promise<SmallCluster> {
     pids: pidsOf(cluster),
     disk: (nodeId) => disks.get(nodeId)!,
     sees: async (nodeId, sample, value) => {
-      await waitFor(`${sample} ${value} at ${nodeId}`, async () => {
-        return (await cluster.metrics(nodeId))?.get(sample) === value ? true : null;
-      });
+      await waitFor(
+        `${sample} ${value} at ${nodeId}`,
+        async () => {
+          if (!cluster.isRunning(nodeId)) {
+            throw new Error(
+              `${nodeId} ended and said last: ${cluster.logOf(nodeId).slice(-2_000)}`,
+            );
+          }
+          return (await cluster.metrics(nodeId))?.get(sample) === value ? true : null;
+        },
+        SEEN_TIMEOUT_MS,
+      );
     },
   };
 }
@@ -96,6 +108,7 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       equal(await cluster.leader(), leader, 'a full disk moves no leader');
       deepEqual(pidsOf(cluster), pids, 'no process has ended');
       await allReceived(owner, load, cluster, survivor.grpc, 'full-leader');
+      await everyReplicaHolds(cluster, 'full-leader', load.sent);
     });
   });
 
@@ -105,13 +118,14 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       const leader = await cluster.leader();
       const follower = NODE_IDS.find((nodeId) => nodeId !== leader)!;
       const producer = await startProducer(owner, cluster.node(leader).grpc, 'full-follower');
-      const padding = 'x'.repeat(4 * 1024);
+      // So large that two prepared segments are used up soon, also by a machine that is slow.
+      const padding = 'x'.repeat(32 * 1024);
       const load = new LoadProducer(owner, producer, 'full-follower', 2, padding);
-      await sentMore(load, 100);
+      await sentMore(load, 20);
       disk(follower).fill(0);
       await sees(follower, FULL, 1);
       await sees(follower, 'mqraft_log_waits_for_room', 1);
-      await sentMore(load, 100);
+      await sentMore(load, 20);
       // No more of it: how much a machine sends in the time below differs, and the disks of the others,
       // and what is freed on this one, must have room for it.
       await load.stop();
@@ -129,6 +143,7 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(pidsOf(cluster), pids);
       await allReceived(owner, load, cluster, cluster.node(leader).grpc, 'full-follower');
+      await everyReplicaHolds(cluster, 'full-follower', load.sent);
     });
   });
 
@@ -149,6 +164,7 @@ suite('full disk under load', { timeout: 300_000, skip }, () => {
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} refused`);
       deepEqual(pidsOf(cluster), pids);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'full-all');
+      await everyReplicaHolds(cluster, 'full-all', load.sent);
     });
   });
 });

@@ -3,6 +3,7 @@ import { deepEqual, ok } from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { owning } from './owner.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const LANES = 16;
@@ -31,6 +32,7 @@ suite('fail-over under load', { timeout: 300_000 }, () => {
       deepEqual(load.failures, []);
       ok(load.longestGapMs() < WRITE_GAP_MS_MAX, `gap of ${load.longestGapMs()} ms`);
       await allReceived(owner, load, cluster, survivor.grpc, 'failover');
+      await everyReplicaHolds(cluster, 'failover', load.sent);
     });
   });
 
@@ -49,6 +51,7 @@ suite('fail-over under load', { timeout: 300_000 }, () => {
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'blackout');
+      await everyReplicaHolds(cluster, 'blackout', load.sent);
     });
   });
 });

@@ -99,10 +99,11 @@ suite('every node serves', { timeout: 120_000 }, () => {
       const ids = ['acked', 'prolonged', 'given-up'];
       for (const id of ids) await sendRaw(client, 'verbs', id);
       const handles = new Map<string, string>();
-      while (handles.size < ids.length) {
+      await waitFor('all messages', async () => {
         const { messageId, handle } = await receiveOne(owner, follower!, 'verbs', 'verbs-group');
         handles.set(messageId, handle);
-      }
+        return handles.size < ids.length ? null : true;
+      });
       equal(
         (await ackRaw(client, 'verbs', 'verbs-group', handles.get('acked')!)).status?.code,
         CODE_OK,

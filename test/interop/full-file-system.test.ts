@@ -17,6 +17,7 @@ import {
 } from '../../src/store/log-fixture.ts';
 import { owning } from './owner.ts';
 import { SmallDisk, smallDiskObstacle } from './small-disk.ts';
+import { waitFor } from './test-cluster.ts';
 
 const KIB = 1024;
 const DISK_SIZE_BYTES = 64 * KIB * KIB;
@@ -70,11 +71,8 @@ suite('a file system without a free block', { timeout: 120_000, skip }, () => {
       const log = await openTestLog(disk, options);
       await persisted(log, { hardState: term(1) });
       // Two segments are prepared, the second in the background.
-      while (
-        (await disk.sizeOf(`${directory}/data/${String(SEGMENT).padStart(20, '0')}.seg`)) === null
-      ) {
-        await delay(10);
-      }
+      const second = `${directory}/data/${String(SEGMENT).padStart(20, '0')}.seg`;
+      await waitFor('the second segment', async () => disk.sizeOf(second));
       file.fill(0);
       const chain = new EntryChain(SEGMENT);
       let durableCount = 0;
@@ -89,7 +87,9 @@ suite('a file system without a free block', { timeout: 120_000, skip }, () => {
       await persisted(log, { hardState: term(2) });
       equal(durableCount, 4);
       for (let i = 0; i < 12; i++) append();
-      while (durableCount < 12) await delay(10);
+      const durable = (count: number) =>
+        waitFor(`${count} durable entries`, async () => (durableCount < count ? null : true));
+      await durable(12);
       await delay(1_500);
       equal(durableCount, 12, 'the third segment has no room, also when it is tried again');
       ok(log.diskStats.waitsForRoom());
@@ -99,7 +99,7 @@ suite('a file system without a free block', { timeout: 120_000, skip }, () => {
         [],
       );
       file.free();
-      while (durableCount < 16) await delay(10);
+      await durable(16);
       await log.close();
       const reopened = await openTestLog(disk, options);
       equal(reopened.recovered.entries.length, chain.entries.length);

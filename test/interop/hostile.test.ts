@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, suite, test } from 'node:test';
+import { inTime } from './deadline.ts';
 import { HostileCluster } from './hostile-cluster.ts';
 import { owning } from './owner.ts';
 import { pollOnce, pollRequest, rawClient, sendRaw, talk } from './raw-calls.ts';
@@ -82,7 +83,8 @@ suite('hostile bytes and connections', { timeout: 180_000 }, () => {
   for (const [what, bytes] of ATTACKS) {
     test(`${what}: hung up on at every port, and everything goes on`, async () => {
       const talks = hostile.ports.map(async ([name, address]) => {
-        await inTime(talk(address, bytes), `${name} to hang up on ${what}`);
+        const hungUp = `${name} to hang up on ${what}`;
+        await inTime(hungUp, talk(address, bytes), HANG_UP_TIMEOUT_MS);
       });
       await Promise.all(talks);
       await hostile.alive();
@@ -171,7 +173,8 @@ suite('hostile bytes and connections', { timeout: 180_000 }, () => {
       ['/%', 'GET', 404, /Not here/],
     ] as const;
     for (const [path, method, status, words] of refusals) {
-      const response = await fetch(`http://${http}${path}`, { method });
+      const signal = AbortSignal.timeout(HANG_UP_TIMEOUT_MS);
+      const response = await fetch(`http://${http}${path}`, { method, signal });
       equal(response.status, status, path);
       ok(words.test(await response.text()), path);
     }
@@ -186,13 +189,14 @@ suite('hostile bytes and connections', { timeout: 180_000 }, () => {
 async function touch(address: string, withReset: boolean): Promise<void> {
   const socket = open(address);
   socket.on('connect', () => (withReset ? socket.resetAndDestroy() : socket.destroy()));
-  await once(socket, 'close');
+  await inTime(`${address} to let go`, once(socket, 'close'));
 }
 
 async function dawdle(address: string) {
   const sockets = Array.from({ length: DAWDLERS_PER_PORT }, () => open(address));
   for (const socket of sockets) socket.resume();
-  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  const connects = Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  await inTime(`connections to ${address}`, connects);
   for (const [i, socket] of sockets.entries()) {
     if (i % 2 === 0) socket.write('P');
     else socket.end(afterPreface());
@@ -205,19 +209,4 @@ function open(address: string): Socket {
   const socket = connect(Number(address.slice(cut + 1)), address.slice(0, cut));
   // A reset is one way of being cut.
   return socket.on('error', () => undefined);
-}
-
-async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`Waited ${HANG_UP_TIMEOUT_MS} ms in vain for ${what}`)),
-      HANG_UP_TIMEOUT_MS,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,6 +1,7 @@
 /** What the interop tests do with the unmodified official client, and the books they keep. */
 import { deepEqual, equal } from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ConsumeResult,
@@ -10,6 +11,7 @@ import {
   SimpleConsumer,
 } from 'rocketmq-client-nodejs';
 import { anomaliesOf, readWholeTopic } from './audit.ts';
+import { inTime } from './deadline.ts';
 import type { Owner } from './owner.ts';
 import { type TestCluster, waitFor } from './test-cluster.ts';
 
@@ -17,6 +19,12 @@ const INVISIBLE_MS = 30_000;
 const AWAIT_MS = 2_000;
 const RETRY_PAUSE_MS = 200;
 const DRAIN_TIMEOUT_MS = 90_000;
+/** The client gives a send up after three attempts of some seconds each. */
+const LAST_SENDS_TIMEOUT_MS = 45_000;
+/** The client waits for its long poll and some seconds more. */
+const CALL_TIMEOUT_MS = 30_000;
+
+const UNAVAILABLE = 14;
 
 const quiet = (): void => undefined;
 const quietLogger = { debug: quiet, info: quiet, warn: quiet, error: quiet, close: quiet };
@@ -29,7 +37,41 @@ export interface Sent {
   readonly messageId: string;
   readonly body: string;
   readonly offset: number;
+  readonly begunAtMs: number;
   readonly acknowledgedAtMs: number;
+}
+
+const closersOf = new WeakMap<Owner, (() => Promise<void>)[]>();
+
+/** Registered before it starts, because a client that fails to start has timers too. */
+function ownClient(owner: Owner, client: Producer | SimpleConsumer | PushConsumer): void {
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= shutDown(client);
+    return closing;
+  };
+  closersOf.set(owner, [close, ...(closersOf.get(owner) ?? [])]);
+  owner.after(close);
+}
+
+/**
+ * It says goodbye to each node first, and leaves all its connections open when one of them is gone: then
+ * it is told that it knows none. And it goes on trying to reach the one for ever: it is given a stream to nowhere.
+ */
+async function shutDown(client: Producer | SimpleConsumer | PushConsumer): Promise<void> {
+  try {
+    await client.shutdown();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === UNAVAILABLE)) throw error;
+    const createTelemetryStream = () =>
+      new Writable({ objectMode: true, write: (_, __, done) => done() });
+    Object.assign(client, { getTotalRouteEndpoints: () => [], createTelemetryStream });
+    await client.shutdown();
+  }
+}
+
+async function closeClients(owner: Owner): Promise<void> {
+  for (const close of closersOf.get(owner) ?? []) await inTime('a client to stop', close());
 }
 
 export async function startProducer(
@@ -38,8 +80,8 @@ export async function startProducer(
   topic: string,
 ): Promise<Producer> {
   const producer = new Producer({ endpoints, topic, logger: quietLogger as never, namespace: '' });
-  owner.after(() => producer.shutdown());
-  await producer.startup();
+  ownClient(owner, producer);
+  await inTime('the producer to start', producer.startup());
   return producer;
 }
 
@@ -58,8 +100,8 @@ export async function startPushConsumer(
     logger: quietLogger as never,
     messageListener: { consume: async (view) => consume(view) },
   });
-  owner.after(() => consumer.shutdown());
-  await consumer.startup();
+  ownClient(owner, consumer);
+  await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
 
@@ -78,8 +120,8 @@ export async function startSimpleConsumer(
     awaitDuration: AWAIT_MS,
     logger: quietLogger as never,
   });
-  owner.after(() => consumer.shutdown());
-  await consumer.startup();
+  ownClient(owner, consumer);
+  await inTime('the consumer to start', consumer.startup());
   return consumer;
 }
 
@@ -108,6 +150,7 @@ export class LoadProducer {
   async #run(): Promise<void> {
     while (!this.#isStopping) {
       const body = `message ${this.#nextNumber++}${this.#padding}`;
+      const begunAtMs = performance.now();
       try {
         const receipt = await this.#producer.send({
           topic: this.#topic,
@@ -115,7 +158,8 @@ export class LoadProducer {
           body: Buffer.from(body),
         });
         const { messageId, offset } = receipt;
-        this.sent.push({ messageId, body, offset, acknowledgedAtMs: performance.now() });
+        const acknowledgedAtMs = performance.now();
+        this.sent.push({ messageId, body, offset, begunAtMs, acknowledgedAtMs });
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         this.failures.push(error);
@@ -126,7 +170,7 @@ export class LoadProducer {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#lanes);
+    await inTime('the last sends to settle', Promise.all(this.#lanes), LAST_SENDS_TIMEOUT_MS);
   }
 
   /** Longest time without an acknowledgement between the first and the last one. */
@@ -160,7 +204,8 @@ export async function drain(
       received.push({ view, body: view.body.toString() });
       missing.delete(view.messageId);
     }
-    await Promise.all((views ?? []).map((view) => consumer.ack(view)));
+    const acks = Promise.all((views ?? []).map((view) => consumer.ack(view)));
+    await inTime('acknowledgements', acks, CALL_TIMEOUT_MS);
   }
   if (missing.size > 0) {
     throw new Error(`${missing.size} of ${wanted.size} messages not received in ${timeoutMs} ms`);
@@ -170,7 +215,7 @@ export async function drain(
 
 async function receiveOnce(consumer: SimpleConsumer): Promise<MessageView[] | null> {
   try {
-    return await consumer.receive(32, INVISIBLE_MS);
+    return await inTime('a poll', consumer.receive(32, INVISIBLE_MS), CALL_TIMEOUT_MS);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     await delay(RETRY_PAUSE_MS);
@@ -189,7 +234,8 @@ export async function sentMore(load: LoadProducer, count: number): Promise<void>
 
 /**
  * Every acknowledged message is received by the official client, unaltered, and is stored at the
- * acknowledged offset, once; no place of a queue is used twice.
+ * acknowledged offset, once; no place of a queue is used twice. Afterwards the owner's clients are closed,
+ * so that the cluster may be stopped.
  */
 export async function allReceived(
   owner: Owner,
@@ -207,6 +253,7 @@ export async function allReceived(
     const sent = acknowledged.get(view.messageId);
     if (sent !== undefined) equal(body, sent.body);
   }
+  await closeClients(owner);
   const stored = await readWholeTopic(cluster, topic);
   deepEqual(anomaliesOf(stored), []);
   const offsetOf = new Map(stored.map(({ messageId, queueOffset }) => [messageId, queueOffset]));

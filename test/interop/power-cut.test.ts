@@ -1,10 +1,11 @@
-/** Real power cuts under load, of one node and of all: what was acknowledged is still there. */
+/** Real power cuts under load, of one node, of two and of all: what was acknowledged is still there. */
 import { deepEqual, equal } from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
 import { CuttableDisk, powerCutObstacle } from './power-cut.ts';
-import { TestCluster } from './test-cluster.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
+import { TestCluster, waitFor } from './test-cluster.ts';
 
 const LANES = 16;
 const NODE_IDS = ['n1', 'n2', 'n3'] as const;
@@ -58,6 +59,35 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       t.diagnostic(`${load.sent.length} acknowledged`);
       deepEqual(load.failures, []);
       await allReceived(owner, load, cluster, survivor.grpc, 'power-one');
+      await everyReplicaHolds(cluster, 'power-one', load.sent);
+    });
+  });
+
+  test('of the leader and a follower at once: nothing is served, they come back, nothing is lost', async (t) => {
+    await owning(async (owner) => {
+      const { cluster, cut } = await startCuttableCluster(owner);
+      const leader = await cluster.leader();
+      const [follower, left] = cluster.nodes.filter(({ nodeId }) => nodeId !== leader);
+      const both = [leader, follower!.nodeId];
+      const producer = await startProducer(owner, left!.grpc, 'power-two');
+      const load = new LoadProducer(owner, producer, 'power-two', LANES);
+      await sentMore(load, 300);
+      await cut(both);
+      await waitFor('the one that is left to stop following', async () => {
+        const metrics = await cluster.metrics(left!.nodeId);
+        return metrics?.get('mqraft_raft_role{role="follower"}') === 0 ? true : null;
+      });
+      const acknowledged = load.sent.length;
+      await waitFor('sends to fail', async () => (load.failures.length >= LANES ? true : null));
+      equal(load.sent.length, acknowledged, 'one of three acknowledges nothing');
+      await Promise.all(both.map((nodeId) => cluster.startNode(nodeId)));
+      await cluster.leader();
+      await sentMore(load, 100);
+      await load.stop();
+      await cluster.converged();
+      t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
+      await allReceived(owner, load, cluster, left!.grpc, 'power-two');
+      await everyReplicaHolds(cluster, 'power-two', load.sent);
     });
   });
 
@@ -74,11 +104,12 @@ suite('power cut under load', { timeout: 300_000, skip }, () => {
       await load.stop();
       await cluster.converged();
       t.diagnostic(`${load.sent.length} acknowledged, ${load.failures.length} sends failed`);
-      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
       equal(
         cluster.nodes.every(({ nodeId }) => cluster.isRunning(nodeId)),
         true,
       );
+      await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, 'power-all');
+      await everyReplicaHolds(cluster, 'power-all', load.sent);
     });
   });
 });

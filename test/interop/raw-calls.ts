@@ -110,6 +110,7 @@ export function ackRaw(
 }
 
 /** What a socket hears until the other side closes it; our half ends after the bytes. */
+/** Whoever calls sets the deadline: there is none in here. */
 export function talk(address: string, bytes: Uint8Array | string): Promise<Buffer> {
   const cut = address.lastIndexOf(':');
   return new Promise((resolve) => {

@@ -8,11 +8,13 @@ import type { EntryDesc } from '../../src/raft/entry.ts';
 import { aWorkingDirectory, mqRaft } from './dev-process.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
 const SEGMENT_SIZE_BYTES = 256 * 1024;
 const NODE_IDS = ['n1', 'n2', 'n3'] as const;
 const LANES = 8;
+const ANSWER_TIMEOUT_MS = 2_000;
 
 interface Loaded {
   readonly cluster: TestCluster;
@@ -83,10 +85,12 @@ function eventsOf(cluster: TestCluster, nodeId: string): readonly string[] {
 
 async function readiness(cluster: TestCluster, nodeId: string): Promise<string | null> {
   try {
-    const response = await fetch(`http://${cluster.node(nodeId).http}/readyz`);
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    const response = await fetch(`http://${cluster.node(nodeId).http}/readyz`, { signal });
     return `${response.status} ${await response.text()}`;
   } catch (error) {
-    if (error instanceof TypeError) return null; // Not listening.
+    // Not listening, or too busy to answer in time.
+    if (error instanceof TypeError || error instanceof DOMException) return null;
     throw error;
   }
 }
@@ -115,6 +119,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
         quarantine.join(),
       );
       await allReceived(owner, load, cluster, cluster.node(damaged).grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -129,6 +134,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       ok(eventsOf(cluster, damaged).includes('repair.done'));
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.node(damaged).grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -147,6 +153,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       for (const nodeId of NODE_IDS) ok(eventsOf(cluster, nodeId).includes('repair.done'), nodeId);
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 
@@ -159,7 +166,8 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       const starting = cluster.startNode('n1');
       const said = await waitFor('an answer', () => readiness(cluster, 'n1'));
       equal(said, `503 [-] log: under repair, entry ${victim.index} missing\nfailed\n`);
-      equal((await fetch(`http://${cluster.node('n1').http}/livez`)).status, 200);
+      const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+      equal((await fetch(`http://${cluster.node('n1').http}/livez`, { signal })).status, 200);
       const metrics = await cluster.metrics('n1');
       equal(metrics?.get('mqraft_repair_missing_entries'), 1);
       await waitFor('the wait', async () => {
@@ -181,6 +189,7 @@ suite('repair of damaged logs', { timeout: 300_000 }, () => {
       );
       sameBytes(cluster);
       await allReceived(owner, load, cluster, cluster.nodes[0]!.grpc, topic);
+      await everyReplicaHolds(cluster, topic, load.sent);
     });
   });
 });

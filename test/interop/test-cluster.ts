@@ -10,10 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { LogIndex } from '../../src/base/units.ts';
+import { beginOwning } from './deadline.ts';
 
 const READY_TIMEOUT_MS = 30_000;
 const EXIT_TIMEOUT_MS = 15_000;
 const POLL_INTERVAL_MS = 50;
+/** Small, so that a test goes through several. */
+const SEGMENT_SIZE_BYTES_DEFAULT = 4 * 1024 * 1024;
 
 const binFolder = fileURLToPath(new URL('../../src/bin/', import.meta.url));
 
@@ -28,35 +32,46 @@ export interface NodePlan {
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
   readonly segmentSizeBytes?: number;
+  /** Until a process has opened its listeners. */
+  readonly readyTimeoutMs?: number;
   /** Default: yes. */
   readonly autoCreateTopics?: boolean;
-  /** More arguments for every broker. */
+  /** More options of every broker. */
   readonly brokerArgs?: readonly string[];
   /** Where node `i` keeps its data; a directory below the cluster's by default. */
   readonly directoryOf?: (nodeId: string) => string;
 }
 
 export class TestCluster {
-  readonly nodes: readonly NodePlan[];
+  /** Those that are running or may be started again. */
+  nodes: readonly NodePlan[];
+  /** With whom the group was founded. */
+  readonly #founders: readonly NodePlan[];
   readonly nameServer: string;
   readonly #directory: string;
   readonly #segmentSizeBytes: number;
+  readonly #autoCreateTopics: boolean;
+  readonly #readyTimeoutMs: number;
   readonly #brokerArgs: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
   readonly #exits = new Map<string, number | NodeJS.Signals>();
+  readonly #endOwning = beginOwning();
+  #closing: Promise<void> | null = null;
 
   private constructor(
     directory: string,
     nodes: readonly NodePlan[],
     nameServer: string,
-    segmentSizeBytes: number,
-    brokerArgs: readonly string[],
+    options: TestClusterOptions,
   ) {
     this.#directory = directory;
     this.nodes = nodes;
+    this.#founders = nodes;
     this.nameServer = nameServer;
-    this.#segmentSizeBytes = segmentSizeBytes;
-    this.#brokerArgs = brokerArgs;
+    this.#segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES_DEFAULT;
+    this.#autoCreateTopics = options.autoCreateTopics ?? true;
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    this.#brokerArgs = options.brokerArgs ?? [];
   }
 
   /** Plans ports and directories and starts everything. */
@@ -74,7 +89,7 @@ export class TestCluster {
   }
 
   static async plan(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const { nodeCount = 3, segmentSizeBytes = 4 * 1024 * 1024 } = options;
+    const { nodeCount = 3 } = options;
     const directory = mkdtempSync(join(tmpdir(), 'mq-raft-test-'));
     const ports = await freePorts(3 * nodeCount + 1);
     const nodes = Array.from({ length: nodeCount }, (_, i): NodePlan => {
@@ -89,9 +104,7 @@ export class TestCluster {
       };
     });
     const nameServer = `127.0.0.1:${ports.at(-1)}`;
-    const { autoCreateTopics = true, brokerArgs = [] } = options;
-    const args = [...brokerArgs, ...(autoCreateTopics ? ['--auto-create-topics'] : [])];
-    return new TestCluster(directory, nodes, nameServer, segmentSizeBytes, args);
+    return new TestCluster(directory, nodes, nameServer, options);
   }
 
   async startNameServer(): Promise<void> {
@@ -99,16 +112,61 @@ export class TestCluster {
     await this.#spawn('namesrv', 'namesrv.js', args);
   }
 
-  async startNode(nodeId: string): Promise<void> {
-    const node = this.node(nodeId);
-    const members = this.nodes.map((each) => `${each.nodeId}=${each.raft}`).join(',');
+  startNode(nodeId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), this.#founding());
+  }
+
+  /** One more process that says it is `nodeId`, from a directory and at ports of its own. */
+  async startDouble(name: string, nodeId: string, directory: string): Promise<void> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const node = { nodeId, directory, grpc: grpc!, raft: raft!, http: http! };
+    await this.#startBroker(name, node, this.#founding());
+  }
+
+  /** A place for a node that joins later: ports and an empty directory. */
+  async addNode(nodeId: string): Promise<NodePlan> {
+    const [grpc, raft, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const directory = join(this.#directory, nodeId);
+    const node = { nodeId, directory, grpc: grpc!, raft: raft!, http: http! };
+    this.nodes = [...this.nodes, node];
+    return node;
+  }
+
+  /** The node has left the group. */
+  dropNode(nodeId: string): void {
+    this.nodes = this.nodes.filter((each) => each.nodeId !== nodeId);
+  }
+
+  /** @param group what says which group it is of: nothing for a node that has joined before */
+  startNodeWith(nodeId: string, group: readonly string[]): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), group);
+  }
+
+  /** As its configuration file says, and nothing else. */
+  startFrom(nodeId: string, configPath: string): Promise<void> {
+    return this.#spawn(nodeId, 'broker.js', ['--config', configPath, '--supervised']);
+  }
+
+  /** After its cluster got another id. */
+  startRenamed(nodeId: string, clusterId: string): Promise<void> {
+    return this.#startBroker(nodeId, this.node(nodeId), this.#founding(clusterId));
+  }
+
+  #founding(clusterId = 'test'): readonly string[] {
+    const members = this.#founders.map((each) => `${each.nodeId}=${each.raft}`).join(',');
+    return [
+      ...['--cluster-id', clusterId, '--group-id', 'broker-a', '--members', members],
+      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
+    ];
+  }
+
+  async #startBroker(name: string, node: NodePlan, group: readonly string[]): Promise<void> {
     mkdirSync(node.directory, { recursive: true });
-    await this.#spawn(nodeId, 'broker.js', [
-      ...['--node-id', nodeId, '--cluster-id', 'test', '--group-id', 'broker-a'],
-      ...['--members', members, '--dir', node.directory],
+    await this.#spawn(name, 'broker.js', [
+      ...['--node-id', node.nodeId, '--dir', node.directory, ...group],
       ...['--grpc', node.grpc, '--raft', node.raft, '--http', node.http],
       ...['--namesrv', this.nameServer],
-      ...['--segment-size-bytes', String(this.#segmentSizeBytes)],
+      ...(this.#autoCreateTopics ? ['--auto-create-topics'] : []),
       ...this.#brokerArgs,
       '--supervised',
     ]);
@@ -173,23 +231,35 @@ export class TestCluster {
     return (await httpGet(`http://${this.node(nodeId).http}${path}`))?.status ?? null;
   }
 
-  /** All nodes have applied the same entries. */
-  async converged(): Promise<void> {
-    await waitFor('all nodes at the same applied index', async () => {
-      const all = await Promise.all(this.nodes.map(({ nodeId }) => this.metrics(nodeId)));
+  /**
+   * All nodes have applied the same entries.
+   *
+   * @returns the last one
+   */
+  async converged(
+    nodeIds: readonly string[] = this.nodes.map(({ nodeId }) => nodeId),
+  ): Promise<LogIndex> {
+    const want = await waitFor(`the same applied index at ${nodeIds.join(', ')}`, async () => {
+      const all = await Promise.all(nodeIds.map((nodeId) => this.metrics(nodeId)));
       const applied = all.map((each) => each?.get('mqraft_raft_applied_index') ?? null);
       const last = all.map((each) => each?.get('mqraft_raft_last_index') ?? null);
-      const want = applied[0];
-      const isEqual = [...applied, ...last].every((index) => index === want);
-      return want !== null && isEqual ? true : null;
+      const first = applied[0] ?? null;
+      return [...applied, ...last].every((index) => index === first) ? first : null;
     });
+    return LogIndex(want);
   }
 
   logOf(name: string): string {
     return readFileSync(join(this.#directory, `${name}.log`), 'utf8');
   }
 
-  async close(): Promise<void> {
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(this.#endOwning);
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#processes.keys()].map((name) => this.kill(name, 'SIGTERM')));
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -208,7 +278,7 @@ export class TestCluster {
       if (this.#processes.get(name) === child) this.#processes.delete(name);
     });
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => fail('is not ready in time'), READY_TIMEOUT_MS);
+      const timer = setTimeout(() => fail('is not ready in time'), this.#readyTimeoutMs);
       const fail = (why: string): void => {
         clearTimeout(timer);
         reject(new Error(`${name} ${why}; its log ends with: ${this.logOf(name).slice(-2000)}`));

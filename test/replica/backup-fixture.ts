@@ -63,11 +63,19 @@ export class BackedUpGroup {
     }
   }
 
-  async saveOffset(group: string, nextOffsetOfGroup: number): Promise<void> {
+  /** Work that a killed node had in hand never ends: its timers are nobody's. */
+  async stop(): Promise<void> {
+    for (const { nodeId, failures } of [...this.group.running.values()]) {
+      assert.deepEqual(failures, [], `${nodeId} failed`);
+      await this.group.stop(nodeId);
+    }
+  }
+
+  async putGroup(group: string, atMs: number): Promise<void> {
     const leader = await this.group.leader();
     const records = encodeCommandRecord({
       kind: 'groupPut',
-      ...{ group, maxAttempts: 16, fifo: false, atMs: nextOffsetOfGroup + 1 },
+      ...{ group, maxAttempts: 16, fifo: false, atMs },
     });
     await this.group.outcomeOf(leader.replica.propose({ records, messageRecordAt: [] }));
   }
@@ -256,6 +264,7 @@ export function cutAt(disk: MemoryDisk, step: number, seed: number) {
     list: (path) => disk.list(path),
     sizeOf: (path) => disk.sizeOf(path),
     read: (path, position, sizeBytes) => disk.read(path, position, sizeBytes),
+    readPastCache: (path, position, sizeBytes) => disk.readPastCache(path, position, sizeBytes),
     room: () => disk.room(),
     syncDirectory: (path) => disk.syncDirectory(path),
     lock: (path) => disk.lock(path),

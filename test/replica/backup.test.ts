@@ -66,7 +66,7 @@ test('law: whatever the group did, and whenever it was backed up, the restored s
       const it = await BackedUpGroup.started(seed);
       const act = async (action: (typeof before)[number]): Promise<void> => {
         if (action.kind === 'send') return it.send(action.count, action.bodySizeBytes);
-        if (action.kind === 'group') return it.saveOffset(action.name, 0);
+        if (action.kind === 'group') return it.putGroup(action.name, 1);
         if (action.kind === 'expire') return void (await it.expire());
         const leader = await it.group.leader();
         const victim =
@@ -90,7 +90,7 @@ test('law: whatever the group did, and whenever it was backed up, the restored s
       await group.until('it leads', () => group.serving !== null);
       await assertRestored(it, group, 'm1', manifest.last.index);
       await group.close();
-      await it.group.stopAll();
+      await it.stop();
     }),
     { numRuns: RUNS },
   );
@@ -104,7 +104,7 @@ async function aBackup() {
   await it.send(30);
   await it.expire();
   await it.compacted();
-  await it.saveOffset('g1', 0);
+  await it.putGroup('g1', 0);
   await it.send(40, 700);
   const disk = new MemoryDisk();
   const manifest = await it.taken(disk, await it.mark());
@@ -160,7 +160,7 @@ test('law: one flipped bit anywhere in a backup is found, and so is a missing, c
   const strange = disk.imageOn({});
   await strange.writeFile(`${BACKUP}/data/${'9'.repeat(20)}.seg`, new Uint8Array(8));
   assert.notEqual(await problemOf(strange), null, 'with a strange file');
-  await it.group.stopAll();
+  await it.stop();
 });
 
 test('a backup that loses power at any of its steps is no backup, or a whole one; the next attempt finishes it', async () => {
@@ -185,7 +185,7 @@ test('a backup that loses power at any of its steps is no backup, or a whole one
   }
   assert.ok(stepCount > 10, `${stepCount} steps were cut`);
   // What was cut off still waits for a disk that is gone.
-  await Promise.race([it.group.stopAll(), new Promise((resolve) => setTimeout(resolve, 1))]);
+  await Promise.race([it.stop(), new Promise((resolve) => setTimeout(resolve, 1))]);
 });
 
 test('a node that is lost is followed by another one; the bytes are the same', async () => {
@@ -207,7 +207,7 @@ test('a node that is lost is followed by another one; the bytes are the same', a
     assert.deepEqual(again.files, reference.files);
     assert.ok(it.events.some(({ kind }) => kind === 'nodeFailed'));
   }
-  await it.group.stopAll();
+  await it.stop();
 });
 
 test('what a backup still reads is kept on its node, for as long as it is heard of', async () => {
@@ -231,7 +231,7 @@ test('what a backup still reads is kept on its node, for as long as it is heard 
   await it.compacted();
   assert.ok(node!.events.some(({ kind }) => kind === 'backupPinEnded'));
   await assert.rejects(desk.entries({ holder: 'b', ...range }).next(), { reason: 'gone' });
-  await it.group.stopAll();
+  await it.stop();
 });
 
 test('a restored cluster: two of three directories begin, the third one follows, a new learner gets the whole log', async () => {
@@ -267,7 +267,7 @@ test('a restored cluster: two of three directories begin, the third one follows,
   });
   await assertRestored(it, group, 'm4', manifest.last.index);
   await group.close();
-  await it.group.stopAll();
+  await it.stop();
 });
 
 test('a restore refuses ids that exist, node ids that were used, and directories that hold something', async () => {
@@ -284,7 +284,7 @@ test('a restore refuses ids that exist, node ids that were used, and directories
   disk.vanish('/new/m1/notes');
   await restore();
   await assert.rejects(restore(), FatalError);
-  await it.group.stopAll();
+  await it.stop();
 });
 
 test('a restore that loses power at any of its steps leaves no store, and can be done again', async () => {
@@ -320,5 +320,5 @@ test('a restore that loses power at any of its steps leaves no store, and can be
       assert.deepEqual(next.contentOf(path), reference.contentOf(path), path);
     }
   }
-  await it.group.stopAll();
+  await it.stop();
 });

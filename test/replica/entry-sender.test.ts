@@ -89,6 +89,7 @@ function openSender(log: MemoryCommitLog) {
         sent.push(`${to} ${message.kind} ${payloads.join()}`);
       },
       setMembership: () => {},
+      dismiss: () => {},
       linkOf: () => ({ connected: true, addresses: null, storeUuid: null, refusal: null }),
       counters: newPeerCounts(),
       close: () => Promise.resolve(),

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { Prng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/sizes.ts';
-import { NodeId } from '../../src/base/units.ts';
+import { LogIndex, NodeId } from '../../src/base/units.ts';
 import { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import { NodeClock } from '../../src/io/node/node-clock.ts';
+import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
 import { decodeMessageRecord } from '../../src/protocol/message-record.ts';
 import { type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import { peerServiceDefinition } from '../../src/replica/grpc-peer-method.ts';
@@ -16,9 +17,14 @@ import {
   PEER_SERVER_OPTIONS,
 } from '../../src/replica/grpc-peer-transport.ts';
 import type { GroupMember } from '../../src/replica/replica-options.ts';
+import { createSnapshotClient } from '../../src/replica/snapshot/snapshot-client.ts';
+import type { SnapshotAnswers } from '../../src/replica/snapshot/snapshot-port.ts';
+import { snapshotService } from '../../src/replica/snapshot/snapshot-service.ts';
+import { derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import { openDerivedState } from '../../src/store/derived/open-derived-state.ts';
 import { openCommitLog } from '../../src/store/open-commit-log.ts';
+import { SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { messageProposal, topicProposal } from './replica-group.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -34,6 +40,7 @@ class Broker {
   replica: RunningReplica | null = null;
   address = '';
   bootCount = 0;
+  readonly events: string[] = [];
 
   constructor(nodeId: NodeId) {
     this.nodeId = nodeId;
@@ -45,6 +52,19 @@ class Broker {
       else this.#transport.peerService().implementation.stream(call);
     };
     this.#server.addService(peerServiceDefinition(), { stream });
+    const answers = (): SnapshotAnswers => {
+      assert.ok(this.replica?.snapshotAnswers, 'only a running replica is asked');
+      return this.replica.snapshotAnswers;
+    };
+    const { definition, implementation } = snapshotService(
+      {
+        offer: (offer) => answers().offer(offer),
+        read: (read) => answers().read(read),
+        newest: (ask) => answers().newest(ask),
+      },
+      (error) => assert.fail(String(error)),
+    );
+    this.#server.addService(definition, implementation);
     this.address = await new Promise<string>((resolve, reject) =>
       this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
         error === null ? resolve(`127.0.0.1:${port}`) : reject(error),
@@ -69,12 +89,12 @@ class Broker {
       onFatal,
     });
     this.bootCount = log.recovered.bootCount;
-    const last = log.recovered.entries.at(-1)?.index;
-    const state = await openDerivedState({
-      kv: this.#kv,
-      durableIndexMax: last ?? (0 as NonNullable<typeof last>),
-      onEvent: (event) => assert.fail(JSON.stringify(event)),
-    });
+    const { base, entries } = log.recovered;
+    const onEvent = (event: object) => assert.fail(JSON.stringify(event));
+    const durableIndexMax = entries.at(-1)?.index ?? base.desc?.last.index ?? LogIndex(0);
+    const stateOptions = { kv: this.#kv, durableIndexMax, onEvent };
+    const state = await openDerivedState(stateOptions);
+    const files = await SnapshotFiles.open({ disk: this.#disk, replicaDirectory: 'data', onEvent });
     const addresses = { raft: this.address, grpc: `${this.nodeId}:8081`, http: '' };
     const random = new Prng(1, this.nodeId);
     const common = { log, members, addresses, clock: this.#clock, random, onFatal };
@@ -84,8 +104,12 @@ class Broker {
       identity,
       state,
       transport: this.#transport,
+      snapshots: {
+        ...{ files, home: derivedHome(stateOptions), port: createSnapshotClient() },
+        limits: { pauseMsMin: 0, memberGraceMs: 0 },
+      },
       tickMs: TICK_MS,
-      onEvent: () => {},
+      onEvent: ({ kind }) => this.events.push(kind),
     });
     return this.replica;
   }
@@ -145,5 +169,39 @@ test('three replicas over gRPC keep what they acknowledged through the loss of a
   }
   const { addresses } = back.status().peers.find((peer) => peer.nodeId === second.nodeId)!;
   assert.equal(addresses?.raft, second.address);
+  await Promise.all(brokers.map((broker) => broker.shutDown()));
+});
+
+test('a replica that was away comes back to a log that begins later, and gets a snapshot over its socket', async () => {
+  const brokers = ['n1', 'n2', 'n3'].map((name) => new Broker(NodeId(name)));
+  await Promise.all(brokers.map((broker) => broker.listen()));
+  const members = brokers.map(({ nodeId, address }) => ({ nodeId, raftAddress: address }));
+  await Promise.all(brokers.map((broker) => broker.start(members)));
+  const leader = await leaderOf(brokers);
+  const { replica } = leader;
+  assert.equal((await replica!.propose(topicProposal())).kind, 'applied');
+  const away = brokers.find((broker) => broker !== leader)!;
+  await away.stop();
+  for (let at = 0; at < 60; at++) {
+    const outcome = await replica!.propose(messageProposal(at, { bodySizeBytes: 20_000 }));
+    assert.equal(outcome.kind, 'applied');
+  }
+  await waitFor('nobody waits for who is away', () => {
+    return replica!.logExtent(false).removableBefore > replica!.status().lastIndex - 2;
+  });
+  const start = replica!.logExtent(false).segments.at(-1)!;
+  const { firstIndex, physicalOffset } = start;
+  const command = { firstIndex, physicalOffset, reason: 'size', storeTimestampMs: 0, atMs: 1 };
+  const records = encodeCommandRecord({ kind: 'advanceLogStart', ...command });
+  assert.equal((await replica!.propose({ records, messageRecordAt: [] })).kind, 'applied');
+  await waitFor('the log begins later', () => replica!.status().firstIndex === firstIndex);
+
+  const back = await away.start(members);
+  await waitFor('it has everything', () => back.state.queueRange('t', 0).next === 60);
+  assert.ok(away.events.includes('snapshotInstalled'), away.events.join());
+  assert.equal(back.status().firstIndex, firstIndex);
+  assert.equal(back.state.digest(), replica!.state.digest());
+  assert.equal((await replica!.propose(messageProposal(60))).kind, 'applied');
+  await waitFor('it goes on', () => back.state.queueRange('t', 0).next === 61);
   await Promise.all(brokers.map((broker) => broker.shutDown()));
 });

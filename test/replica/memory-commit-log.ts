@@ -34,6 +34,12 @@ import {
 import { BOOT_IDS_KEPT_MAX } from '../../src/store/limits.ts';
 import { ORIGIN, tipOfBase } from '../../src/store/log-base.ts';
 import type { RememberedPeer } from '../../src/store/remembered-peer.ts';
+import type {
+  CheckOutcome,
+  LogDamage,
+  LogOnDisk,
+  SegmentExtent,
+} from '../../src/store/scrub/log-on-disk.ts';
 
 /** What outlives the process. */
 export class MemoryStore {
@@ -86,6 +92,11 @@ export class MemoryCommitLog implements CommitLog {
   readonly peers: Map<NodeId, RememberedPeer>;
   durable: DurableClaim;
   readonly diskStats: DiskStats;
+  /** Of what is durable: a test damages the bytes there. */
+  readonly onDisk: LogOnDisk = {
+    segments: () => this.#extents(),
+    check: async (from, to) => this.#check(from, to),
+  };
   readonly #store: MemoryStore;
   /** As written; the store has what is durable. */
   base: LogBase;
@@ -220,6 +231,31 @@ export class MemoryCommitLog implements CommitLog {
     this.#assertKept(from);
     // Two at a time: callers must be able to come back for more.
     return this.#range(from, Index(Math.min(to, from + 1)));
+  }
+
+  #extents(): readonly SegmentExtent[] {
+    const last = this.#store.entries.at(-1);
+    if (last === undefined) return [];
+    const startOffset = 0 as PhysicalOffset;
+    const lastIndex = last.desc.index;
+    return [{ startOffset, firstIndex: Index(1), lastIndex, sizeBytes: endOf(last) }];
+  }
+
+  #check(from: LogIndex, to: LogIndex): CheckOutcome {
+    const stored = this.#store.entries.slice(from - 1, to);
+    const last = stored.at(-1)?.desc;
+    if (last === undefined) return { kind: 'gone' };
+    const sizeBytes = stored.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const read = { lastIndex: last.index, sizeBytes };
+    const damages = stored.flatMap(({ desc, bytes }): LogDamage[] => {
+      const { kind } = verifyEntry(bytes);
+      if (kind === 'entry') return [];
+      const place = { path: 'memory', position: desc.physicalOffset, index: desc.index };
+      return [{ extent: 'everywhere', ...place, found: kind }];
+    });
+    if (damages.length > 0) return { kind: 'damaged', ...read, damages };
+    const entries = stored.map(({ bytes }) => bytes);
+    return { kind: 'good', ...read, isFromDevice: true, wasFlaky: false, entries };
   }
 
   async readRecord(physicalOffset: PhysicalOffset, sizeBytes: number): Promise<Uint8Array> {

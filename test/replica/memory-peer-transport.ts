@@ -193,6 +193,10 @@ export class MemoryPeers implements PeerTransport {
     this.#book.setMembership(current);
   }
 
+  dismiss(removed: readonly NodeId[]): void {
+    this.#book.dismiss(removed);
+  }
+
   linkOf(peer: NodeId): PeerLink {
     return this.#book.linkOf(peer);
   }

@@ -12,12 +12,14 @@ import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/
 import type { PeerEvent } from '../../src/replica/peer-transport.ts';
 import type { RecordsProposal } from '../../src/replica/replica.ts';
 import type { SnapshotLimits } from '../../src/replica/snapshot/limits.ts';
-import { derivedHome } from '../../src/store/derived/derived-home.ts';
+import { type ApplyRules, standardApplyRules } from '../../src/store/derived/apply-rules.ts';
+import { type DerivedHome, derivedHome } from '../../src/store/derived/derived-home.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import {
   type OpenDerivedStateOptions,
   openDerivedState,
 } from '../../src/store/derived/open-derived-state.ts';
+import type { SwitchableState } from '../../src/store/derived/switchable-state.ts';
 import { messageRecord, type TestMessage } from '../../src/store/derived/test-log.ts';
 import { type SnapshotFileEvent, SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryCommitLog, MemoryStore } from './memory-commit-log.ts';
@@ -48,6 +50,8 @@ export interface GroupOptions {
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
   readonly snapshotLimits?: Partial<SnapshotLimits>;
+  /** Of a replica that applies something else than its log says. */
+  readonly rulesOf?: (nodeId: NodeId) => ApplyRules;
 }
 
 export class ReplicaGroup {
@@ -103,6 +107,7 @@ export class ReplicaGroup {
       kv: this.kvs.get(nodeId)!,
       durableIndexMax: LogIndex(entries.at(-1)?.index ?? base.desc?.last.index ?? 0),
       onEvent: (event) => assert.fail(JSON.stringify(event)),
+      rules: this.#options.rulesOf?.(nodeId) ?? standardApplyRules,
     };
     const state = await openDerivedState(stateOptions);
     const snapshotEvents: SnapshotFileEvent[] = [];
@@ -144,7 +149,7 @@ export class ReplicaGroup {
       transport,
       snapshots: {
         files: snapshots,
-        home: derivedHome(stateOptions),
+        home: closingSlowly(derivedHome(stateOptions)),
         port: this.transfers.portOf(nodeId),
         limits: this.#options.snapshotLimits ?? {},
       },
@@ -287,6 +292,20 @@ export class ReplicaGroup {
       return all.every((status) => status.appliedIndex === last);
     });
   }
+}
+
+/** As a database on a disk: entries are applied to the new state while the old one is being closed. */
+function closingSlowly(home: DerivedHome): DerivedHome {
+  return {
+    stage: async (source) => {
+      const staged = await home.stage(source);
+      const activate = async (state: SwitchableState): Promise<void> => {
+        await staged.activate(state);
+        await settledFor(TURNS_TO_CLOSE);
+      };
+      return { activate, discard: () => staged.discard() };
+    },
+  };
 }
 
 async function settledFor(turns: number): Promise<void> {

@@ -335,6 +335,75 @@ test('members hold the log: one that is behind, one that is away, until the grac
   await group.stopAll();
 });
 
+test('a follower that answers and gets next to nothing holds the log for as long as that takes', async () => {
+  const group = await ReplicaGroup.started({
+    segmentSizeBytes: SEGMENT,
+    snapshotLimits: { ...LIMITS, memberGraceMs: 1_000 },
+  });
+  await group.createTopic();
+  await group.pinned();
+  const leader = await group.leader();
+  const slow = group.nodeIds.find((id) => id !== leader.nodeId)!;
+  const before = statusOf(group.node(slow)).lastIndex;
+  // Heartbeats are short.
+  group.network.tamper = (_from, to, bytes) =>
+    to === slow && bytes.length > 500 ? bytes.subarray(1) : bytes;
+  await send(group, 20);
+  await group.pass(5_000);
+  assert.ok(leader.replica.logExtent(false).removableBefore <= before + 1);
+  group.network.tamper = (_from, _to, bytes) => bytes;
+  await group.until('it has everything', () => statusOf(group.node(slow)).lastIndex > before + 19);
+  await group.until(
+    'nothing is held',
+    () => leader.replica.logExtent(false).removableBefore > before + 19,
+  );
+  await assertSame(group);
+  await group.stopAll();
+});
+
+test('while all followers are away nothing is decided, and nothing goes', async () => {
+  const group = await ReplicaGroup.started({
+    segmentSizeBytes: SEGMENT,
+    snapshotLimits: { ...LIMITS, memberGraceMs: 100 },
+  });
+  await group.createTopic();
+  await send(group, 30);
+  const leader = await group.leader();
+  const { segments } = leader.replica.logExtent(false);
+  for (const id of group.nodeIds) if (id !== leader.nodeId) await group.kill(id);
+  const records = encodeCommandRecord({
+    kind: 'advanceLogStart',
+    ...segments.at(-1)!,
+    reason: 'size',
+    storeTimestampMs: 0,
+    atMs: 1,
+  });
+  void leader.replica.propose({ records, messageRecordAt: [] });
+  await group.pass(20_000);
+  assert.equal(statusOf(leader).firstIndex, 1);
+  assert.equal(leader.replica.state.logStart.index, 1);
+  await group.stopAll();
+});
+
+test('a receiver without room gets nothing, says why, and everything when there is room', async () => {
+  const group = await startedGroup();
+  const follower = await withLaggard(group);
+  group.diskOf(follower).limitTo(100);
+  const node = await group.start(follower);
+  const leader = await group.leader();
+  await group.until('the leader hears why', () =>
+    leader.events.some(
+      (event) => event.kind === 'snapshotNotGiven' && event.why.includes('ENOSPC'),
+    ),
+  );
+  assert.equal(statusOf(node).firstIndex, 1);
+  assert.deepEqual(node.failures, []);
+  group.diskOf(follower).limitTo(1e9);
+  await assertSame(group);
+  assert.ok(statusOf(node).firstIndex > 1);
+  await group.stopAll();
+});
+
 /** Of several chunks. */
 async function fillSnapshot(group: ReplicaGroup): Promise<void> {
   const leader = await group.leader();

@@ -1,12 +1,13 @@
 /** Damage to the directory of a node that is down. What is hit was durable, or must not matter. */
 import { assert } from '../../src/base/assert.ts';
 import type { Prng } from '../../src/base/prng.ts';
-import type { NodeId } from '../../src/base/units.ts';
+import { type NodeId, PhysicalOffset } from '../../src/base/units.ts';
 import { SECTOR_SIZE_BYTES } from '../../src/io/disk.ts';
 import type { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import { decodeEntryHeader, storedSizeBytes } from '../../src/protocol/entry-codec.ts';
 import { SEGMENT_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
 import { newestNote } from '../../src/store/durable-ring.ts';
+import { BASE_COPY_COUNT, type BaseRecord, decodeBaseFile } from '../../src/store/log-base.ts';
 import { LogPaths } from '../../src/store/log-paths.ts';
 import {
   decodeSuperblock,
@@ -17,7 +18,18 @@ import {
 import type { RotKind } from './fault-script.ts';
 import { STORE_DIRECTORY } from './incarnation.ts';
 
-const paths = new LogPaths(STORE_DIRECTORY);
+const top = new LogPaths(STORE_DIRECTORY);
+
+/** Of the log that the directory holds now. */
+function pathsIn(disk: MemoryDisk): LogPaths {
+  return top.at(baseIn(disk)?.generation ?? 0);
+}
+
+function baseIn(disk: MemoryDisk): BaseRecord | null {
+  const file = disk.paths.includes(top.base) ? disk.contentOf(top.base) : new Uint8Array(0);
+  const decoded = decodeBaseFile(file);
+  return decoded.kind === 'base' ? decoded.record : null;
+}
 
 /** What start-up must make of it; null: there was nothing to damage. */
 export type DamageOutcome = 'mustRefuse' | 'mustStart' | null;
@@ -59,7 +71,7 @@ export function damageSuperblock(
   slots: readonly number[],
   random: Prng,
 ): DamageOutcome {
-  const path = paths.superblock;
+  const path = top.superblock;
   for (const slot of slots) {
     const position = slot * SLOT_SIZE_BYTES;
     flipBit(disk, { path, position, sizeBytes: SLOT_SIZE_BYTES }, random);
@@ -68,10 +80,28 @@ export function damageSuperblock(
   return newestSuperblock(disk.contentOf(path)) === null ? 'mustRefuse' : 'mustStart';
 }
 
+export function damageBase(
+  disk: MemoryDisk,
+  copies: readonly number[],
+  random: Prng,
+): DamageOutcome {
+  const path = top.base;
+  if (!disk.paths.includes(path)) return null;
+  const copySizeBytes = disk.contentOf(path).length / BASE_COPY_COUNT;
+  for (const copy of copies) {
+    flipBit(disk, { path, position: copy * copySizeBytes, sizeBytes: copySizeBytes }, random);
+  }
+  if (decodeBaseFile(disk.contentOf(path)).kind === 'base') return 'mustStart';
+  // Without it a log from its very beginning is known by its first segment, and by nothing else.
+  const isWhole = disk.paths.includes(top.segment(PhysicalOffset(0)));
+  const isFirst = disk.paths.every((name) => !name.startsWith(`${top.directory}/data-`));
+  return isWhole && isFirst ? 'mustStart' : 'mustRefuse';
+}
+
 /** What a superblock says of a peer, and will say after a power cut: the first slot is synced first. */
 export function peerBootIn(disk: MemoryDisk, peer: NodeId): number {
-  if (!disk.paths.includes(paths.superblock)) return 0;
-  const file = disk.contentOf(paths.superblock);
+  if (!disk.paths.includes(top.superblock)) return 0;
+  const file = disk.contentOf(top.superblock);
   const boots = Array.from({ length: SLOT_COUNT }, (_, slot) => {
     const at = slot * SLOT_SIZE_BYTES;
     const superblock = decodeSuperblock(file.subarray(at, at + SLOT_SIZE_BYTES));
@@ -82,6 +112,7 @@ export function peerBootIn(disk: MemoryDisk, peer: NodeId): number {
 
 /** The entries of which the directory itself can prove that they were durable here. */
 function durableEntries(disk: MemoryDisk): readonly Place[] {
+  const paths = pathsIn(disk);
   const ring = disk.paths.includes(paths.durableRing) ? disk.contentOf(paths.durableRing) : null;
   const file = disk.paths.includes(paths.superblock) ? disk.contentOf(paths.superblock) : null;
   const note = ring === null ? null : newestNote(ring);
@@ -89,6 +120,7 @@ function durableEntries(disk: MemoryDisk): readonly Place[] {
   const { commitHint = 0, cleanEnd = null } = superblock ?? {};
   const lastIndex = Math.max(note?.index ?? 0, commitHint, cleanEnd?.index ?? 0);
   const places: Place[] = [];
+  const baseIndex = baseIn(disk)?.base.desc?.last.index ?? 0;
   for (const path of disk.paths) {
     if (!path.startsWith(`${paths.data}/`)) continue;
     const bytes = disk.contentOf(path);
@@ -97,7 +129,7 @@ function durableEntries(disk: MemoryDisk): readonly Place[] {
       const decoded = decodeEntryHeader(bytes, position);
       if (decoded.kind !== 'header' || decoded.header.desc.index > lastIndex) break;
       const { desc } = decoded.header;
-      places.push({ path, position, sizeBytes: storedSizeBytes(desc) });
+      if (desc.index > baseIndex) places.push({ path, position, sizeBytes: storedSizeBytes(desc) });
       position += desc.sizeBytes;
     }
   }
@@ -138,7 +170,8 @@ function overwrite(
 
 /** Bytes in the zeros behind everything that was ever written: as after a torn write. */
 function garbageBeyondEnd(disk: MemoryDisk, random: Prng): DamageOutcome {
-  const path = disk.paths.filter((name) => name.startsWith(`${paths.data}/`)).at(-1);
+  const { data } = pathsIn(disk);
+  const path = disk.paths.filter((name) => name.startsWith(`${data}/`)).at(-1);
   if (path === undefined) return null;
   const content = disk.contentOf(path);
   let end = content.length;

@@ -158,6 +158,7 @@ export class FaultEngine {
         return true;
       }
       case 'superblock':
+      case 'base':
       case 'rot':
       case 'wipe':
       case 'olderImage':

@@ -3,7 +3,7 @@
  * chance, so that a shrinker may drop some without changing the others.
  *
  * The budget: whatever takes away what a node has promised (rot, a wiped or older directory, a lost
- * superblock) strikes one node of a run, the weak one. All that was acknowledged must then survive.
+ * superblock or base) strikes one node of a run, the weak one. All that was acknowledged must then survive.
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { StackProfile } from './profiles.ts';
@@ -55,6 +55,8 @@ export type StackFault =
     })
   | (OnNode & { readonly kind: 'deleteDerived'; readonly downMs: number })
   | (OnWeakNode & { readonly kind: 'superblock'; readonly slots: readonly number[] })
+  /** Of the two copies of the base. */
+  | (OnWeakNode & { readonly kind: 'base'; readonly copies: readonly number[] })
   | (OnWeakNode & {
       readonly kind: 'rot';
       /** Of what, and how: damage.ts says what each must lead to. */
@@ -166,6 +168,8 @@ function drawFault(
       return { kind, ...anyone, downMs };
     case 'superblock':
       return { kind, ...onWeak, slots: random.pick([[0], [1], [0], [1], [0, 1]]) };
+    case 'base':
+      return { kind, ...onWeak, copies: random.pick([[0], [1], [0, 1]]) };
     case 'rot':
       return { kind, ...onWeak, how: random.pick(ROT_KINDS) };
     case 'wipe': {

@@ -3,14 +3,16 @@
  * strikes a node that runs as a member, and says what must come of it.
  */
 import type { Prng } from '../../src/base/prng.ts';
-import { damageSuperblock, peerBootIn, rot } from './damage.ts';
+import { type DamageOutcome, damageBase, damageSuperblock, peerBootIn, rot } from './damage.ts';
 import type { StackFault } from './fault-script.ts';
 import { MEMBER, type NodeStore, StackNode } from './stack-node.ts';
 import type { StackWorld } from './stack-world.ts';
 
 type IdentityFault = Extract<
   StackFault,
-  { kind: 'superblock' | 'rot' | 'wipe' | 'olderImage' | 'clone' | 'swap' | 'wrongCluster' }
+  {
+    kind: 'superblock' | 'base' | 'rot' | 'wipe' | 'olderImage' | 'clone' | 'swap' | 'wrongCluster';
+  }
 >;
 
 const RETRY_MS = 50;
@@ -37,6 +39,7 @@ export class IdentityFaults {
     if (!this.#isMember(node)) return false;
     switch (fault.kind) {
       case 'superblock':
+      case 'base':
       case 'rot':
         return this.#damage(node, fault, random);
       case 'wipe':
@@ -93,18 +96,15 @@ export class IdentityFaults {
 
   async #damage(
     node: StackNode,
-    fault: Extract<IdentityFault, { kind: 'superblock' | 'rot' }>,
+    fault: Extract<IdentityFault, { kind: 'superblock' | 'base' | 'rot' }>,
     random: Prng,
   ): Promise<boolean> {
     await this.#end(node, random);
-    const outcome =
-      fault.kind === 'rot'
-        ? rot(node.disk, fault.how, random)
-        : damageSuperblock(node.disk, fault.slots, random);
+    const outcome = damageOf(fault, node, random);
     this.#later(fault.downMs, () => node.start());
     if (outcome !== 'mustRefuse') return outcome !== null;
     node.isLost = true;
-    const reason = fault.kind === 'rot' ? 'logDamaged' : 'identityRefused';
+    const reason = fault.kind === 'superblock' ? 'identityRefused' : 'logDamaged';
     node.standing = { kind: 'refusesToStart', reason };
     return true;
   }
@@ -245,5 +245,20 @@ export class IdentityFaults {
 
   #others(node: StackNode): readonly StackNode[] {
     return this.#world.nodes.filter((other) => other !== node);
+  }
+}
+
+function damageOf(
+  fault: Extract<IdentityFault, { kind: 'superblock' | 'base' | 'rot' }>,
+  { disk }: StackNode,
+  random: Prng,
+): DamageOutcome {
+  switch (fault.kind) {
+    case 'rot':
+      return rot(disk, fault.how, random);
+    case 'superblock':
+      return damageSuperblock(disk, fault.slots, random);
+    case 'base':
+      return damageBase(disk, fault.copies, random);
   }
 }

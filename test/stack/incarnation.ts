@@ -213,6 +213,7 @@ function spied(node: StackNode, peers: MemoryPeers): PeerTransport {
       peers.send(to, message, entryBytes);
     },
     setMembership: (current) => peers.setMembership(current),
+    dismiss: (removed) => peers.dismiss(removed),
     linkOf: (peer) => peers.linkOf(peer),
     get counters() {
       return peers.counters;

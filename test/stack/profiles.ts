@@ -138,6 +138,12 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     consumers: 4,
     retentionSizeBytes: 16 * KIB,
   },
+  {
+    ...BASE,
+    name: 'base',
+    kinds: [...DISK_KINDS, 'base', 'kill', 'powerCut', 'powerCutAll', 'killThenPowerCut', 'trap'],
+    enabledPer10: 7,
+  },
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];
 

@@ -62,11 +62,11 @@ function membershipChecks(
   if (change.kind === 'replace' && !isKnown(view, change.newNodeId)) {
     checks.push(...newcomerChecks(change.newNodeId, change.raftAddress, view));
   }
-  if (course.leaver !== null) checks.push(knownCheck(course.leaver, view));
+  if (change.kind === 'replace') checks.push(replacedCheck(change, view));
+  if (change.kind === 'remove') checks.push(knownCheck(change.nodeId, view));
   if (change.kind === 'promote') checks.push(knownCheck(change.nodeId, view));
-  const isLearnerLeaving =
-    course.joiner === null && !view.membership.voters.includes(course.leaver ?? view.self);
-  if (isLearnerLeaving) return checks;
+  const isOfVoters = course.votersAfter.join() !== course.votersNow.join();
+  if (!isOfVoters) return checks;
   checks.push(...votersChecks(change, course, view, options));
   if (course.joiner !== null) {
     const joiner = memberOf(view, course.joiner);
@@ -91,6 +91,25 @@ function knownCheck(nodeId: NodeId, view: GroupView): Check {
         : `${nodeId} is not a member`,
     limit: `a member: ${members.map((member) => member.nodeId).join(', ')}`,
     remedy: isGone ? 'nothing is left to do for it' : 'see `mq-raft members` for the names',
+  });
+}
+
+/** A voter makes room for somebody else. */
+function replacedCheck(
+  { oldNodeId, newNodeId }: Extract<MembershipWish, { kind: 'replace' }>,
+  view: GroupView,
+): Check {
+  if (oldNodeId !== newNodeId && !view.membership.learners.includes(oldNodeId)) {
+    return knownCheck(oldNodeId, view);
+  }
+  const isSame = oldNodeId === newNodeId;
+  return check('nodeKnown', false, {
+    subject: oldNodeId,
+    observed: isSame ? `${oldNodeId} would replace itself` : `${oldNodeId} is a learner`,
+    limit: 'a voter, and another node in its place',
+    remedy: isSame
+      ? 'choose a new id: a wiped directory has forgotten what it promised under the old one'
+      : `use \`mq-raft remove ${oldNodeId}\` and \`mq-raft add ${newNodeId}\``,
   });
 }
 

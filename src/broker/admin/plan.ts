@@ -50,7 +50,7 @@ function hashOf(action: string, { configIndex }: GroupView, steps: readonly Plan
 function draftsOf(change: AdminChange, view: GroupView): readonly Draft[] {
   switch (change.kind) {
     case 'add':
-      return [addDraft(change.nodeId, view)];
+      return [{ ...addDraft(change.nodeId, view), isDone: courseOf(change, view).isReached }];
     case 'promote':
     case 'remove':
     case 'replace':

@@ -34,13 +34,14 @@ export function votersChecks(
   const isLive = countsAsLive(course, view);
   const before = arithmeticOf(course.votersNow, isWellIn(view));
   const during = arithmeticOf(course.votersAfter, isLive);
-  const isReplacement = change.kind === 'replace';
   const checks: Check[] = [
     quorumCheck('quorumDuring', [before, during], remedyFor(course, view)),
     quorumCheck('quorumAfter', [during], remedyFor(course, view)),
     toleranceCheck(course, view, options, before),
   ];
-  if (!isReplacement) checks.push(...sizeChecks(course, options));
+  if (course.votersAfter.length !== course.votersNow.length) {
+    checks.push(...sizeChecks(course, options));
+  }
   if (change.kind === 'replace') checks.push(oldNodeCheck(change.oldNodeId, view, options));
   return checks;
 }

@@ -7,6 +7,7 @@ import { foundingMembership } from '../../raft/membership.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
 import type { SnapshotMetrics } from '../../replica/snapshot/snapshot-status.ts';
 import { newBrokerCounters } from '../counters.ts';
+import type { SoundnessReport } from '../services/node-report.ts';
 import type { RoomReport } from '../verbs.ts';
 import { type HttpEndpoint, startHttpEndpoint } from './endpoint.ts';
 import type { NodeView } from './node-view.ts';
@@ -66,6 +67,10 @@ class ScriptedNode implements NodeView {
   oldestPendingMs = 0;
   waitsForRoom = false;
   room: RoomReport | null = null;
+  soundness: SoundnessReport = {
+    scrub: null,
+    checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
+  };
   isDraining = false;
   #listener: (status: ReplicaStatus) => void = () => undefined;
 
@@ -123,6 +128,7 @@ async function setUp(t: TestContext): Promise<TestBed> {
         },
         diskRoom: () => node.room,
         snapshots: () => SNAPSHOTS,
+        soundness: () => node.soundness,
         memory: () => ({ rss: 100, heapUsed: 50, external: 25 }),
         version: '0.1.0',
       },
@@ -135,6 +141,35 @@ async function setUp(t: TestContext): Promise<TestBed> {
     fetch(`http://${endpoint.address}${path}`, { method });
   return { node, endpoint, counters, get, start };
 }
+
+test('scrubbing and checkpoints are told, and no scrubbing is not told', async (t) => {
+  const { node, get } = await setUp(t);
+  const before = await (await get('/metrics')).text();
+  ok(!before.includes('mqraft_scrub'));
+  match(before, /^mqraft_state_diverged 0$/m);
+  node.soundness = {
+    scrub: {
+      ...{ passCount: 2, findingCount: 1, readBytes: 4_000, passDoneBytes: 100 },
+      ...{ passTotalBytes: 300, bytesPerSecond: 50, lastFinishedAtMs: 1_700_000_000_500 },
+      ...{ isLate: true, damage: 'entry 7' },
+    },
+    checkpoints: { lastIndex: LogIndex(90), agreedIndex: LogIndex(40), divergence: 'another log' },
+  };
+  const after = await (await get('/metrics')).text();
+  for (const line of [
+    'mqraft_scrub_bytes_total 4000',
+    'mqraft_scrub_passes_total 2',
+    'mqraft_scrub_findings_total 1',
+    'mqraft_scrub_pass_bytes 100',
+    'mqraft_scrub_last_finished_timestamp_seconds 1700000000.5',
+    'mqraft_scrub_late 1',
+    'mqraft_checkpoint_last_index 90',
+    'mqraft_checkpoint_agreed_index 40',
+    'mqraft_state_diverged 1',
+  ]) {
+    ok(after.split('\n').includes(line), line);
+  }
+});
 
 test('a healthy node is live and ready', async (t) => {
   const { get } = await setUp(t);

@@ -10,6 +10,7 @@ import type { ReplicaStatus } from '../../replica/replica.ts';
 import type { SnapshotMetrics } from '../../replica/snapshot/snapshot-status.ts';
 import type { BrokerCounters } from '../counters.ts';
 import type { EndpointCounts } from '../grpc/counters.ts';
+import type { SoundnessReport } from '../services/node-report.ts';
 import { ROOM_LEVELS, type RoomReport } from '../verbs.ts';
 import { EVENT_LOOP_RESOLUTION_MS } from './limits.ts';
 import { MetricsText, type Sample } from './metrics-text.ts';
@@ -28,6 +29,7 @@ export interface MetricsSources {
   diskRoom(): RoomReport | null;
   /** null for a replica without snapshots. */
   snapshots(): SnapshotMetrics | null;
+  soundness(): SoundnessReport;
   /** Of the process, in bytes. */
   memory(): { readonly rss: number; readonly heapUsed: number; readonly external: number };
   /** Version of the build, e.g. of package.json. */
@@ -61,6 +63,7 @@ export class NodeMetrics {
     this.#writeSnapshots(text, this.#sources.snapshots(), status);
     this.#writeDisk(text);
     this.#writeRoom(text, this.#sources.diskRoom());
+    this.#writeSoundness(text, this.#sources.soundness());
     this.#writeMessages(text);
     this.#writeProcess(text, status);
     return text.toString();
@@ -170,6 +173,35 @@ export class NodeMetrics {
       'mqraft_log_waits_for_room',
       'Whether a write waits for room for the next segment.',
       this.#replica.log.diskStats.waitsForRoom() ? 1 : 0,
+    );
+  }
+
+  #writeSoundness(text: MetricsText, { scrub, checkpoints }: SoundnessReport): void {
+    if (scrub !== null) {
+      const finishedAtMs = scrub.lastFinishedAtMs ?? Number.NaN;
+      text.counter('mqraft_scrub_bytes_total', 'Bytes of the log read again.', scrub.readBytes);
+      text.counter('mqraft_scrub_passes_total', 'Times it was read to the end.', scrub.passCount);
+      text.counter('mqraft_scrub_findings_total', 'Damaged places found.', scrub.findingCount);
+      text.gauge('mqraft_scrub_pass_bytes', 'Of this pass: read so far.', scrub.passDoneBytes);
+      text.gauge('mqraft_scrub_pass_total_bytes', 'Of this pass: in all.', scrub.passTotalBytes);
+      text.gauge(
+        'mqraft_scrub_last_finished_timestamp_seconds',
+        'When the last pass ended; not a number before the first.',
+        finishedAtMs / 1_000,
+      );
+      text.gauge(
+        'mqraft_scrub_late',
+        'Whether the rate is too low for this log and its period.',
+        scrub.isLate ? 1 : 0,
+      );
+    }
+    const { lastIndex, agreedIndex, divergence } = checkpoints;
+    text.gauge('mqraft_checkpoint_last_index', 'Last one of the group.', lastIndex ?? 0);
+    text.gauge('mqraft_checkpoint_agreed_index', 'Last one true of this node.', agreedIndex ?? 0);
+    text.gauge(
+      'mqraft_state_diverged',
+      'Whether this node is not what its group says that it should be.',
+      divergence === null ? 0 : 1,
     );
   }
 

@@ -1,8 +1,19 @@
 /** How this node sees itself and its group; needs no leader. */
 import type { Replica } from '../../replica/replica.ts';
-import type { NodeReport, RoomReport } from '../verbs.ts';
+import type { CheckpointReport, NodeReport, RoomReport, ScrubReport } from '../verbs.ts';
 
-export function nodeReport(replica: Replica, room: RoomReport | null): NodeReport {
+/** What this node knows of its own soundness. */
+export interface SoundnessReport {
+  /** null: scrubbing is switched off. */
+  readonly scrub: ScrubReport | null;
+  readonly checkpoints: CheckpointReport;
+}
+
+export function nodeReport(
+  replica: Replica,
+  room: RoomReport | null,
+  { scrub, checkpoints }: SoundnessReport,
+): NodeReport {
   const { peers, firstIndex, keptBytes, install, ...own } = replica.status();
   const { diskStats } = replica.log;
   return {
@@ -26,5 +37,7 @@ export function nodeReport(replica: Replica, room: RoomReport | null): NodeRepor
       room,
     },
     log: { firstIndex, keptBytes, install },
+    scrub,
+    checkpoints,
   };
 }

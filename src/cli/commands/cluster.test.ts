@@ -28,6 +28,7 @@ function checkAnswer(verdict: 'ok' | 'failed'): AdminResponse {
 
 test('check shows health and ends with 8 when something is red', async () => {
   const group = new MemoryGroup();
+  group.terminal.stdout.columns = 120;
   group.answerQuestion = () => checkAnswer('failed');
   equal(await group.run('cluster', 'check'), 8);
   const { text } = group.terminal.stdout;
@@ -77,7 +78,7 @@ test('features shows what could be raised; --finalize raises it', async () => {
   group.answerQuestion = (request) =>
     isFeatures(request) ? { kind: 'features', report: { level: 1, levelMax: 2, nodes } } : null;
   equal(await group.run('features'), 0);
-  match(group.terminal.stdout.text, /feature level 1, .*mq-raft features --finalize 2/);
+  match(group.terminal.stdout.text, /feature level 1:\n.*mq-raft features --finalize 2/);
   equal(await group.run('features', '--finalize', '2', '--yes'), 0);
   deepEqual(group.changes[0]?.request, { kind: 'finalizeFeatures', level: 2 });
 });
@@ -93,6 +94,14 @@ test('rolling-restart needs --plan and changes nothing', async () => {
   equal(await group.run('rolling-restart', '--plan'), 0);
   match(group.terminal.stdout.text, /restart n2/);
   deepEqual(group.changes, []);
+});
+
+test('a rolling restart that would leave the group undecided ends with 4', async () => {
+  const quorums = [{ voters: [NodeId('n1')], live: [], needed: 1, tolerates: -1 }];
+  const steps = [aStep({ kind: 'restart', sentence: 'restart n1', quorums })];
+  const group = new MemoryGroup({ plan: aPlan({ action: 'rolling-restart', steps }) });
+  equal(await group.run('rolling-restart', '--plan'), 4);
+  match(group.terminal.stderr.text, /Do not follow it now/);
 });
 
 for (const name of ['drain', 'undrain', 'snapshot', 'scrub'] as const) {

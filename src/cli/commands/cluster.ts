@@ -10,6 +10,7 @@ import { eventsJson, eventsText, featuresJson, featuresText } from '../render/tr
 import { addNoun, type Verb } from '../verb.ts';
 import { initVerb } from './init.ts';
 import { statusVerb } from './status.ts';
+import { addVerifyCommand } from './verify.ts';
 
 const EVENTS_COUNT_DEFAULT = 50;
 const EVENTS_COUNT_MAX = 1000;
@@ -109,7 +110,8 @@ Examples:
             throw usageError('There is only a plan of a rolling restart', 'give --plan');
           }
           const flags = { dryRun: true as const };
-          return runChange(invocation, { kind: 'rollingRestart' }, flags, { confirm: null });
+          const kind = { confirm: null, isPlanOnly: true as const };
+          return runChange(invocation, { kind: 'rollingRestart' }, flags, kind);
         }),
       ),
 };
@@ -139,7 +141,10 @@ Examples:
 export function addClusterCommand(program: Command, run: Run): readonly Command[] {
   const description = 'the group as a whole: init, check, events, features';
   const verbs = [statusVerb, initVerb, check, events, features, rollingRestart, unlock];
-  return addNoun(program, { name: 'cluster', description, verbs }, run);
+  const added = addNoun(program, { name: 'cluster', description, verbs }, run);
+  const cluster = added.find((command) => command.name() === 'cluster');
+  if (cluster !== undefined) addVerifyCommand(cluster, run);
+  return added;
 }
 
 async function showCheck(invocation: Invocation): Promise<CliExit> {
@@ -169,7 +174,8 @@ async function showFeatures(invocation: Invocation, options: FeaturesOptions): P
   const { finalize, stale } = options;
   if (finalize !== undefined) {
     const change = { kind: 'finalizeFeatures' as const, level: finalize };
-    return runChange(invocation, change, options, { confirm: `level ${finalize}` });
+    const typed = `features --finalize ${finalize}`;
+    return runChange(invocation, change, options, { confirm: `level ${finalize}`, typed });
   }
   const { report } = await askGroup(invocation, { kind: 'features' }, 'features', stale === true);
   print(output === 'json' ? featuresJson(report) : featuresText(report, paint));

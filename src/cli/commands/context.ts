@@ -41,9 +41,9 @@ const add: Verb = {
   name: 'add',
   short: null,
   description: 'add or replace a context',
-  help: `A command takes the first of these that is given: --endpoints, --namesrv, --context,
-MQ_RAFT_ENDPOINTS, MQ_RAFT_NAMESRV, MQ_RAFT_CONTEXT, the local cluster of this
-directory, the context in use.
+  help: `A command takes the first of these that is given: --endpoints, --namesrv,
+--context, MQ_RAFT_ENDPOINTS, MQ_RAFT_NAMESRV, MQ_RAFT_CONTEXT, the local
+cluster of this directory, the context in use.
 
 Examples:
   mq-raft context add prod --namesrv mq1:9876,mq2:9876 --protected

@@ -1,5 +1,6 @@
 /** Which store a log command reads, and that nobody writes to it meanwhile. */
 import { DiskError } from '../../io/disk.ts';
+import { generationOf } from '../../store/log-paths.ts';
 import { CliError } from '../cli-error.ts';
 import type { LockHolder } from '../environment.ts';
 import { CLI_EXIT } from '../exit-codes.ts';
@@ -40,8 +41,12 @@ type StoreDisk = Invocation['environment']['stores']['disk'];
 
 async function isStore(disk: StoreDisk, directory: string): Promise<boolean> {
   if ((await disk.sizeOf(`${directory}/superblock`)) !== null) return true;
-  const names = await disk.list(`${directory}/data`);
-  return names.some((each) => each.endsWith('.seg'));
+  for (const name of await disk.list(directory)) {
+    if (generationOf(name) === null) continue;
+    const names = await disk.list(`${directory}/${name}`);
+    if (names.some((each) => each.endsWith('.seg'))) return true;
+  }
+  return false;
 }
 
 const HINTS_MAX = 5;

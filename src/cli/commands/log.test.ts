@@ -9,6 +9,7 @@ import {
   DiskImage,
   everyKindOfEntry,
   FILES,
+  storeBehindBase,
   storeWith,
 } from '../../store/inspect/inspect-fixture.ts';
 import { EntryChain } from '../../store/log-fixture.ts';
@@ -63,6 +64,38 @@ start-up      would open a log that ends with entry 10; nothing to mend
 `,
   );
   equal(terminal.stderr.text, '');
+});
+
+test('log info, dump and verify of a log that begins behind a base', async () => {
+  for (const form of ['compacted', 'installed'] as const) {
+    const terminal = new MemoryTerminal((_, address) => reportOf(address));
+    const image = new DiskImage(await storeBehindBase(form));
+    terminal.disk = image;
+    equal(await terminal.run('log', 'info', STORE), 0);
+    match(
+      terminal.stdout.text,
+      form === 'compacted'
+        ? /^begins {8}behind entry 8 in term 1, at physical offset 8192$/m
+        : /^begins {8}behind entry 8 in term 1, at physical offset 8192, 1 snapshot\n {14}installed$/m,
+    );
+    match(terminal.stdout.text, /log {11}7 entries, the last is 15 in term 2/);
+    match(terminal.stdout.text, /^members {7}before the log, the founding: voter n1$/m);
+    terminal.stdout.text = '';
+    equal(await terminal.run('log', 'verify', STORE), 0);
+    equal(await terminal.run('log', 'dump', STORE, '--from', '3', '--limit', '2', '-o', 'json'), 0);
+    match(terminal.stdout.text, /"index":"9"/);
+    terminal.stdout.text = '';
+    equal(await terminal.run('log', 'info', STORE, '-o', 'json'), 0);
+    const base = field(lines(terminal.stdout.text)[0], 'base');
+    deepEqual([base['index'], base['physicalOffset']], ['8', '8192']);
+    image.bytesOf(FILES.base).fill(7);
+    terminal.stdout.text = '';
+    equal(await terminal.run('log', 'verify', STORE), 8);
+    match(terminal.stdout.text, /base.*\n/);
+    equal(await terminal.run('log', 'info', STORE), 8);
+    match(terminal.stdout.text, /^begins {8}UNKNOWN: base is no use$/m);
+    match(terminal.stdout.text, /base is (damaged|\n\s+damaged)\s+in\s+both\s+copies/);
+  }
 });
 
 test('log info of a damaged log: a start would refuse it, and the exit code is 8', async () => {

@@ -50,16 +50,11 @@ Examples:
       run(
         self,
         (invocation) => {
-          const change = {
-            kind: 'add',
-            nodeId: nodeIdOf(name),
-            raftAddress: addressOf(options.addr),
-          };
-          const next = `then: mq-raft member promote ${name} (it waits until ${name} has caught up)`;
-          return runChange(invocation, { ...change, kind: 'add' }, options, {
-            confirm: null,
-            next,
-          });
+          const raftAddress = addressOf(options.addr);
+          const change = { kind: 'add' as const, nodeId: nodeIdOf(name), raftAddress };
+          const typed = `add ${name} --addr ${options.addr}`;
+          const next = `when \`mq-raft catchup ${name}\` ends with 0:  mq-raft promote ${name}`;
+          return runChange(invocation, change, options, { confirm: null, typed, next });
         },
         'change',
       ),
@@ -172,7 +167,8 @@ Examples:
           };
           const allow = allowances({ planned: options.planned });
           const next = `wipe the directory of ${old} before its machine is used again, and give it a new name`;
-          const kind = { confirm: old, allow, next, waitMs: WAIT_COPY_MS };
+          const typed = `replace ${old} ${name}${options.addr === undefined ? '' : ` --addr ${options.addr}`}`;
+          const kind = { confirm: old, allow, next, typed, waitMs: WAIT_COPY_MS };
           return runChange(invocation, change, options, kind);
         },
         'change',
@@ -229,7 +225,11 @@ export function addMemberCommand(program: Command, run: Run): readonly Command[]
 async function showMembers(invocation: Invocation, { stale }: StaleFlag): Promise<CliExit> {
   const { output, paint, print } = invocation;
   const { report } = await askGroup(invocation, { kind: 'members' }, 'members', stale === true);
-  print(output === 'json' ? membersJson(report) : membersText(report, paint));
+  print(
+    output === 'json'
+      ? membersJson(report)
+      : membersText(report, invocation.environment.stdout.columns, paint),
+  );
   return CLI_EXIT.ok;
 }
 

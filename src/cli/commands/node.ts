@@ -114,7 +114,7 @@ async function showNodes(
   const { output, paint, print } = invocation;
   const nodes = (await healthOf(invocation, name)).filter(isShown);
   if (output === 'json') print(jsonLine({ kind: 'nodes', nodes: nodes.map(memberHealthJson) }));
-  else print(`${healthLines(nodes, paint).join('\n')}\n`);
+  else print(`${healthLines(nodes, invocation.environment.stdout.columns, paint).join('\n')}\n`);
   return nodes.every(({ health }) => health === null) ? CLI_EXIT.unknown : CLI_EXIT.ok;
 }
 

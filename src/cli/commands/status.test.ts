@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { LogIndex } from '../../base/units.ts';
 import { aNodeReport } from '../../client/memory-cluster.ts';
 import type { BrokerRequest } from '../../protocol/verbs.ts';
 import { answered, MemoryTerminal, reportOf } from '../memory-environment.ts';
@@ -126,6 +127,8 @@ test('status -o json has the version and 64-bit numbers as strings', async () =>
     fsyncP99Ms: 0.21,
     disk: null,
     log: { firstIndex: '1', keptBytes: '4096', install: null },
+    scrub: null,
+    checkpoints: { lastIndex: null, agreedIndex: null, divergence: null },
   });
   deepEqual(status.nameServers, [{ address: '127.0.0.1:9876', reachable: true }]);
 });
@@ -169,4 +172,28 @@ test('colour is for terminals, and NO_COLOR switches it off', async () => {
   plain.variables = { NO_COLOR: '1' };
   await plain.run('status');
   ok(!plain.stdout.text.includes('\u001b'));
+});
+
+test('what a node has found out about itself is said below the table', async () => {
+  const checkpoints = { lastIndex: LogIndex(50), agreedIndex: null, divergence: 'another digest' };
+  const scrub = {
+    ...{ passCount: 1, findingCount: 1, readBytes: 1, passDoneBytes: 1, passTotalBytes: 1 },
+    ...{ bytesPerSecond: 1, lastFinishedAtMs: null, isLate: true, damage: 'entry 7 is damaged' },
+  };
+  const terminal = new MemoryTerminal((_, address) => {
+    if (address === 'n2:raft')
+      return answered({ kind: 'status', status: aNodeReport('n2', { scrub }) });
+    if (address === 'n3:raft') {
+      return answered({ kind: 'status', status: aNodeReport('n3', { checkpoints }) });
+    }
+    return reportOf(address);
+  });
+  await terminal.run('status');
+  const { text } = terminal.stdout;
+  match(text, /n2 .* damaged\n/);
+  match(text, /n3 .* diverged\n/);
+  match(text, /^ {2}scrub +n2 pass 1 done$/m);
+  match(text, /^ {2}n2: entry 7 is damaged$/m);
+  match(text, /^ {2}n2: reading the log again takes longer than the scrub period/m);
+  match(text, /^ {2}n3: another digest$/m);
 });

@@ -3,7 +3,15 @@ import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
 import { checkJson, checksText } from './plan.ts';
-import { type Cell, type Column, cell, durationText, type Paint, tableLines } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  durationText,
+  type Paint,
+  plainPaint,
+  tableLines,
+} from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
@@ -19,10 +27,14 @@ const COLUMNS: readonly Column[] = [
 
 export function checkReportText(report: CheckReport, columns: number, paint: Paint): string {
   const { checks, members } = report;
-  return `${healthLines(members, paint).join('\n')}\n\n${checksText(checks, columns, paint)}`;
+  return `${healthLines(members, columns, paint).join('\n')}\n\n${checksText(checks, columns, paint)}`;
 }
 
-export function healthLines(members: readonly MemberHealth[], paint: Paint): readonly string[] {
+export function healthLines(
+  members: readonly MemberHealth[],
+  columns: number,
+  paint: Paint,
+): readonly string[] {
   const rows = members.map(rowOf);
   const remarks = members.flatMap(({ nodeId, health, silence }) => {
     if (health === null) return [`  ${nodeId}: ${silence}`];
@@ -32,8 +44,26 @@ export function healthLines(members: readonly MemberHealth[], paint: Paint): rea
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
   });
-  const table = tableLines(COLUMNS, rows, paint);
+  const table = fittingTable(rows, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
+}
+
+/** The first to go, one after the other, where a line is too short for all. */
+const DISPENSABLE = ['version', 'loop p99', 'log'];
+
+function fittingTable(
+  rows: readonly (readonly Cell[])[],
+  columns: number,
+  paint: Paint,
+): readonly string[] {
+  for (let count = 0; ; count++) {
+    const gone = DISPENSABLE.slice(0, count);
+    const isKept = (_: unknown, i: number): boolean => !gone.includes(COLUMNS[i]?.title ?? '');
+    const kept = COLUMNS.filter(isKept);
+    const cells = rows.map((row) => row.filter(isKept));
+    const widest = Math.max(...tableLines(kept, cells, plainPaint).map(({ length }) => length));
+    if (widest <= columns || count === DISPENSABLE.length) return tableLines(kept, cells, paint);
+  }
 }
 
 function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {

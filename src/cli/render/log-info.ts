@@ -3,7 +3,7 @@ import type { BaseView } from '../../store/inspect/base-view.ts';
 import type { DerivedView } from '../../store/inspect/derived-view.ts';
 import type { Inspection } from '../../store/inspect/inspect-store.ts';
 import type { SegmentSummary } from '../../store/inspect/segment-summary.ts';
-import type { RingView, SuperblockView } from '../../store/inspect/store-view.ts';
+import type { StoreView, SuperblockView } from '../../store/inspect/store-view.ts';
 import type { Superblock } from '../../store/superblock.ts';
 import { jsonLine } from './json.ts';
 import { startupJson, startupText } from './log-startup.ts';
@@ -107,7 +107,7 @@ function baseText({ found, copies, sizeBytes }: BaseView): string {
   return `behind entry ${before}, at physical offset ${endOffset}${installed}${bad}`;
 }
 
-function ringText({ sizeBytes, slots, newest }: RingView): string {
+function ringText({ ring: { sizeBytes, slots }, note: newest }: StoreView): string {
   if (sizeBytes === null) return 'there is no such file';
   const damaged = slots.filter(({ kind }) => kind === 'damaged').length;
   const bad = damaged > 0 ? `; ${plural(damaged, 'slot')} DAMAGED` : '';
@@ -125,7 +125,7 @@ function logFacts(inspection: Inspection): readonly (readonly [string, string])[
       : `${entryCountText(entryCount)}, the last is ${last.index} in term ${last.term}; ends at physical offset ${end}`;
   return [
     ['begins', baseText(view.base)],
-    ['durable.ring', ringText(view.ring)],
+    ['durable.ring', ringText(view)],
     ['log', log],
     ['committed', committedText(provenCommitIndex)],
     ...membershipFacts(inspection),
@@ -137,8 +137,8 @@ function committedText(index: number): string {
   return `entry ${index} and all before, as headers and superblock prove`;
 }
 
-function membershipFacts({ memberships, membershipCount }: Inspection) {
-  if (membershipCount === 0) return [['members', 'no config entry in the log'] as const];
+function membershipFacts({ view, memberships, membershipCount }: Inspection) {
+  if (membershipCount === 0) return [['members', membersBefore(view.base)] as const];
   const shown = memberships.slice(-MEMBERSHIPS_SHOWN_MAX);
   const facts = shown.map(
     ({ index, membership }, i) =>
@@ -146,6 +146,14 @@ function membershipFacts({ memberships, membershipCount }: Inspection) {
   );
   const more = membershipCount - shown.length;
   return more === 0 ? facts : [...facts, ['', `and ${more} before`] as const];
+}
+
+function membersBefore({ found }: BaseView): string {
+  const desc = found.kind === 'base' ? found.record.base.desc : null;
+  if (desc === null) return 'no config entry in the log';
+  const { index, membership } = desc.membership;
+  const whence = index === 0 ? 'the founding' : `entry ${index}`;
+  return `before the log, ${whence}: ${membershipText(membership)}`;
 }
 
 function derivedText(
@@ -248,7 +256,7 @@ export function infoJson(inspection: Inspection, directory: string): string {
       sequence: textOrNull(slot?.sequence ?? null),
     })),
     base: baseJson(view.base),
-    durableNote: placeJson(ring.newest?.index, ring.newest?.end),
+    durableNote: placeJson(view.note?.index, view.note?.end),
     durableRingDamagedSlots: ring.slots.filter(({ kind }) => kind === 'damaged').length,
     watermark: placeJson(watermark.index, watermark.end),
     last: last === null ? null : { index: String(last.index), term: String(last.term) },

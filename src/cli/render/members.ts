@@ -2,7 +2,7 @@
 import type { MemberReport, MembersReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
-import { type Cell, type Column, cell, type Paint, plural, tableLines } from './text.ts';
+import { type Cell, type Column, cell, type Paint, plural, tableLines, wrap } from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
@@ -16,9 +16,9 @@ const COLUMNS: readonly Column[] = [
 /** Enough of a UUID to tell two apart. */
 const STORE_CHARACTERS = 8;
 
-export function membersText(report: MembersReport, paint: Paint): string {
+export function membersText(report: MembersReport, columns: number, paint: Paint): string {
   const rows = report.members.map((member) => rowOf(member, report));
-  const lines = [headline(report, paint), '', ...tableLines(COLUMNS, rows, paint)];
+  const lines = [...headline(report, columns, paint), '', ...tableLines(COLUMNS, rows, paint)];
   const { removed, lock } = report;
   if (removed.length > 0) lines.push('', `removed for ever: ${removed.join(', ')}`);
   if (lock !== null) {
@@ -30,17 +30,18 @@ export function membersText(report: MembersReport, paint: Paint): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** `group broker-a of prod, config #118 (stable), term 42, leader n1, quorum 2 of 3, ...`. */
-function headline(report: MembersReport, paint: Paint): string {
-  const { groupId, clusterId, term, leader } = report;
+/** `group broker-a of prod, config #118 (stable), leader n1 in term 42, quorum 2 of 3, ...`. */
+function headline(report: MembersReport, columns: number, paint: Paint): readonly string[] {
+  const { groupId, clusterId, term, leader, isFromLeader, answeredBy } = report;
   const facts = [
-    `group ${paint(groupId, 'bold')} of ${clusterId}`,
+    `group ${groupId} of ${clusterId}`,
     `config ${configText(report)}`,
-    leader === null ? paint('no leader', 'bad') : `leader ${leader} in term ${term}`,
+    leader === null ? 'no leader' : `leader ${leader} in term ${term}`,
     quorumText(report),
+    ...(isFromLeader ? [] : [`as ${answeredBy} knows it`]),
   ];
-  if (!report.isFromLeader) facts.push(paint(`as ${report.answeredBy} knows it`, 'accent'));
-  return facts.join(', ');
+  const style = leader === null ? 'bad' : 'bold';
+  return wrap(facts.join(', '), columns).map((line) => paint(line, style));
 }
 
 export function configText({ configIndex, outgoing, isCommitted }: MembersReport): string {
@@ -72,7 +73,7 @@ function rowOf(member: MemberReport, { leader }: MembersReport): readonly Cell[]
     cell(raftAddress),
     storeUuid === null ? cell('-', 'dim') : cell(storeUuid.slice(0, STORE_CHARACTERS)),
     cell(matchIndex ?? '-'),
-    lagBytes === null ? cell('-') : cell(sizeText(lagBytes)),
+    lagBytes === null ? cell('-') : cell(lagBytes === 0 ? 0 : sizeText(lagBytes)),
     cell(state, state === 'ok' || state === 'drained' ? 'good' : 'bad'),
   ];
 }

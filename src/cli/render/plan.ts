@@ -4,7 +4,7 @@
  */
 import type { ChangedResponse, JoinTicket } from '../../protocol/admin.ts';
 import type { Check, Plan, PlanStep, QuorumArithmetic } from '../../protocol/admin-plan.ts';
-import { catchupJson } from './catchup.ts';
+import { catchupJson, remainingText } from './catchup.ts';
 import { jsonLine } from './json.ts';
 import { labelled, sizeText } from './log-words.ts';
 import {
@@ -176,13 +176,15 @@ function ticketJson(ticket: JoinTicket): object {
 /** The line to run on the new machine. */
 export function ticketText(ticket: JoinTicket, nowMs: number, paint: Paint): string {
   const { nodeId, raftAddress, clusterId, groupId, joinAddresses, token, expiresAtMs } = ticket;
-  const minutes = Math.max(0, Math.round((expiresAtMs - nowMs) / 60_000));
+  const left = remainingText(Math.max(0, expiresAtMs - nowMs));
   const port = raftAddress.slice(raftAddress.lastIndexOf(':') + 1);
   return [
-    `On the machine of ${paint(nodeId, 'bold')}, with an empty directory (the token works once, for ${minutes} min):`,
+    `On the machine of ${paint(nodeId, 'bold')}, with an empty directory (the token works
+once, for ${left}):`,
     '',
     `  mq-raft-broker --node-id ${nodeId} --cluster-id ${clusterId} --group-id ${groupId} \\`,
-    `    --join ${joinAddresses.join(',')} --token ${token} \\`,
+    `    --join ${joinAddresses.join(',')} \\`,
+    `    --token ${token} \\`,
     `    --raft 0.0.0.0:${port} --advertise-raft ${raftAddress} \\`,
     `    --dir /var/lib/mq-raft/${nodeId}`,
     '',

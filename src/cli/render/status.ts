@@ -1,8 +1,15 @@
 /** The state of a cluster as text and as JSON. */
 import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
 import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
-import type { LogReport, NodeReport, RoomReport } from '../../protocol/verbs.ts';
+import type {
+  CheckpointReport,
+  LogReport,
+  NodeReport,
+  RoomReport,
+  ScrubReport,
+} from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
+import { labelled } from './log-words.ts';
 import {
   type Cell,
   type Column,
@@ -24,11 +31,14 @@ export type NodeState =
   | 'not serving yet'
   | 'disk stalled'
   | 'disk full'
+  | 'diverged'
+  | 'damaged'
   | 'under repair'
   | 'unreachable';
 
 export function stateOf({ report, why }: MemberStatus, leader: NodeReport | null): NodeState {
   if (report === null) return why.includes(UNDER_REPAIR) ? 'under repair' : 'unreachable';
+  if (report.checkpoints.divergence !== null) return 'diverged';
   if (report.disk.oldestPendingMs > DISK_STALLED_MS) return 'disk stalled';
   if (report.log.install !== null) return 'installing snapshot';
   if (report.serving) return 'ready';
@@ -70,6 +80,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'fsync p99', align: 'right' },
   { title: 'state', align: 'left' },
 ];
+const SCRUB_LABEL_AT = 9;
 /** The first to go where a line is too short for all of them. */
 const FSYNC_COLUMN = 8;
 
@@ -99,9 +110,41 @@ function groupLines(group: GroupStatus, columns: number, paint: Paint): readonly
   const away = group.nodes
     .filter(({ report }) => report === null)
     .map(({ nodeId, why }) => `  ${nodeId}: ${why}`);
+  const troubles = [...away, ...group.nodes.flatMap((node) => soundnessLines(node, paint))];
   const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
   const table = fittingTable(rows, columns, paint);
-  return [`${title}, ${who}`, '', ...table, ...(away.length > 0 ? ['', ...away] : [])];
+  return [
+    `${title}, ${who}`,
+    '',
+    ...table,
+    ...scrubLines(group, columns),
+    ...(troubles.length > 0 ? ['', ...troubles] : []),
+  ];
+}
+
+/** How far each node is in reading its log again; nothing where that is switched off everywhere. */
+function scrubLines({ nodes }: GroupStatus, columns: number): readonly string[] {
+  const parts = nodes.flatMap(({ nodeId, report }) =>
+    report?.scrub == null ? [] : [`${nodeId} ${scrubText(report.scrub)}`],
+  );
+  if (parts.length === 0) return [];
+  return ['', ...labelled('  scrub', parts.join(', '), SCRUB_LABEL_AT, columns)];
+}
+
+function scrubText({ passCount, passDoneBytes, passTotalBytes }: ScrubReport): string {
+  if (passDoneBytes >= passTotalBytes)
+    return passCount === 0 ? 'nothing to read yet' : `pass ${passCount} done`;
+  return `${Math.floor((100 * passDoneBytes) / passTotalBytes)} % of pass ${passCount + 1}`;
+}
+
+/** What a node has found out about itself, as long as it lasts. */
+function soundnessLines({ nodeId, report }: MemberStatus, paint: Paint): readonly string[] {
+  if (report === null) return [];
+  const { scrub, checkpoints } = report;
+  const found = [scrub?.damage ?? null, checkpoints.divergence];
+  const late = 'reading the log again takes longer than the scrub period: raise scrub-rate-bytes';
+  const lines = [...found, scrub?.isLate === true ? late : null];
+  return lines.flatMap((line) => (line === null ? [] : [paint(`  ${nodeId}: ${line}`, 'bad')]));
 }
 
 function fittingTable(
@@ -122,7 +165,9 @@ function shownState(node: MemberStatus, leader: NodeReport | null): NodeState {
   // It may not have noticed yet that the leader it follows is gone.
   if (state === 'ready' && leader === null) return 'no leader';
   // It serves on, except for sends: worth a word, and no reason to wait for anything.
-  return state === 'ready' && node.report?.disk.room?.level === 'full' ? 'disk full' : state;
+  if (state !== 'ready') return state;
+  if (node.report?.disk.room?.level === 'full') return 'disk full';
+  return node.report?.scrub?.damage == null ? state : 'damaged';
 }
 
 function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
@@ -194,6 +239,16 @@ function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
     fsyncP99Ms: report.disk.syncMsP99,
     disk: report.disk.room === null ? null : roomJson(report.disk.room),
     log: logJson(report.log),
+    scrub: report.scrub,
+    checkpoints: checkpointsJson(report.checkpoints),
+  };
+}
+
+function checkpointsJson({ lastIndex, agreedIndex, divergence }: CheckpointReport): object {
+  return {
+    lastIndex: lastIndex === null ? null : String(lastIndex),
+    agreedIndex: agreedIndex === null ? null : String(agreedIndex),
+    divergence,
   };
 }
 

@@ -61,7 +61,7 @@ export function featuresText({ level, levelMax, nodes }: FeaturesReport, paint: 
     levelMax > level
       ? `all members support ${levelMax}: raise it with \`mq-raft features --finalize ${levelMax}\``
       : 'the highest that all members support';
-  const title = `feature level ${paint(String(level), 'bold')}, ${possible}`;
+  const title = `feature level ${paint(String(level), 'bold')}:\n${possible}`;
   return `${[title, '', ...tableLines(columns, rows, paint)].join('\n')}\n`;
 }
 

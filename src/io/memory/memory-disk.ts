@@ -10,6 +10,7 @@
 import { FatalError } from '../../base/errors.ts';
 import type { RandomSource } from '../../base/prng.ts';
 import {
+  type DeviceRead,
   type DirectoryLock,
   type Disk,
   DiskError,
@@ -115,6 +116,14 @@ export class MemoryDisk implements Disk, WriterHost {
     const file = this.#seenNames.get(path);
     if (file === undefined) throw new DiskError('read', path, 'ENOENT');
     return file.read(position, sizeBytes);
+  }
+
+  async readPastCache(path: string, position: number, sizeBytes: number): Promise<DeviceRead> {
+    await this.#turn();
+    this.raiseFault('read', path);
+    const file = this.#seenNames.get(path);
+    if (file === undefined) throw new DiskError('read', path, 'ENOENT');
+    return { bytes: file.readDurable(position, sizeBytes), isFromDevice: true };
   }
 
   async writeFile(path: string, bytes: Uint8Array): Promise<void> {
@@ -229,6 +238,11 @@ export class MemoryDisk implements Disk, WriterHost {
   /** Changes bytes behind everybody's back, durably. */
   rot(path: string, position: number, bytes: Uint8Array): void {
     this.fileAt(path).rot(position, bytes);
+  }
+
+  /** As `rot`, but the page cache does not know. */
+  rotUnseen(path: string, position: number, bytes: Uint8Array): void {
+    this.fileAt(path).rotUnseen(position, bytes);
   }
 
   /** Removes a file behind everybody's back, durably. */

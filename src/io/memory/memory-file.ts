@@ -33,6 +33,11 @@ export class MemoryFile {
     return this.#seen.slice(position, position + sizeBytes);
   }
 
+  /** What is on the device, synced or by chance. */
+  readDurable(position: number, sizeBytes: number): Uint8Array {
+    return this.#durable.slice(position, position + sizeBytes);
+  }
+
   write(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
     if (end > this.#seen.length) this.#seen = resized(this.#seen, end);
@@ -50,6 +55,11 @@ export class MemoryFile {
 
   failSync(): void {
     this.#dirtySectors.clear();
+  }
+
+  /** Changes what is on the device only: the system still remembers better. */
+  rotUnseen(position: number, bytes: Uint8Array): void {
+    this.#durable.set(bytes, position);
   }
 
   /** Changes both contents, as rot does. */

@@ -41,3 +41,29 @@ test('writing into a directory that is not there names the operation, the path a
     message: `Cannot write ${path}: ENOENT`,
   });
 });
+
+test('a read past the cache has the same bytes at any place and of any size', async () => {
+  const path = join(root, 'direct');
+  const disk = new NodeDisk();
+  const content = Uint8Array.from({ length: 2_500_003 }, (_, at) => (at * 31) % 251);
+  await disk.writeFile(path, content);
+  const places = [
+    [0, 1],
+    [0, content.length],
+    [4095, 2],
+    [4096, 4096],
+    [1_048_575, 1_048_580],
+    [content.length - 3, 10],
+    [content.length + 5, 10],
+  ] as const;
+  const reads = places.map(([position, sizeBytes]) =>
+    disk.readPastCache(path, position, sizeBytes),
+  );
+  for (const [i, { bytes }] of (await Promise.all(reads)).entries()) {
+    const [position = 0, sizeBytes = 0] = places[i] ?? [];
+    const expected = content.subarray(position, position + sizeBytes);
+    assert.ok(Buffer.from(bytes).equals(expected), `${sizeBytes} bytes at ${position}`);
+  }
+  await assert.rejects(disk.readPastCache(join(root, 'none'), 0, 1), { code: 'ENOENT' });
+  await disk.close();
+});

@@ -20,6 +20,7 @@ import { dirname } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { MIB } from '../../base/sizes.ts';
 import {
+  type DeviceRead,
   type DirectoryLock,
   type Disk,
   DiskError,
@@ -27,6 +28,7 @@ import {
   type LogWriter,
   type LogWriterEvents,
 } from '../disk.ts';
+import { DirectReader } from './direct-reader.ts';
 import { attempting, codeOf } from './disk-errors.ts';
 import { lockDirectory } from './disk-lock.ts';
 import { NodeLogWriter } from './disk-log-writer.ts';
@@ -41,6 +43,7 @@ const PREALLOCATE_STEPS_PER_SYNC = 8;
 export class NodeDisk implements Disk {
   /** In order of last use, oldest first. */
   readonly #readHandles = new Map<string, Promise<FileHandle>>();
+  readonly #direct = new DirectReader();
   readonly #watch: SharedArrayBuffer | null;
   #watched: NodeLogWriter | null = null;
 
@@ -89,6 +92,14 @@ export class NodeDisk implements Disk {
       }
       return bytes.subarray(0, at);
     });
+  }
+
+  async readPastCache(path: string, position: number, sizeBytes: number): Promise<DeviceRead> {
+    const bytes = await attempting('read', path, () =>
+      this.#direct.read(path, position, sizeBytes),
+    );
+    if (bytes !== null) return { bytes, isFromDevice: true };
+    return { bytes: await this.read(path, position, sizeBytes), isFromDevice: false };
   }
 
   async writeFile(path: string, bytes: Uint8Array): Promise<void> {

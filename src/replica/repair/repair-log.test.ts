@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LogIndex, NodeId, Term } from '../../base/units.ts';
+import { LogIndex, NodeId, PhysicalOffset, Term } from '../../base/units.ts';
 import { ManualClock } from '../../io/memory/manual-clock.ts';
 import type { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import type { RepairRead } from '../../protocol/repair-codec.ts';
-import type { StoredEntry } from '../../store/commit-log.ts';
+import type { LogBase, StoredEntry } from '../../store/commit-log.ts';
+import { ORIGIN } from '../../store/log-base.ts';
+import { baseAt } from '../../store/log-fixture.ts';
 import {
   aChain,
   answerOf,
@@ -16,7 +18,7 @@ import {
 } from '../../store/repair/repair-fixture.ts';
 import type { RepairAnswer } from '../../store/repair/repair-source.ts';
 import type { AskOutcome, RepairClient } from './repair-client.ts';
-import { type RepairEvent, repairLog } from './repair-log.ts';
+import { type RepairEvent, type RepairLogOptions, repairLog } from './repair-log.ts';
 
 const chain = aChain();
 const members = ['n1', 'n2', 'n3'].map((id) => ({ nodeId: NodeId(id), raftAddress: `${id}:1` }));
@@ -62,6 +64,20 @@ function having(entries: readonly StoredEntry[]): Peer {
     });
 }
 
+/** Every peer's log stands on this. */
+function beginningAt(base: LogBase): RepairLogOptions['snapshots'] {
+  return {
+    newest: async ({ nodeId }, { caller }) => {
+      assert.equal(caller.toNodeId, nodeId);
+      if (base.desc === null) return { kind: 'gone' };
+      const logStart = { index: LogIndex(base.desc.last.index + 1), offset: PhysicalOffset(0) };
+      const appliedIndex = LogIndex(base.desc.last.index + 2);
+      const snapshot = { appliedIndex, appliedTerm: Term(1), logStart, sha256: '', chunkCount: 2 };
+      return { kind: 'answer', value: { caller, term: Term(1), snapshot, base } };
+    },
+  };
+}
+
 interface Run {
   readonly events: RepairEvent[];
   readonly clock: ManualClock;
@@ -69,7 +85,7 @@ interface Run {
   readonly abort: AbortController;
 }
 
-async function start(disk: MemoryDisk, client: RepairClient): Promise<Run> {
+async function start(disk: MemoryDisk, client: RepairClient, base: LogBase = ORIGIN): Promise<Run> {
   const clock = new ManualClock();
   const events: RepairEvent[] = [];
   const abort = new AbortController();
@@ -79,7 +95,17 @@ async function start(disk: MemoryDisk, client: RepairClient): Promise<Run> {
     events.push(event);
   };
   const { signal } = abort;
-  const options = { repairer, members, client, clock, onEvent, onRepairer: () => {}, signal };
+  const snapshots = beginningAt(base);
+  const options = {
+    repairer,
+    members,
+    client,
+    snapshots,
+    clock,
+    onEvent,
+    onRepairer: () => {},
+    signal,
+  };
   return { events, clock, abort, repairing: repairLog(options) };
 }
 
@@ -140,10 +166,53 @@ test('what the group has removed from its log is waited for in words of its own'
     kind: 'repairWaits',
     missing: 'entry 4',
     needsSnapshot: true,
-    why: ['n2 has removed what is before entry 7', 'n3 does not have it'],
+    why: [
+      'n2 has removed what is before entry 7',
+      'n3 does not have it',
+      'n2 does not say where its log begins: it has no snapshot',
+    ],
   });
   abort.abort();
   await assert.rejects(repairing, { name: 'AbortError' });
+});
+
+/** Those of the second segment, and the third. */
+const secondBase = baseAt(chain, SMALL);
+const thirdBase = baseAt(chain, 2 * SMALL);
+const from = (base: LogBase) =>
+  chain.entries.filter(({ desc }) => desc.index > (base.desc?.last.index ?? 0));
+
+test('a log that lacks what the group has removed begins later, and keeps what is good behind that', async () => {
+  for (const alsoDamaged of [[], [chain.entries.length]]) {
+    const disk = await damaged(2, ...alsoDamaged);
+    const kept = from(secondBase);
+    const peers = { 'n2:1': having(kept), 'n3:1': having(kept) };
+    const { repairing, events } = await start(disk, new MemoryRepairClient(peers), secondBase);
+    const log = await repairing;
+    assert.deepEqual(log.base, secondBase);
+    assert.deepEqual(
+      log.recovered.entries.map(({ index }) => index),
+      kept.map(({ desc }) => desc.index),
+    );
+    assert.ok(events.some(({ kind }) => kind === 'repairCutInFront'));
+    assert.ok(!disk.paths.includes(segmentPath(0)), 'what was before is gone');
+    await log.close();
+  }
+});
+
+test('a log that ends before that of the group begins is empty where that one begins', async () => {
+  const few = { entries: chain.entries.slice(0, 3) };
+  const disk = (await storeOf(few)).powerCutKeeping(everything);
+  const { physicalOffset } = few.entries[1]!.desc;
+  disk.rot(segmentPath(0), physicalOffset + 20, new Uint8Array([0xa5]));
+  const kept = from(thirdBase);
+  const peers = { 'n2:1': having(kept), 'n3:1': having(kept) };
+  const { repairing } = await start(disk, new MemoryRepairClient(peers), thirdBase);
+  const log = await repairing;
+  assert.deepEqual(log.base, thirdBase);
+  assert.deepEqual(log.recovered.entries, []);
+  assert.equal(log.recovered.provenCommitIndex, thirdBase.desc?.last.index);
+  await log.close();
 });
 
 test('one that is told to stop leaves the log as it is, for the next start', async () => {

@@ -13,6 +13,7 @@ import { LogNeedsRepair } from '../../store/repair/log-needs-repair.ts';
 import type { LogRepairer } from '../../store/repair/log-repairer.ts';
 import type { RepairRange } from '../../store/repair/repair-source.ts';
 import type { GroupMember } from '../replica-options.ts';
+import type { SnapshotPort } from '../snapshot/snapshot-port.ts';
 import { REPAIR_PAUSE_MS_MAX, REPAIR_PAUSE_MS_MIN, REPAIR_REMINDER_MS } from './limits.ts';
 import type { RepairClient } from './repair-client.ts';
 
@@ -22,6 +23,8 @@ export interface RepairLogOptions {
   /** With whom the group was founded; the log may know others. */
   readonly members: readonly GroupMember[];
   readonly client: RepairClient;
+  /** Asked where the logs of the others begin, when they have removed what is missing. */
+  readonly snapshots: Pick<SnapshotPort, 'newest'>;
   readonly clock: Clock;
   readonly onEvent: (event: RepairEvent) => void;
   /** Whoever gives entries to others takes them from here from now on. */
@@ -41,6 +44,8 @@ export type RepairEvent =
     }
   /** The group has committed something else than what was here. */
   | { readonly kind: 'repairContradicted'; readonly from: string; readonly missing: string }
+  /** The group has removed from its log what is missing: this one begins later now, as theirs do. */
+  | { readonly kind: 'repairCutInFront'; readonly from: NodeId; readonly firstIndex: LogIndex }
   /** All others lack what may never have been durable here: it is cut off as torn. */
   | { readonly kind: 'repairGivenUp'; readonly missing: string }
   /**
@@ -64,7 +69,8 @@ export async function repairLog(options: RepairLogOptions): Promise<CommitLog> {
       options.onRepairer(repairer);
       const { missing, problem } = repairer;
       options.onEvent({ kind: 'repairStarted', missing, problem });
-      const filled = await new Filling(options, repairer).run();
+      const filling = new Filling(options, repairer);
+      const filled = await filling.run();
       entryCount += filled;
       const next = await reopened(repairer);
       if (!(next instanceof LogNeedsRepair)) {
@@ -73,7 +79,7 @@ export async function repairLog(options: RepairLogOptions): Promise<CommitLog> {
       }
       repairer = next.repairer;
       // The same again although it was filled: something undoes it, and needs no hurry.
-      if (filled === 0) await pause(options, REPAIR_PAUSE_MS_MAX);
+      if (filled === 0 && !filling.hasNewBase) await pause(options, REPAIR_PAUSE_MS_MAX);
     }
   } catch (error) {
     await repairer.close();
@@ -97,6 +103,8 @@ class Filling {
   readonly #repairer: LogRepairer;
   #pauseMs = REPAIR_PAUSE_MS_MIN;
   #entryCount = 0;
+  /** The log begins later than it did. */
+  hasNewBase = false;
   #remindedAtMs: number | null = null;
   /** Whoever helped last is asked first. */
   #peers: readonly GroupMember[];
@@ -127,7 +135,7 @@ class Filling {
   async #round(wanted: RepairRange): Promise<boolean> {
     const why: string[] = [];
     let lackingCount = 0;
-    let needsSnapshot = false;
+    const removers: GroupMember[] = [];
     let committedIndex = LogIndex(0);
     for (const peer of this.#peers) {
       this.#options.signal.throwIfAborted();
@@ -142,7 +150,7 @@ class Filling {
         // What it had was committed: somebody has promised it, and it is not given up.
         const anchor = wanted.anchor === 'first' ? wanted.from : wanted.to;
         if (anchor < answer.firstIndex) {
-          needsSnapshot = true;
+          removers.push(peer);
           why.push(`${peer.nodeId} has removed what is before entry ${answer.firstIndex}`);
           continue;
         }
@@ -162,8 +170,31 @@ class Filling {
       await this.#repairer.nobodyHasIt(committedIndex);
       return true;
     }
-    this.#remind(why, needsSnapshot);
+    for (const peer of removers) {
+      if (await this.#beginLater(peer, why)) return true;
+    }
+    this.#remind(why, removers.length > 0);
     return false;
+  }
+
+  /** What is missing was committed, and nobody needs it any more. */
+  async #beginLater({ nodeId, raftAddress }: GroupMember, why: string[]): Promise<boolean> {
+    const { clusterId, groupId, storeUuid, segmentSizeBytes } = this.#repairer.identity;
+    const self = this.#repairer.identity.nodeId;
+    const caller = { clusterId, groupId, nodeId: self, storeUuid, bootId: '', segmentSizeBytes };
+    const ask = { caller: { ...caller, toNodeId: nodeId } };
+    const answer = await this.#options.snapshots.newest({ nodeId, raftAddress }, ask);
+    if (answer.kind !== 'answer') {
+      const problem = answer.kind === 'gone' ? 'it has no snapshot' : answer.why;
+      why.push(`${nodeId} does not say where its log begins: ${problem}`);
+      return false;
+    }
+    const { base } = answer.value;
+    if (!(await this.#repairer.standOn(base))) return false;
+    this.hasNewBase = true;
+    const firstIndex = LogIndex((base.desc?.last.index ?? 0) + 1);
+    this.#options.onEvent({ kind: 'repairCutInFront', from: nodeId, firstIndex });
+    return true;
   }
 
   #accepted(peer: GroupMember, entryCount: number): true {

@@ -108,7 +108,8 @@ export class StateRebuilder {
       await beforeSwitch();
       if (this.#closed || baseIndexOf(log) > info.appliedIndex) return await staged.discard();
       await staged.activate(state);
-      assert(state.appliedIndex === info.appliedIndex, 'a snapshot brings the state at its index');
+      // Entries behind it may have been applied while the old database was being closed.
+      assert(state.appliedIndex >= info.appliedIndex, 'a snapshot brings the state at its index');
       onRebuilt(info);
     } catch (error) {
       // Another snapshot took the place of the log while we read it: that one comes next.

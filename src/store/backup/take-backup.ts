@@ -29,7 +29,7 @@ import { BackupLogWriter } from './log-writer.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { checkSnapshot, SnapshotWriter } from './snapshot-file.ts';
 import { decodeUnfinished, encodeUnfinished, type UnfinishedBackup } from './unfinished.ts';
-import { surveyBackup, type VerifiedBackup } from './verify-backup.ts';
+import { pastCache, surveyBackup, type VerifiedBackup } from './verify-backup.ts';
 import { walkLog } from './walk-log.ts';
 
 export interface TakeBackupOptions {
@@ -120,7 +120,8 @@ class Taking {
     const copy = this.#copy;
     assert(copy !== null, 'what was copied is known');
     const onBytes = (sizeBytes: number): void => onEvent({ kind: 'verified', sizeBytes });
-    const verified = await surveyBackup({ disk, directory, signal, onBytes, subject: copy });
+    const what = { directory, signal, onBytes, subject: copy };
+    const verified = await surveyBackup({ ...what, disk: pastCache(disk) });
     const takenAt = new Date(clock.wallMs()).toISOString();
     const manifest = manifestOf(verified, copy, { takenAt, mqRaftVersion: version });
     await disk.writeFile(this.#paths.manifest, encodeManifest(manifest));

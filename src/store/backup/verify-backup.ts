@@ -17,6 +17,16 @@ import { type WalkedLog, type WalkedPiece, walkLog } from './walk-log.ts';
 
 export type BackupDisk = Pick<Disk, 'read' | 'sizeOf' | 'list'>;
 
+/** Reads what the device holds: the memory of the system has no backup. */
+export function pastCache(disk: Pick<Disk, 'readPastCache' | 'sizeOf' | 'list'>): BackupDisk {
+  return {
+    list: (path) => disk.list(path),
+    sizeOf: (path) => disk.sizeOf(path),
+    read: async (path, position, sizeBytes) =>
+      (await disk.readPastCache(path, position, sizeBytes)).bytes,
+  };
+}
+
 export interface BackupSubject {
   readonly identity: BackupIdentity;
   readonly base: BackupBase;

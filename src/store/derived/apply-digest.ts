@@ -1,12 +1,18 @@
 /**
  * A running digest of everything that was applied and what came of it: two replicas that agree at an
- * index have applied the same records with the same results (H19). It finds programs that went different
- * ways, not forgers: 64 bits, mixed fast, because it runs for every record.
+ * index have applied the same records with the same results, and have written the same rows of metadata
+ * (H19). It finds programs that went different ways, not forgers: 64 bits, mixed fast, because it runs for
+ * every record.
+ *
+ * Rows of messages are not among them: what they say is the record itself and its result. Nor are rows that
+ * are written when a replica happens to commit, or removed when nobody sees them any more.
  */
 import { unreachable } from '../../base/assert.ts';
 import { crc32 } from '../../base/crc32.ts';
 import type { AdminOutcome } from './admin-view.ts';
 import type { CommittedEntry, HandleOutcome, RecordResult } from './derived-state.ts';
+import { TABLE } from './key-codec.ts';
+import type { KvKey } from './kv-store.ts';
 
 const ENTRY_TYPE_CODE = { data: 1, noop: 2, config: 3, filler: 4 } as const;
 const OUTCOME_CODE: Readonly<Record<HandleOutcome, number>> = { ok: 1, gone: 2, stale: 3 };
@@ -21,6 +27,17 @@ const ADMIN_OUTCOME_CODE: Readonly<Record<AdminOutcome, number>> = {
   levelLower: 8,
 };
 const TWO_TO_32 = 2 ** 32;
+/** By first character of the key. */
+const DIGESTED_TABLES: ReadonlySet<number> = new Set(
+  [
+    TABLE.topic,
+    TABLE.deletedTopic,
+    TABLE.group,
+    TABLE.progress,
+    TABLE.inFlight,
+    TABLE.subscription,
+  ].map((letter) => letter.charCodeAt(0)),
+);
 
 export class ApplyDigest {
   #high: number;
@@ -47,6 +64,13 @@ export class ApplyDigest {
     this.#u64(entry.payloadOffset);
     this.#u32(crc32(entry.payload));
     for (const result of results) this.#addResult(result);
+  }
+
+  /** Of a row that a record has changed. */
+  addChange(key: KvKey, value: Uint8Array | null): void {
+    if (!DIGESTED_TABLES.has(key.charCodeAt(0))) return;
+    this.#u32(crc32(Buffer.from(key, 'latin1')));
+    this.#u32(value === null ? 0 : crc32(value, 1));
   }
 
   #addResult(result: RecordResult): void {
@@ -92,6 +116,12 @@ export class ApplyDigest {
         this.#u32(20);
         this.#u32(ADMIN_OUTCOME_CODE[result.outcome]);
         this.#u64(result.sequence);
+        return;
+      case 'checkpointMarked':
+        this.#u32(16);
+        return;
+      case 'checkpointClaimed':
+        this.#u32(result.isKnown ? 18 : 17);
         return;
       default:
         unreachable(result);

@@ -7,7 +7,7 @@
  * so: a deletion may have been appended between the consumer's request and its command.
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { LogIndex, PhysicalOffset } from '../../base/units.ts';
+import { LogIndex, type PhysicalOffset } from '../../base/units.ts';
 import type {
   AcknowledgeCommand,
   AdvanceLogStartCommand,
@@ -18,6 +18,8 @@ import type {
 } from '../../protocol/command-record.ts';
 import type { MessageIndexFields } from '../../protocol/message-index-fields.ts';
 import type { AdminTable } from './admin-table.ts';
+import type { ApplyDigest } from './apply-digest.ts';
+import type { CheckpointTable } from './checkpoint-table.ts';
 import type { ConsumeQueues } from './consume-queues.ts';
 import type { DedupWindow } from './dedup-window.ts';
 import type { HandleOutcome, RecordResult } from './derived-state.ts';
@@ -42,6 +44,7 @@ export interface Tables {
   readonly journal: MessageJournal;
   readonly trim: RowTrim;
   readonly admin: AdminTable;
+  readonly checkpoints: CheckpointTable;
   logStart: LogStart;
 }
 
@@ -49,6 +52,8 @@ export interface Tables {
 export interface CommandPlace {
   readonly index: LogIndex;
   readonly offset: PhysicalOffset;
+  /** Of everything before the entry. */
+  readonly digestBefore: Pick<ApplyDigest, 'toString'>;
 }
 
 /** @param placedAt where the record lies in the log */
@@ -128,6 +133,15 @@ export function applyCommand(tables: Tables, command: Command, place: CommandPla
       return { kind: 'topicRetentionPut', existed: tables.topics.putRetention(command) };
     case 'admin':
       return { kind: 'adminApplied', ...tables.admin.apply(command, place.index) };
+    case 'checkpoint': {
+      const index = LogIndex(place.index - 1);
+      tables.checkpoints.mark(index, place.digestBefore.toString());
+      return { kind: 'checkpointMarked', index };
+    }
+    case 'checkpointClaim': {
+      const { index } = command;
+      return { kind: 'checkpointClaimed', index, isKnown: tables.checkpoints.claim(command) };
+    }
     default:
       return unreachable(command);
   }

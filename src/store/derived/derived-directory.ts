@@ -49,6 +49,19 @@ export class DerivedDirectory {
     await this.#disk.remove(this.#markOf(number));
   }
 
+  /** What is in it is not what it should be: the next start makes another one. Durable when it resolves. */
+  async condemn(number: number, why: string): Promise<void> {
+    await this.#disk.writeFile(this.#condemnationOf(number), Buffer.from(why));
+  }
+
+  /** null: it is not. */
+  async whyCondemned(number: number): Promise<string | null> {
+    const path = this.#condemnationOf(number);
+    const sizeBytes = await this.#disk.sizeOf(path);
+    if (sizeBytes === null) return null;
+    return Buffer.from(await this.#disk.read(path, 0, sizeBytes)).toString();
+  }
+
   /**
    * Frees what staging left that came to nothing. The mark stays: an empty directory without it would be
    * the current database.
@@ -71,6 +84,10 @@ export class DerivedDirectory {
     for (const name of await this.#disk.list(path)) {
       if (DATABASE_FILES.has(name)) await this.#disk.remove(`${path}/${name}`);
     }
+  }
+
+  #condemnationOf(number: number): string {
+    return `${this.pathOf(number)}.diverged`;
   }
 
   #markOf(number: number): string {

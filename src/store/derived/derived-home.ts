@@ -12,8 +12,8 @@ import type { SwitchableState } from './switchable-state.ts';
 
 export interface StagedState {
   /**
-   * From then on it is the present one, here and for the next start. The one before is closed, so nobody
-   * has a snapshot of it.
+   * From then on it is the present one, here and for the next start; here before this resolves. The one
+   * before is closed, so nobody has a snapshot of it.
    */
   activate(state: SwitchableState): Promise<void>;
   /** It came to nothing. */

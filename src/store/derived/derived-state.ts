@@ -8,6 +8,8 @@
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { EntryType } from '../../raft/entry.ts';
 import type { AdminOutcome, AdminView } from './admin-view.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
+import type { KvView } from './kv-store.ts';
 import type { LogStart } from './log-start.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
@@ -56,7 +58,11 @@ export type RecordResult =
       readonly outcome: AdminOutcome;
       /** Of its line in the audit trail; 0 when nothing was recorded. */
       readonly sequence: number;
-    };
+    }
+  /** The state after this entry, the one before the checkpoint, is noted. */
+  | { readonly kind: 'checkpointMarked'; readonly index: LogIndex }
+  /** `isKnown`: the checkpoint is still among those that are kept. */
+  | { readonly kind: 'checkpointClaimed'; readonly index: LogIndex; readonly isKnown: boolean };
 
 /** `gone`: acknowledged before, or never delivered. `stale`: another delivery replaced this one. */
 export type HandleOutcome = 'ok' | 'gone' | 'stale';
@@ -150,6 +156,8 @@ export interface DerivedState {
    * @throws FatalError when the database cannot be written
    */
   takeSnapshot(): Promise<StateSnapshot>;
+  /** The same as rows, all of them: to be compared. */
+  takeView(): Promise<KvView>;
   /** Commits what is applied, then releases the database. Idempotent. */
   close(): Promise<void>;
 
@@ -173,4 +181,6 @@ export interface DerivedState {
   firstOutcome(topic: string, messageId: string): FirstOutcome | null;
   /** What operators have decided. */
   readonly admin: AdminView;
+  /** The last ones, ascending. */
+  checkpoints(): readonly Checkpoint[];
 }

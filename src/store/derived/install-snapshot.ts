@@ -37,6 +37,7 @@ export interface InstallSource {
 /** What a snapshot may bring; the rest is made here. */
 const SNAPSHOT_TABLES = new Set<string>([
   TABLE.admin,
+  TABLE.checkpoint,
   TABLE.deletedTopic,
   TABLE.group,
   TABLE.inFlight,

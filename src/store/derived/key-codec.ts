@@ -14,6 +14,8 @@ const TEXT_SIZE_BYTES_MAX = 0xffff;
 export const TABLE = {
   /** What operators have decided, and the audit trail: admin-table.ts. */
   admin: 'A',
+  /** What this replica was at the last checkpoints, and should have been. */
+  checkpoint: 'C',
   /** Topics deleted while the log still has messages of theirs. */
   deletedTopic: 'D',
   /** Messages that repeat an id which was in the de-duplication window when they came. */

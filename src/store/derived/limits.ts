@@ -2,7 +2,7 @@
 import { KIB, MIB } from '../../base/sizes.ts';
 
 /** Version of all keys and values; another one in the database means rebuild. */
-export const DERIVED_FORMAT_VERSION = 2;
+export const DERIVED_FORMAT_VERSION = 3;
 
 /** LOG. Messages whose ids are remembered: at 100 k/s the last ten seconds, which covers any retry. */
 export const DEDUP_WINDOW_COUNT_MAX = 1_000_000;
@@ -30,6 +30,8 @@ export const AUDIT_LINES_MAX = 1_000;
 export const JOIN_TOKENS_MAX = 32;
 /** LOG. Nodes that have left: as many as a membership can name. */
 export const RETIRED_NODES_MAX = 256;
+/** LOG. Checkpoints whose notes stay: enough for a replica that was away for a while to compare. */
+export const CHECKPOINTS_KEPT_MAX = 16;
 
 /** Queues whose last chunk stays in memory after a flush: 1.8 KB each. */
 export const HOT_TAILS_MAX = 4096;
@@ -56,3 +58,9 @@ export const SNAPSHOT_ROW_SIZE_BYTES_MAX = 16 * MIB;
 export const SNAPSHOT_ATTACHMENT_SIZE_BYTES_MAX = 256 * KIB;
 /** Rows that an installation commits at once. */
 export const INSTALL_COMMIT_ROWS = 4096;
+/** Rows of two databases that are compared in one turn of the event loop. */
+export const COMPARED_ROWS_PER_TURN = 256;
+/** Differences that are told one by one: more is a database to make anew, not to look at. */
+export const DIFFERENCES_TOLD_MAX = 10;
+/** Of the log, applied in one turn of the event loop when state is derived again: some milliseconds. */
+export const REDERIVE_READ_SIZE_BYTES = 256 * KIB;

@@ -23,6 +23,7 @@ import { decodeTopic } from './topic-table.ts';
 const TABLES_BY_TOPIC = [TABLE.inFlight, TABLE.progress, TABLE.queueRange] as const;
 const TABLES_WITHOUT_DEAD_ROWS = [
   TABLE.admin,
+  TABLE.checkpoint,
   TABLE.deletedTopic,
   TABLE.repeat,
   TABLE.group,

@@ -1,5 +1,8 @@
 /** The one row that says what the database is: format version, and how far the log is applied. */
+import { assert } from '../../base/assert.ts';
 import { LogIndex, PhysicalOffset, Term } from '../../base/units.ts';
+import { TABLE } from './key-codec.ts';
+import type { KvView } from './kv-store.ts';
 import { DERIVED_FORMAT_VERSION } from './limits.ts';
 import type { LogStart } from './log-start.ts';
 import { RowReader, type RowWriter } from './row-codec.ts';
@@ -59,4 +62,13 @@ export function decodeMeta(value: Uint8Array): Meta | { readonly foreignVersion:
   };
   row.end();
   return meta;
+}
+
+/** How far the rows of one commit have applied the log. @throws InvariantError when they are not ours */
+export function appliedIndexOf(rows: Pick<KvView, 'get'>): LogIndex {
+  const value = rows.get(TABLE.meta);
+  if (value === null) return LogIndex(0);
+  const meta = decodeMeta(value);
+  assert(!('foreignVersion' in meta), 'the rows are of our format');
+  return meta.appliedIndex;
 }

@@ -7,6 +7,7 @@ import { InvariantError } from '../../base/assert.ts';
 import { CorruptionError, FatalError } from '../../base/errors.ts';
 import { LogIndex, QueueOffset } from '../../base/units.ts';
 import { NodeDisk } from '../../io/node/node-disk.ts';
+import { DerivedDirectory } from './derived-directory.ts';
 import type { DerivedState } from './derived-state.ts';
 import { HeldKvStore } from './held-kv-store.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
@@ -235,6 +236,31 @@ test('a database of another format is set aside and rebuilt', async (t) => {
   assert.deepEqual(home.setAside, ['otherFormat']);
   assert.equal(state.appliedIndex, 0);
   await state.close();
+});
+
+test('a database that was found to differ from the others is made anew, once', async (t) => {
+  const home = await Home.create(t);
+  const log = busyLog();
+  const first = await home.open(log);
+  for (const entry of log.entries) first.apply(entry);
+  const digest = first.digest();
+  await first.close();
+  await new DerivedDirectory(DISK, home.directory).condemn(1, 'digest 1 here, 2 in the group');
+  const state = await home.open(log);
+  assert.deepEqual(home.setAside, ['diverged']);
+  const [event] = home.events;
+  assert.equal(
+    event?.kind === 'databaseSetAside' ? event.details : '',
+    'digest 1 here, 2 in the group',
+  );
+  assert.equal(state.appliedIndex, 0);
+  for (const entry of log.entries) state.apply(entry);
+  assert.equal(state.digest(), digest);
+  await state.close();
+  const again = await home.open(log);
+  assert.equal(again.appliedIndex, log.lastIndex);
+  assert.deepEqual(home.setAside, ['diverged']);
+  await again.close();
 });
 
 test('a store that was handed in is cleared when it cannot be used', async () => {

@@ -3,23 +3,22 @@
  * the log, which it never overrules.
  *
  * The database lives in `derived/<number>/`, the highest number being the current one. One that cannot be
- * used is left where it is, for whoever wants to know why, and the next number begins empty: or with the
- * base, when the log no longer has its first entries.
+ * used is left where it is, for whoever wants to know why, and the next number begins empty. Whether the log
+ * still has the next entry that it needs is not asked here: see derived-home.ts.
  */
 import { assert } from '../../base/assert.ts';
 import { FatalError } from '../../base/errors.ts';
 import type { LogIndex } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
+import type { ApplyRules } from './apply-rules.ts';
 import { DatabaseGuard } from './database-guard.ts';
 import { DEDUP_WINDOW_BOUNDS, type DedupWindowBounds } from './dedup-window.ts';
 import { DerivedDirectory } from './derived-directory.ts';
 import type { DerivedState } from './derived-state.ts';
-import { type InstallSource, installSnapshot } from './install-snapshot.ts';
 import { END_KEY, FIRST_KEY, TABLE } from './key-codec.ts';
 import type { KvStore } from './kv-store.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
 import { decodeMeta, FRESH_META, type Meta } from './meta-row.ts';
-import { stageDatabase } from './stage-database.ts';
 import { type RoomWait, StateMachine } from './state-machine.ts';
 
 export type SetAsideReason =
@@ -29,8 +28,8 @@ export type SetAsideReason =
   | 'otherFormat'
   /** Knows more entries than the log: the log lost some, or this is another log's database. */
   | 'aheadOfLog'
-  /** The next entry that it needs is no longer in the log. */
-  | 'behindLog';
+  /** It was found to differ from that of the other replicas. */
+  | 'diverged';
 
 export type DerivedEvent =
   | {
@@ -45,22 +44,16 @@ export type DerivedEvent =
   /** Nothing can be committed any more; the next flush throws. */
   | { readonly kind: 'commitFailed'; readonly error: Error };
 
-/** A snapshot for a log that has lost its first entries, durable on this replica. */
-export interface LogBase extends InstallSource {
-  /** Of the first entry that the log has. */
-  readonly logFirstIndex: LogIndex;
-}
-
 interface CommonOptions {
   readonly onEvent: (event: DerivedEvent) => void;
   /** Last entry that the log holds durably. */
   readonly durableIndexMax: LogIndex;
-  /** Left out: the log has all entries from the first one on. */
-  readonly base?: LogBase;
   /** For tests: the defaults are part of the format. */
   readonly windowBounds?: DedupWindowBounds;
   /** Left out: a commit that finds no room has failed. */
   readonly roomWait?: RoomWait;
+  /** For tests: production leaves it out. */
+  readonly rules?: ApplyRules;
 }
 
 export type OpenDerivedStateOptions = CommonOptions &
@@ -73,26 +66,24 @@ export type OpenDerivedStateOptions = CommonOptions &
     | { readonly kv: KvStore }
   );
 
-/**
- * @throws FatalError when not even an empty database can be opened
- * @throws CorruptionError when one is needed from the base, and the base is damaged
- */
+/** @throws FatalError when not even an empty database can be opened */
 export async function openDerivedState(options: OpenDerivedStateOptions): Promise<DerivedState> {
   if ('kv' in options) return openOnStore(options, options.kv);
   const directory = new DerivedDirectory(options.disk, options.directory);
   await directory.create();
-  const current = directory.pathOf(await directory.current());
-  const opened = await openIn(options, options.disk, current);
+  const number = await directory.current();
+  const current = directory.pathOf(number);
+  const condemned = await directory.whyCondemned(number);
+  const opened: Opened =
+    condemned === null
+      ? await openIn(options, options.disk, current)
+      : { kind: 'unusable', why: 'diverged', details: condemned, store: null };
   if (opened.kind === 'ready') return opened.state;
   const { why, details } = opened;
   options.onEvent({ kind: 'databaseSetAside', why, details, directory: current });
 
-  if (options.base !== undefined) {
-    const staged = await stageDatabase(options.disk, options.directory, options.base);
-    await staged.activate();
-  }
-  const number = options.base === undefined ? await directory.next() : await directory.current();
-  const next = directory.pathOf(number);
+  const nextNumber = await directory.next();
+  const next = directory.pathOf(nextNumber);
   const fresh = await openIn(options, options.disk, next);
   if (fresh.kind === 'ready') return fresh.state;
   throw new FatalError('diskFailed', `Cannot create a database in ${next}: ${fresh.details}`);
@@ -118,7 +109,6 @@ async function openOnStore(options: CommonOptions, store: KvStore): Promise<Deri
   await store.clear();
   const { why, details } = opened;
   options.onEvent({ kind: 'databaseSetAside', why, details, directory: null });
-  if (options.base !== undefined) await installSnapshot(store, options.base);
   const meta = metaOf(store);
   assert(!('foreignVersion' in meta), 'what was just made is of our format');
   return stateOn(options, store, meta);
@@ -146,11 +136,6 @@ function tryOpen(options: CommonOptions, openStore: () => KvStore): Opened {
       const details = `applied ${meta.appliedIndex}, log ends at ${options.durableIndexMax}`;
       return { kind: 'unusable', why: 'aheadOfLog', details, store };
     }
-    const logFirstIndex = options.base?.logFirstIndex ?? 1;
-    if (meta.appliedIndex + 1 < logFirstIndex) {
-      const details = `applied ${meta.appliedIndex}, log begins at ${logFirstIndex}`;
-      return { kind: 'unusable', why: 'behindLog', details, store };
-    }
     return { kind: 'ready', state: stateOn(options, store, meta) };
   } catch (error) {
     // LMDB reports damage as a plain Error; rows that make no sense are RangeError or InvariantError.
@@ -175,6 +160,7 @@ function stateOn(options: CommonOptions, store: KvStore, meta: Meta): DerivedSta
     windowBounds: options.windowBounds ?? DEDUP_WINDOW_BOUNDS,
     onCommitFailed: (error) => options.onEvent({ kind: 'commitFailed', error }),
     roomWait: options.roomWait ?? null,
+    rules: options.rules,
     onCommitWaits: () => options.onEvent({ kind: 'commitWaitsForRoom' }),
   });
 }

@@ -1,6 +1,7 @@
 /** All tables over one overlay, as the rows are found. */
 import { AdminTable } from './admin-table.ts';
 import type { Tables } from './apply.ts';
+import { CheckpointTable } from './checkpoint-table.ts';
 import { ConsumeQueues } from './consume-queues.ts';
 import { DedupWindow, type DedupWindowBounds } from './dedup-window.ts';
 import { GroupTable } from './group-table.ts';
@@ -28,6 +29,7 @@ export function openTables(
   return {
     topics: new TopicTable(overlay, rows, meta.nextTopicNumber),
     groups: new GroupTable(overlay, rows),
+    checkpoints: new CheckpointTable(overlay, rows),
     queues,
     keys,
     journal,

@@ -7,10 +7,15 @@
 import { assert } from '../../base/assert.ts';
 import type { KvChanges, KvKey, KvRow, KvStore } from './kv-store.ts';
 
+/** @param value null: the row is gone */
+export type ChangeListener = (key: KvKey, value: Uint8Array | null) => void;
+
 export class Overlay {
   readonly #store: KvStore;
   #active = new PendingChanges();
   #frozen: PendingChanges | null = null;
+  /** Hears of each change while somebody listens. */
+  #listener: ChangeListener | null = null;
 
   constructor(store: KvStore) {
     this.#store = store;
@@ -32,10 +37,22 @@ export class Overlay {
   /** The value must not change afterwards. */
   put(key: KvKey, value: Uint8Array): void {
     this.#active.set(key, value);
+    this.#listener?.(key, value);
   }
 
   delete(key: KvKey): void {
     this.#active.set(key, null);
+    this.#listener?.(key, null);
+  }
+
+  /** Tells the listener of every change that `work` makes. */
+  listenDuring<T>(listener: ChangeListener, work: () => T): T {
+    this.#listener = listener;
+    try {
+      return work();
+    } finally {
+      this.#listener = null;
+    }
   }
 
   /** Rows with from <= key < to, ascending, both of one table. Write nothing while iterating. */

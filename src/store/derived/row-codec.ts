@@ -56,6 +56,12 @@ export class RowWriter {
     return this;
   }
 
+  bytes(bytes: Uint8Array): this {
+    this.#block.set(bytes, this.#at);
+    this.#at += bytes.length;
+    return this;
+  }
+
   finish(): Uint8Array {
     return this.#block.subarray(this.#start, this.#at);
   }
@@ -92,6 +98,12 @@ export class RowReader {
     this.#at = from + this.#view.getUint16(this.#at);
     const { buffer, byteOffset } = this.#bytes;
     return Buffer.from(buffer, byteOffset + from, this.#at - from).toString();
+  }
+
+  /** A view: valid as long as the row. */
+  bytes(sizeBytes: number): Uint8Array {
+    this.#at += sizeBytes;
+    return this.#bytes.subarray(this.#at - sizeBytes, this.#at);
   }
 
   end(): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
@@ -10,11 +10,14 @@ import { NodeDisk } from '../../io/node/node-disk.ts';
 import type { Command } from '../../protocol/command-record.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import { DerivedDirectory } from './derived-directory.ts';
+import { derivedHome } from './derived-home.ts';
 import type { DerivedState } from './derived-state.ts';
 import type { InstallSource } from './install-snapshot.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
-import { type DerivedEvent, type LogBase, openDerivedState } from './open-derived-state.ts';
-import { activateStaged, stageDatabase } from './stage-database.ts';
+import { MemoryKvStore } from './memory-kv-store.ts';
+import { type OpenDerivedStateOptions, openDerivedState } from './open-derived-state.ts';
+import { stageDatabase } from './stage-database.ts';
+import { SwitchableState } from './switchable-state.ts';
 import { TestLog } from './test-log.ts';
 import { bytesOf, liveDumpOf, sourceOf } from './test-rows.ts';
 
@@ -58,18 +61,12 @@ async function homeOf(t: TestContext): Promise<string> {
   return home;
 }
 
-async function open(
-  directory: string,
-  durable: TestLog,
-  base?: LogBase,
-  events: DerivedEvent[] = [],
-): Promise<DerivedState> {
+async function open(directory: string, durable: TestLog): Promise<DerivedState> {
   return openDerivedState({
     directory,
     disk: DISK,
-    onEvent: (event) => events.push(event),
+    onEvent: () => {},
     durableIndexMax: durable.lastIndex,
-    ...(base === undefined ? {} : { base }),
   });
 }
 
@@ -116,12 +113,10 @@ test('a staged database is used from its activation on, and equals the original'
   await before.close();
 
   await staged.activate();
-  await activateStaged(DISK, home, staged.number);
-  const events: DerivedEvent[] = [];
-  const state = await open(home, whole, undefined, events);
+  await staged.activate();
+  const state = await open(home, whole);
   assert.equal(state.appliedIndex, whole.lastIndex);
   await state.close();
-  assert.deepEqual(events, []);
   assert.deepEqual(await rowsIn(home, staged.number), rows);
 
   const directory = new DerivedDirectory(DISK, home);
@@ -175,29 +170,46 @@ test('a damaged source leaves nothing that counts', async (t) => {
   assert.deepEqual(await readdir(join(home, 'derived', '2')), [], 'its files are freed');
 });
 
-test('a database that is lost is made from the base when the log has lost its first entries', async (t) => {
+test('a database that is open is replaced by one made from a snapshot, and goes', async (t) => {
   const { whole, source, rows } = await original(await homeOf(t));
-  const base = { ...source, logFirstIndex: whole.entries[KEPT_FROM - 1]!.index };
   const home = await homeOf(t);
-  const events: DerivedEvent[] = [];
-  const made = await open(home, whole, base, events);
-  assert.deepEqual(
-    events.map((event) => (event.kind === 'databaseSetAside' ? event.why : event.kind)),
-    ['behindLog'],
-  );
-  assert.equal(made.appliedIndex, whole.lastIndex);
-  await made.close();
-  const current = await new DerivedDirectory(DISK, home).current();
-  assert.deepEqual(await rowsIn(home, current), rows);
-
-  await writeFile(join(home, 'derived', String(current), 'data.mdb'), Buffer.alloc(40_000, 'x'));
-  const again = await open(home, whole, base, events);
-  assert.equal(again.appliedIndex, whole.lastIndex);
+  const options: OpenDerivedStateOptions = {
+    ...{ directory: home, disk: DISK, durableIndexMax: whole.lastIndex },
+    onEvent: (event) => assert.fail(JSON.stringify(event)),
+  };
+  const before = await openDerivedState(options);
+  before.apply(whole.entries[0]!);
+  const state = new SwitchableState(before);
+  const staged = await derivedHome(options).stage(source);
+  assert.equal(state.appliedIndex, 1, 'nothing has changed yet');
+  await staged.activate(state);
+  assert.equal(state.appliedIndex, whole.lastIndex);
+  assert.deepEqual(await readdir(join(home, 'derived', '1')), [], 'its files are freed');
+  await state.close();
+  assert.deepEqual(await rowsIn(home, 2), rows);
+  const again = await openDerivedState(options);
+  assert.equal(again.appliedIndex, whole.lastIndex, 'the next start finds it');
   await again.close();
-  assert.deepEqual(
-    events.map((event) => (event.kind === 'databaseSetAside' ? event.why : event.kind)),
-    ['behindLog', 'unreadable'],
-  );
+});
+
+test('in a store of rows the one before gives way, and what came to nothing changes nothing', async (t) => {
+  const { whole, source } = await original(await homeOf(t));
+  const kv = new MemoryKvStore();
+  const options: OpenDerivedStateOptions = {
+    ...{ kv, durableIndexMax: whole.lastIndex },
+    onEvent: (event) => assert.fail(JSON.stringify(event)),
+  };
+  const first = await openDerivedState(options);
+  first.apply(whole.entries[0]!);
+  const state = new SwitchableState(first);
+  const home = derivedHome(options);
+  await (await home.stage(source)).discard();
+  assert.equal(state.appliedIndex, 1);
+  await (await home.stage(source)).activate(state);
+  assert.equal(state.appliedIndex, whole.lastIndex);
+  await state.close();
+  const again = await openDerivedState(options);
+  assert.equal(again.appliedIndex, whole.lastIndex);
 });
 
 /** @returns whether it came to its end */

@@ -9,10 +9,9 @@ import { LmdbKvStore } from './lmdb-kv-store.ts';
 import type { SnapshotHeader } from './snapshot-format.ts';
 
 export interface StagedDatabase {
-  /** Whoever decides elsewhere that it counts may note the number, and activate it again after a crash. */
   readonly number: number;
   readonly header: SnapshotHeader;
-  /** The next start opens it. Durable when it resolves. */
+  /** The next start opens it. Durable when it resolves; repeating it is harmless. */
   activate(): Promise<void>;
   /** It came to nothing. */
   discard(): Promise<void>;
@@ -50,13 +49,4 @@ export async function stageDatabase(
     activate: () => directory.activate(number),
     discard: () => directory.discard(number),
   };
-}
-
-/** For a start that finds, in its own records, that the staged database is the one that counts. */
-export async function activateStaged(
-  disk: Disk,
-  replicaDirectory: string,
-  number: number,
-): Promise<void> {
-  await new DerivedDirectory(disk, replicaDirectory).activate(number);
 }

@@ -35,6 +35,7 @@ const aChoice = fc.record({
   kind: fc.constantFrom(
     ...(['topicPut', 'topicPut', 'topicDelete', 'groupPut', 'offsetSave'] as const),
     ...(['advanceLogStart', 'advanceLogStart', 'topicRetentionPut'] as const),
+    ...(['checkpoint', 'checkpointClaim'] as const),
     ...(['message', 'message', 'message', 'message', 'messages', 'messages'] as const),
     ...(['deliver', 'deliver', 'deliver', 'deliver', 'deliver', 'deliver'] as const),
     ...(['acknowledge', 'acknowledge', 'changeInvisible', 'changeInvisible', 'admin'] as const),
@@ -207,6 +208,12 @@ class Run {
     if (kind === 'groupPut') return [{ kind, group, maxAttempts: pick, fifo: other > 3, atMs }];
     if (kind === 'offsetSave') {
       return [{ kind, group, topic, queueId, queueOffset: QueueOffset(pick * other) }];
+    }
+    if (kind === 'checkpoint') return [{ kind, atMs: this.#timeMs }];
+    if (kind === 'checkpointClaim') {
+      const index = LogIndex(Math.max(1, this.#log.lastIndex - 3 * pick));
+      const digests = { stateDigest: 'ab'.repeat(8), rangeDigest: 'cd'.repeat(32) };
+      return [{ kind, index, headerCrc: pick, firstIndex: LogIndex(1), ...digests }];
     }
     if (kind === 'topicRetentionPut') return [{ kind, topic, minRetentionMs: 1_000 * pick }];
     if (kind === 'advanceLogStart') return [this.#logStartCommand(choice)];

@@ -25,6 +25,8 @@ import { recordPlaceAt } from '../../protocol/records.ts';
 import type { AdminView } from './admin-view.ts';
 import { applyCommand, applyMessage, type Tables } from './apply.ts';
 import { ApplyDigest } from './apply-digest.ts';
+import { type ApplyRules, standardApplyRules } from './apply-rules.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
 import type { DedupWindowBounds } from './dedup-window.ts';
 import type {
   CommittedEntry,
@@ -37,12 +39,12 @@ import type {
   TopicConfig,
 } from './derived-state.ts';
 import { binaryOf, indexedKey, TABLE } from './key-codec.ts';
-import type { KvChanges, KvStore } from './kv-store.ts';
+import type { KvChanges, KvStore, KvView } from './kv-store.ts';
 import { AUTO_FLUSH_CHANGES, DERIVED_FORMAT_VERSION, NO_ROOM_RETRY_MS } from './limits.ts';
 import type { LogStart } from './log-start.ts';
 import { encodeMeta, type Meta } from './meta-row.ts';
 import { openTables } from './open-tables.ts';
-import { Overlay } from './overlay.ts';
+import { type ChangeListener, Overlay } from './overlay.ts';
 import { RowWriter } from './row-codec.ts';
 import { type StateSnapshot, snapshotOf } from './state-snapshot.ts';
 
@@ -62,12 +64,14 @@ export interface StateMachineOptions {
   readonly onCommitFailed: (error: Error) => void;
   /** null: a commit that finds no room has failed. */
   readonly roomWait: RoomWait | null;
+  /** For tests: production leaves it out. */
+  readonly rules?: ApplyRules | undefined;
   /** Runs when a commit begins to wait for room. */
   readonly onCommitWaits: () => void;
 }
 
-interface SnapshotWaiter {
-  readonly resolve: (snapshot: StateSnapshot) => void;
+interface ViewWaiter {
+  readonly resolve: (view: KvView) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -78,8 +82,9 @@ export class StateMachine implements DerivedState {
   readonly #tables: Tables;
   readonly #options: StateMachineOptions;
   readonly #digest: ApplyDigest;
+  readonly #onChange: ChangeListener = (key, value) => this.#digest.addChange(key, value);
   /** Wait for a commit of what is applied. */
-  #snapshotWaiters: SnapshotWaiter[] = [];
+  #viewWaiters: ViewWaiter[] = [];
   #appliedIndex: LogIndex;
   #appliedTerm: Term;
   /** Applied index of the last finished commit. */
@@ -140,7 +145,10 @@ export class StateMachine implements DerivedState {
     }));
     assert(entry.term >= this.#appliedTerm, 'terms do not decrease');
     const messagesBefore = this.#tables.journal.next;
-    const results = entry.type === 'data' ? this.#applyRecords(entry) : [];
+    const results =
+      entry.type !== 'data'
+        ? []
+        : this.#overlay.listenDuring(this.#onChange, () => this.#applyRecords(entry));
     this.#tables.purge.step();
     this.#tables.trim.step(this.#tables.journal.next - messagesBefore);
     this.#digest.add(entry, results);
@@ -165,13 +173,17 @@ export class StateMachine implements DerivedState {
   }
 
   async takeSnapshot(): Promise<StateSnapshot> {
-    assert(this.#closing === null, 'a closed state has no snapshot');
-    assert(this.#appliedIndex > 0, 'a snapshot is taken of something');
+    return snapshotOf(await this.takeView());
+  }
+
+  async takeView(): Promise<KvView> {
+    assert(this.#closing === null, 'a closed state is not looked at');
+    assert(this.#appliedIndex > 0, 'a view is taken of something');
     if (this.#commitFailure !== null) throw failureOf(this.#commitFailure);
     if (this.#hasGivenUp) throw failureOf(new Error('No room, and the process stops'));
-    if (this.unflushedEntries === 0) return snapshotOf(this.#store.view());
-    const taken = new Promise<StateSnapshot>((resolve, reject) => {
-      this.#snapshotWaiters.push({ resolve, reject });
+    if (this.unflushedEntries === 0) return this.#store.view();
+    const taken = new Promise<KvView>((resolve, reject) => {
+      this.#viewWaiters.push({ resolve, reject });
     });
     this.flush();
     return taken;
@@ -229,6 +241,10 @@ export class StateMachine implements DerivedState {
     return outcome !== null && outcome.physicalOffset >= window.startOffset ? outcome : null;
   }
 
+  checkpoints(): readonly Checkpoint[] {
+    return this.#tables.checkpoints.all();
+  }
+
   /** No topic has the number 0, so nothing is found for a topic that does not exist. */
   #numberOf(topic: string): number {
     return this.#tables.topics.get(topic)?.number ?? 0;
@@ -237,6 +253,7 @@ export class StateMachine implements DerivedState {
   #applyRecords({ index, payload, payloadOffset }: CommittedEntry): readonly RecordResult[] {
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     const view = viewOf(payload);
+    const { commandOf } = this.#options.rules ?? standardApplyRules;
     const results: RecordResult[] = [];
     for (let at = 0; at < payload.length; ) {
       const place = recordPlaceAt(view, at);
@@ -247,9 +264,10 @@ export class StateMachine implements DerivedState {
               messageIndexFieldsAt(bytes, view, at),
               advance(payloadOffset, at),
             )
-          : applyCommand(this.#tables, decodeCommandRecord(payload, at), {
+          : applyCommand(this.#tables, commandOf(decodeCommandRecord(payload, at)), {
               index,
               offset: advance(payloadOffset, at),
+              digestBefore: this.#digest,
             }),
       );
       at += place.sizeBytes;
@@ -259,7 +277,7 @@ export class StateMachine implements DerivedState {
 
   async #commitApplied(): Promise<void> {
     const index = this.#appliedIndex;
-    const snapshotWaiters = this.#takeSnapshotWaiters();
+    const viewWaiters = this.#takeViewWaiters();
     this.#flushAgain = false;
     this.#tables.queues.writeDirty();
     this.#tables.journal.writeDirty();
@@ -279,14 +297,14 @@ export class StateMachine implements DerivedState {
       if (!isCommitted) {
         this.#hasGivenUp = true;
         this.#commit = null;
-        this.#failSnapshots(snapshotWaiters, new Error('No room, and the process stops'));
+        this.#failViews(viewWaiters, new Error('No room, and the process stops'));
         return;
       }
     } catch (error) {
       // Whatever the database says, nothing after this point is committed; `flush` rethrows it.
       this.#commitFailure = error instanceof Error ? error : new Error(String(error));
       this.#commit = null;
-      this.#failSnapshots(snapshotWaiters, this.#commitFailure);
+      this.#failViews(viewWaiters, this.#commitFailure);
       this.#options.onCommitFailed(this.#commitFailure);
       return;
     }
@@ -294,9 +312,9 @@ export class StateMachine implements DerivedState {
     this.#committedIndex = index;
     this.#commit = null;
     // Who came while it ran is content with it, if nothing was applied meanwhile.
-    if (this.unflushedEntries === 0) snapshotWaiters.push(...this.#takeSnapshotWaiters());
+    if (this.unflushedEntries === 0) viewWaiters.push(...this.#takeViewWaiters());
     // Before the next commit begins: the view is of this index.
-    for (const { resolve } of snapshotWaiters) resolve(snapshotOf(this.#store.view()));
+    for (const { resolve } of viewWaiters) resolve(this.#store.view());
     if (this.#flushAgain) this.flush();
   }
 
@@ -315,14 +333,14 @@ export class StateMachine implements DerivedState {
     }
   }
 
-  #failSnapshots(waiting: readonly SnapshotWaiter[], cause: Error): void {
-    const failed = [...waiting, ...this.#takeSnapshotWaiters()];
+  #failViews(waiting: readonly ViewWaiter[], cause: Error): void {
+    const failed = [...waiting, ...this.#takeViewWaiters()];
     for (const { reject } of failed) reject(failureOf(cause));
   }
 
-  #takeSnapshotWaiters(): SnapshotWaiter[] {
-    const waiters = this.#snapshotWaiters;
-    this.#snapshotWaiters = [];
+  #takeViewWaiters(): ViewWaiter[] {
+    const waiters = this.#viewWaiters;
+    this.#viewWaiters = [];
     return waiters;
   }
 

@@ -5,6 +5,7 @@
 
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { AdminView } from './admin-view.ts';
+import type { Checkpoint } from './checkpoint-table.ts';
 import type {
   CommittedEntry,
   DerivedState,
@@ -16,6 +17,7 @@ import type {
   RecordResult,
   TopicConfig,
 } from './derived-state.ts';
+import type { KvView } from './kv-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
 export class SwitchableState implements DerivedState {
@@ -74,6 +76,14 @@ export class SwitchableState implements DerivedState {
 
   takeSnapshot(): Promise<StateSnapshot> {
     return this.#current.takeSnapshot();
+  }
+
+  takeView(): Promise<KvView> {
+    return this.#current.takeView();
+  }
+
+  checkpoints(): readonly Checkpoint[] {
+    return this.#current.checkpoints();
   }
 
   close(): Promise<void> {

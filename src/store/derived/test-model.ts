@@ -3,7 +3,7 @@
  * caches, no purging. Written from the contract, not from the implementation.
  */
 import { unreachable } from '../../base/assert.ts';
-import { QueueOffset } from '../../base/units.ts';
+import { LogIndex, QueueOffset } from '../../base/units.ts';
 import type {
   AcknowledgedDelivery,
   AdvanceLogStartCommand,
@@ -14,6 +14,7 @@ import type {
 import { javaHashCode } from '../../protocol/java-hash.ts';
 import type { DedupWindowBounds } from './dedup-window.ts';
 import type { DerivedState } from './derived-state.ts';
+import { CHECKPOINTS_KEPT_MAX } from './limits.ts';
 import { AdminModel } from './test-admin-model.ts';
 import { messageRecord, type TestMessage } from './test-log.ts';
 
@@ -66,6 +67,7 @@ export class Model {
   readonly #bounds: DedupWindowBounds;
   readonly #storeTimes: number[] = [];
   windowHead = 0;
+  checkpoints: number[] = [];
   logStart = { index: 1, offset: 0 };
   readonly admin = new AdminModel();
 
@@ -141,6 +143,16 @@ export class Model {
       }
       case 'admin':
         return { kind: 'adminApplied', ...this.admin.apply(command, place.index) };
+      case 'checkpoint': {
+        const index = LogIndex(place.index - 1);
+        if (!this.checkpoints.includes(index)) this.checkpoints.push(index);
+        this.checkpoints = this.checkpoints.slice(-CHECKPOINTS_KEPT_MAX);
+        return { kind: 'checkpointMarked', index };
+      }
+      case 'checkpointClaim': {
+        const { index } = command;
+        return { kind: 'checkpointClaimed', index, isKnown: this.checkpoints.includes(index) };
+      }
       default:
         return unreachable(command);
     }

@@ -110,7 +110,7 @@ class StoreInspection {
       provenCommitIndex: this.#provenCommitIndex,
       memberships: this.#memberships,
       membershipCount: this.#membershipCount,
-      checkedBytes: walk?.endedAt ?? walk?.doneBytes ?? 0,
+      checkedBytes: this.#checkedBytes(walk),
       endedAt: walk?.endedAt ?? null,
       damageCount: this.#damageCount,
       rotCount: this.#rotCount,
@@ -148,6 +148,11 @@ class StoreInspection {
     const totalBytes = segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     onProgress({ doneBytes: () => walk.doneBytes, totalBytes });
     return walk;
+  }
+
+  #checkedBytes(walk: LogWalk | null): number {
+    const { endedAt = null, doneBytes = 0 } = walk ?? {};
+    return endedAt === null ? doneBytes : endedAt - this.#view.begin.end;
   }
 
   /** One past the last entry. */

@@ -68,11 +68,17 @@ export async function surveySurvivor(options: SurveyOptions): Promise<Survivor |
     lastIndex,
     lastTerm: last?.term ?? superblock.hardState.term,
     provenCommitIndex,
-    membership: memberships.at(-1)?.membership ?? null,
+    membership: memberships.at(-1)?.membership ?? membershipOfBase(inspection),
     peersMet: [...superblock.peers.keys()],
     traffic: await trafficOf(options, lastIndex),
     problem: problemOf(inspection),
   };
+}
+
+/** The entry that brought it may have been removed since. */
+function membershipOfBase({ view }: Inspection): Membership | null {
+  const { found } = view.base;
+  return found.kind === 'base' ? (found.record.base.desc?.membership.membership ?? null) : null;
 }
 
 function acceptedEnd({ startup, last }: Inspection): LogIndex {

@@ -7,6 +7,7 @@ import { ManualClock } from '../../io/memory/manual-clock.ts';
 import { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { foundingMembership } from '../../raft/membership.ts';
+import { readFounding, writeFounding } from '../founding-file.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
 import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
 import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
@@ -171,6 +172,18 @@ test('between its steps the directory starts under no name of the old group', as
     ),
   );
   match(outcome, /superblock is missing/);
+});
+
+test('a node that had joined later knows its new cluster by its founding file, too', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(3));
+  const founders = [{ nodeId: n2, raftAddress: 'h:1' }];
+  const group = { clusterId: 'test-cluster', groupId: 'g1', segmentSizeBytes: 8192, founders };
+  await writeFounding(disk, '/a', { nodeId: n1, storeUuid: 'uuid', group });
+  const plan = planned(planRecovery([await survey(disk, '/a')], [], WISH));
+  await executeRecovery(taskOf(plan, {}), aWorld(disk));
+  const founding = await readFounding(disk, '/a');
+  deepEqual(founding?.group, { ...group, clusterId: 'test-cluster-r1' });
 });
 
 test('a second recovery of the same directory counts on', async () => {

@@ -6,7 +6,7 @@
  * 1. `recovery-report.json` says what is about to happen.
  * 2. The superblock is kept under another name and removed. From here on the directory starts as nobody: a
  *    store with segments and without a superblock is refused (H22).
- * 3. The segment headers get the new cluster id.
+ * 3. The segment headers, and the file `founding` if there is one, get the new cluster id.
  * 4. The new superblock appears whole: the new cluster id, a new term, no vote, no peers.
  * 5. The log is opened as a start would open it, and a config entry is appended: this node alone.
  * 6. The report says that it is done.
@@ -15,6 +15,7 @@ import { FatalError } from '../../base/errors.ts';
 import { LogIndex, Term } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { Disk, DiskWrite } from '../../io/disk.ts';
+import { readFounding, writeFounding } from '../founding-file.ts';
 import { segmentHeaderIn, viewStore } from '../inspect/store-view.ts';
 import { tipOfBase } from '../log-base.ts';
 import { LogPaths } from '../log-paths.ts';
@@ -54,6 +55,7 @@ export async function executeRecovery(task: RecoveryTask, world: RecoveryWorld):
     const isRenamed = old.identity.clusterId === task.newClusterId;
     if (!isRenamed) {
       await renameSegments(disk, task, old.identity.clusterId);
+      await renameFounding(disk, task);
       await disk.writeFile(paths.superblock, superblockFile(reborn(old, task)));
     }
   } finally {
@@ -167,6 +169,17 @@ async function renameSegments(
   await writeAll(disk, writes);
 }
 
+/** Of a node that joined its group later: by this file it knows its own cluster at a start. */
+async function renameFounding(
+  disk: Disk,
+  { directory, newClusterId }: RecoveryTask,
+): Promise<void> {
+  const founding = await readFounding(disk, directory);
+  if (founding === null || founding.group === null) return;
+  const group = { ...founding.group, clusterId: newClusterId };
+  await writeFounding(disk, directory, { ...founding, group });
+}
+
 async function writeAll(
   disk: Disk,
   places: readonly { readonly path: string; readonly bytes: Uint8Array }[],
@@ -227,14 +240,10 @@ async function appendMembership(task: RecoveryTask, world: RecoveryWorld): Promi
     const last = log.recovered.entries.at(-1);
     const isDone = last?.type === 'config' && last.term === task.newTerm;
     if (isDone) return last.index;
-    const { base, entries: before } = log.recovered;
-    const tip = tipAfter(tipOfBase(base), before.at(-1) ?? null, log.lastHeaderCrc);
-    const entries = membershipEntries({
-      tip,
-      term: task.newTerm,
-      membership: task.membership,
-      segmentSizeBytes: log.identity.segmentSizeBytes,
-    });
+    const tip = tipAfter(tipOfBase(log.recovered.base), last ?? null, log.lastHeaderCrc);
+    const { segmentSizeBytes } = log.identity;
+    const { newTerm, membership } = task;
+    const entries = membershipEntries({ tip, term: newTerm, membership, segmentSizeBytes });
     await new Promise<void>((resolve, reject) => {
       fail = reject;
       const hardState = { term: task.newTerm, votedFor: identity.nodeId };

@@ -20,9 +20,10 @@ import { advance, LogIndex, Term } from '../../base/units.ts';
 import type { DirectoryLock, Disk } from '../../io/disk.ts';
 import type { EntryId } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
-import type { CommitLog, StoredEntry, StoreIdentity } from '../commit-log.ts';
+import type { CommitLog, LogBase, StoredEntry, StoreIdentity } from '../commit-log.ts';
 import { type DurableNote, noteOf } from '../durable-ring.ts';
 import { REPAIR_READ_SIZE_BYTES_MAX } from '../limits.ts';
+import { type BaseRecord, encodeBaseFile, tipOfBase } from '../log-base.ts';
 import type { LogPaths } from '../log-paths.ts';
 import { type HolesFound, holesOf } from '../recovery.ts';
 import type { ScanFindings } from '../scan.ts';
@@ -53,6 +54,8 @@ export interface RepairerParts {
   readonly disk: Disk;
   readonly paths: LogPaths;
   readonly lock: DirectoryLock;
+  /** What the log stands on now. */
+  readonly base: BaseRecord;
   readonly superblock: Superblock;
   readonly note: DurableNote | null;
   readonly findings: ScanFindings;
@@ -80,6 +83,8 @@ export class LogRepairer implements RepairSource {
   #holes: readonly Hole[];
   #tornBytes: number;
   #isNoteVoid = false;
+  /** The log begins later from the next start on: what is missing then is found then. */
+  #hasNewBase = false;
   #isClosed = false;
 
   constructor(parts: RepairerParts) {
@@ -120,7 +125,7 @@ export class LogRepairer implements RepairSource {
   /** What to ask a peer for; null: nothing is missing any more, the log can be opened. */
   wanted(): RepairRange | null {
     const hole = this.#holes[0];
-    if (hole === undefined) return null;
+    if (hole === undefined || this.#hasNewBase) return null;
     // The entries before it were put back a moment ago: the next start reads them as the beginning.
     if (hole.right === null && hole.left.index > this.#prefix.index) return null;
     const sizeBytesMax = REPAIR_READ_SIZE_BYTES_MAX;
@@ -179,6 +184,29 @@ export class LogRepairer implements RepairSource {
     this.#regions = [];
     this.#raise(LogIndex(Math.min(commitIndex, Math.max(0, lastIndex - 1))));
     await this.#settle();
+  }
+
+  /**
+   * The group has committed, and removed since, what is missing here: nobody has it, and nobody needs it.
+   * The log begins where that of the peer does; what is good of it behind that stays. Derived state will
+   * need a snapshot, unless it is further already.
+   *
+   * @returns false when something would be missing all the same
+   */
+  async standOn(base: LogBase): Promise<boolean> {
+    const hole = this.#holes[0];
+    const { desc } = base;
+    if (hole === undefined || desc === null) return false;
+    const isBehind =
+      desc.last.index > Math.max(hole.left.index, tipOfBase(this.#parts.base.base).index);
+    if (!isBehind || desc.endOffset % this.identity.segmentSizeBytes !== 0) return false;
+    await this.#learnTerm(desc.last.term);
+    // It may lie before the beginning now.
+    await this.#forgetCleanEnd();
+    const { disk, paths } = this.#parts;
+    await disk.writeFile(paths.base, encodeBaseFile({ ...this.#parts.base, base }));
+    this.#hasNewBase = true;
+    return true;
   }
 
   async read(range: RepairRange): Promise<RepairAnswer> {

@@ -1,14 +1,20 @@
 /** For tests of repair: a small log on a disk in memory, damaged at will, and peers that have all or some of it. */
 import { LogIndex, Term } from '../../base/units.ts';
 import { MemoryDisk } from '../../io/memory/memory-disk.ts';
-import type { EntryId } from '../../raft/entry.ts';
-import type { CommitLog, StoredEntry } from '../commit-log.ts';
+import type { EntryDesc, EntryId } from '../../raft/entry.ts';
+import type { CommitLog, LogBase, StoredEntry } from '../commit-log.ts';
+import { ORIGIN, tipOfBase } from '../log-base.ts';
 import {
+  baseAt,
   EntryChain,
+  type LogForm,
   type OpenTestLogOptions,
+  oneSegment,
   openTestLog,
   payloadOf,
   persisted,
+  segmentPathAt,
+  standOn,
   TEST_DIRECTORY,
   TEST_IDENTITY,
   term,
@@ -28,25 +34,58 @@ export function segmentPath(place: number): string {
 export const RING = `${TEST_DIRECTORY}/durable.ring`;
 export const SUPERBLOCK = `${TEST_DIRECTORY}/superblock`;
 
+const SIZES = [100, 3700, 60, 900, 2500, 500, 40];
+
 /** Entries over three segments, with two fillers; commits are known soon after. */
-export function aChain(sizes: readonly number[] = [100, 3700, 60, 900, 2500, 500, 40]): EntryChain {
-  const chain = new EntryChain(SMALL);
+export function aChain(sizes: readonly number[] = SIZES, base: LogBase = ORIGIN): EntryChain {
+  const chain = new EntryChain(SMALL, base);
+  const { index } = tipOfBase(base);
   for (const [i, sizeBytes] of sizes.entries()) {
-    const leaderCommit = LogIndex(Math.max(0, chain.entries.length - 1));
+    const leaderCommit = LogIndex(Math.max(index, chain.lastIndex - 1));
     chain.append({ payload: payloadOf(sizeBytes, i), term: Term(1), leaderCommit });
   }
   return chain;
 }
 
+/** A log of every form, with the same entries behind its base. */
+export interface LogUnderTest {
+  readonly form: LogForm;
+  readonly chain: EntryChain;
+  /** What is before its first entry. */
+  readonly before: LogIndex;
+  /** Its segments, from 0. */
+  readonly segment: (place: number) => string;
+  readonly segmentAt: (offset: number) => string;
+  readonly usedSizeBytes: (place: number) => number;
+  readonly store: (end?: 'killed' | 'closed', chain?: EntryChain) => Promise<MemoryDisk>;
+  readonly spoil: (disk: MemoryDisk, nth: number) => void;
+}
+
+export function logUnderTest(form: LogForm): LogUnderTest {
+  const base = form === 'whole' ? ORIGIN : baseAt(oneSegment(SMALL), SMALL);
+  const chain = aChain(SIZES, base);
+  const { index: before, end: start } = tipOfBase(base);
+  const segmentAt = (offset: number): string => segmentPathAt(form, offset, SMALL);
+  return {
+    ...{ form, chain, before, segmentAt },
+    segment: (place) => segmentAt(start + place * SMALL),
+    usedSizeBytes: (place) => Math.max(0, Math.min(SMALL, chain.end - start - place * SMALL)),
+    store: (end, other = chain) => storeOf(other, end, 1, form),
+    spoil: (disk, nth) => spoilAt(disk, chain.at(before + nth).desc, segmentAt),
+  };
+}
+
 /** All of it durable, and noted as such. */
 export async function storeOf(
-  chain: EntryChain,
+  chain: Pick<EntryChain, 'entries'>,
   end: 'killed' | 'closed' = 'killed',
   terms = 1,
+  form: LogForm = 'whole',
 ): Promise<MemoryDisk> {
   const disk = new MemoryDisk();
   const log = await openTestLog(disk, { identity });
   await persisted(log, { hardState: term(terms) });
+  await standOn(log, form);
   for (const entry of chain.entries) await persisted(log, { entries: [entry] });
   if (end === 'closed') await log.close();
   // The note of the last write is written behind it.
@@ -61,11 +100,15 @@ export function flip(disk: MemoryDisk, path: string, at: number): void {
 
 /** Damages the body of entry `index`; of one without a body the zeros behind it. */
 export function spoil(disk: MemoryDisk, chain: EntryChain, index: number): void {
-  const desc = chain.entries[index - 1]?.desc;
-  if (desc === undefined) throw new Error(`No entry ${index}`);
-  const place = Math.floor(desc.physicalOffset / SMALL);
-  const at = (desc.physicalOffset % SMALL) + Math.min(70, desc.sizeBytes - 1);
-  flip(disk, segmentPath(place), at);
+  spoilAt(disk, chain.at(index).desc, (offset) => segmentPathAt('whole', offset, SMALL));
+}
+
+function spoilAt(
+  disk: MemoryDisk,
+  { physicalOffset, sizeBytes }: EntryDesc,
+  segmentAt: (offset: number) => string,
+): void {
+  flip(disk, segmentAt(physicalOffset), (physicalOffset % SMALL) + Math.min(70, sizeBytes - 1));
 }
 
 /** What a peer answers that has these entries, of which the first ones are committed. */
