@@ -97,7 +97,7 @@ async function beginTarget(disk: Disk, member: RestoredMember): Promise<void> {
   const problem = await targetProblem(disk, member);
   if (problem !== null) throw new FatalError('identityRefused', `Cannot restore: ${problem}`);
   const { directory } = member;
-  await disk.removeDirectory(directory);
+  if ((await disk.list(directory)).length > 0) await disk.removeDirectory(directory);
   await disk.makeDirectory(directory);
   const what = 'A restore was begun here and is not finished. Nothing of it counts.\n';
   await disk.writeFile(`${directory}/${RESTORE_MARK}`, new TextEncoder().encode(what));
