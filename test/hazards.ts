@@ -110,6 +110,7 @@ export const HAZARDS: readonly Hazard[] = [
     what: 'directory entries, several files at once',
     scenarios: [
       stack('H8: names of files that were not synced are lost'),
+      at(STORE, 'base-crash.test.ts', 'a crash at any step of'),
       script('snapshot-crash.txt'),
     ],
     processes: [at(INTEROP, 'power-cut.test.ts', 'of all three at once')],
@@ -160,6 +161,7 @@ export const HAZARDS: readonly Hazard[] = [
       script('snapshot-crash.txt'),
       script('snapshot-append-race.txt'),
       script('snapshot-stale.txt'),
+      at(STORE, 'base-crash.test.ts', 'a crash at any step of'),
       at(STORE, 'derived/stage-database.test.ts', 'a process that ends at any step of staging'),
     ],
     processes: [],

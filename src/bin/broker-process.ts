@@ -4,7 +4,9 @@
  */
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { LogIndex, type NodeId } from '../base/units.ts';
+
 import { adminService } from '../broker/admin/admin-service.ts';
+
 import { createBroker } from '../broker/broker.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
 import { createGateway } from '../broker/gateway.ts';
@@ -68,8 +70,8 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     stop().then(() => process.exit(0), exitWith);
   });
   const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
-  await requireNoDivergence(new NodeDisk(), options.directory);
   const care = startDiskCare(options, clock, logger);
+  await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
     if (!(error instanceof LogNeedsRepair)) throw error;
     return repairFirst(error.repairer, { options, clock, logger, signal: starting.signal });
@@ -128,7 +130,7 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const admin = startAdmin(options, { replica, clock, diskRoom });
+  const admin = startAdmin(options, { replica, clock, diskRoom, report });
   const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({

@@ -9,6 +9,7 @@ import {
   type NodeFacts,
   type NodeTasks,
 } from '../broker/admin/admin-ports.ts';
+import type { SoundnessReport } from '../broker/services/node-report.ts';
 import type { Clock } from '../io/clock.ts';
 import { AdminError } from '../protocol/admin.ts';
 import type { RoomReport } from '../protocol/verbs.ts';
@@ -25,11 +26,12 @@ export interface NodeAdminOptions {
   readonly replica: RunningReplica;
   readonly clock: Clock;
   readonly diskRoom: () => RoomReport;
+  readonly report: () => SoundnessReport;
 }
 
 export function startAdmin(
   { members }: BrokerOptions,
-  { replica, clock, diskRoom }: NodeAdminOptions,
+  { replica, clock, diskRoom, report }: NodeAdminOptions,
 ): Admin {
   const delays = monitorEventLoopDelay();
   delays.enable();
@@ -40,8 +42,9 @@ export function startAdmin(
     uptimeMs: process.uptime() * MS_PER_SECOND,
     loopDelayMsP99: delays.count === 0 ? null : delays.percentile(99) / NS_PER_MS,
     swapUsedBytes: swapUsedBytes(),
-    scrubFinishedAtMs: null,
-    repair: '',
+    scrubFinishedAtMs: report().scrub?.lastFinishedAtMs ?? null,
+    // Damage that is found and not mended: nobody else may leave meanwhile.
+    repair: report().scrub?.damage ?? '',
   });
   const admin = createAdmin({
     ...{ replica, clock, diskRoom, facts, randomBytes },

@@ -87,11 +87,11 @@ class MemoryReplica {
       membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
         .membership,
       isMembershipCommitted: true,
+      endOffset: PhysicalOffset(0),
       firstIndex: LogIndex(1),
       logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
       keptBytes: 0,
       install: null,
-      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [],

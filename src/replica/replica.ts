@@ -108,6 +108,8 @@ export interface ReplicaStatus {
   readonly durableIndex: LogIndex;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** One past the last byte of the last entry. */
+  readonly endOffset: PhysicalOffset;
   /** Of the log on this node's disk; the group's decision, once applied, is `logStart`. */
   readonly firstIndex: LogIndex;
   readonly logStart: LogStart;
@@ -115,8 +117,6 @@ export interface ReplicaStatus {
   readonly keptBytes: number;
   /** A snapshot is on its way into this node, which is not of use until then. */
   readonly install: InstallStatus | null;
-  /** One past the last byte of the last entry. */
-  readonly endOffset: PhysicalOffset;
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];

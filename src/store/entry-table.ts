@@ -156,15 +156,33 @@ export class EntryTable {
 
   /** The last entry that starts at or before `offset`; null when none does. */
   indexAt(offset: PhysicalOffset): LogIndex | null {
-    let low: number = this.#base.index; // rows below start at or before the offset, or are gone
-    let high: number = this.#lastIndex;
+    const number = this.#chunkAt(offset);
+    const { offsets } = this.#chunks[number - this.#firstChunk] ?? NO_CHUNK;
+    const firstRow = number * CHUNK_ENTRY_COUNT;
+    // Rows below start at or before the offset, or are gone.
+    let low = Math.max(firstRow, this.#base.index) - firstRow;
+    let high = Math.min(firstRow + CHUNK_ENTRY_COUNT, this.#lastIndex) - firstRow;
     while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      const [chunk, slot] = this.#placeOf(middle);
-      if (chunk.offsets[slot]! <= offset) low = middle + 1;
+      const middle = (low + high) >>> 1;
+      if (offsets[middle]! <= offset) low = middle + 1;
       else high = middle;
     }
-    return low === this.#base.index ? null : LogIndex(low);
+    const index = firstRow + low;
+    return index <= this.#base.index ? null : LogIndex(index);
+  }
+
+  /** The last chunk whose first row starts at or before the offset; the first one when none does. */
+  #chunkAt(offset: PhysicalOffset): number {
+    let low = 0;
+    let high = this.#chunks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      const number = this.#firstChunk + middle;
+      const isUsed = number * CHUNK_ENTRY_COUNT < this.#lastIndex;
+      if (isUsed && this.#chunks[middle]!.offsets[0]! <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return this.#firstChunk + low;
   }
 
   #rowOf(index: LogIndex): readonly [Chunk, number] {
@@ -187,12 +205,15 @@ function chunkNumberOf(row: number): number {
   return Math.floor(row / CHUNK_ENTRY_COUNT);
 }
 
-function emptyChunk(): Chunk {
+function emptyChunk(entryCount = CHUNK_ENTRY_COUNT): Chunk {
   return {
-    offsets: new Float64Array(CHUNK_ENTRY_COUNT),
-    sizes: new Uint32Array(CHUNK_ENTRY_COUNT),
-    terms: new Float64Array(CHUNK_ENTRY_COUNT),
-    headerCrcs: new Uint32Array(CHUNK_ENTRY_COUNT),
-    fillers: new Uint8Array(CHUNK_ENTRY_COUNT),
+    offsets: new Float64Array(entryCount),
+    sizes: new Uint32Array(entryCount),
+    terms: new Float64Array(entryCount),
+    headerCrcs: new Uint32Array(entryCount),
+    fillers: new Uint8Array(entryCount),
   };
 }
+
+/** Of a table without entries. */
+const NO_CHUNK = emptyChunk(0);

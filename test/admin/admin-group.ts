@@ -47,8 +47,6 @@ export class AdminGroup {
   readonly admins = new Map<NodeId, Admin>();
   readonly facts = new Map<NodeId, Partial<NodeFacts>>();
   readonly freeBytes = new Map<NodeId, number>();
-  /** Nodes whose administration does not answer. */
-  readonly deaf = new Set<NodeId>();
 
   private constructor(group: ReplicaGroup) {
     this.group = group;
@@ -185,7 +183,7 @@ export class AdminGroup {
       call: async (address, call, signal) => {
         const to = [...this.admins.keys()].find((nodeId) => addressOf(nodeId) === address);
         const admin = to === undefined ? undefined : this.admins.get(to);
-        const isCut = to !== undefined && (this.deaf.has(to) || this.deaf.has(from));
+        const isCut = to !== undefined && this.group.network.isCut(from, to);
         if (admin === undefined || isCut) {
           throw new BrokerCallFailure('unreachable', `${address} did not answer: nobody is there`);
         }

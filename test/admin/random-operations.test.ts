@@ -3,9 +3,9 @@ import { ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { runSeed, type Tally } from './random-operations.ts';
 
-const SEEDS = 50;
+const SEEDS = 60;
 const MUST_HAPPEN = [
-  ...['crash', 'joined', 'told of its removal', 'timeout', 'unlock done'],
+  ...['crash', 'cut off', 'joined', 'told of its removal', 'timeout', 'unlock done'],
   ...[
     'add done',
     'add refused',

@@ -35,6 +35,7 @@ export async function runSeed(seed: number, tally: Tally): Promise<void> {
 
 class Run {
   readonly #prng: Prng;
+  readonly #hasCuts: boolean;
   readonly #admins: AdminGroup;
   readonly #tally: Tally;
   readonly #crashed = new Set<NodeId>();
@@ -51,13 +52,15 @@ class Run {
 
   constructor(seed: number, admins: AdminGroup, tally: Tally) {
     this.#prng = new Prng(seed, 'operators');
+    // Under cuts little gets done: half of the runs are without, so that much does.
+    this.#hasCuts = seed % 2 === 0;
     this.#admins = admins;
     this.#tally = tally;
   }
 
   async step(): Promise<void> {
     const { group } = this.#admins;
-    switch (this.#below(9)) {
+    switch (this.#below(10)) {
       case 0:
         await this.#crashOne();
         break;
@@ -71,6 +74,9 @@ class Run {
       case 4:
         this.#send();
         break;
+      case 5:
+        this.#cutOrHeal();
+        break;
       default:
         this.#ask(this.#wish());
     }
@@ -82,6 +88,7 @@ class Run {
   /** Everybody who is a member is there again: now the group must work, and hold everything. */
   async end(): Promise<void> {
     const { group } = this.#admins;
+    group.network.heal();
     for (const nodeId of [...this.#crashed]) await this.#start(nodeId);
     await group.pass(CALL_MS + 1_000);
     await Promise.all(this.#open);
@@ -190,6 +197,18 @@ class Run {
     await this.#admins.kill(nodeId);
     this.#crashed.add(nodeId);
     this.#count('crash');
+  }
+
+  /** One node is cut off from some of the others; or all cables are whole again. */
+  #cutOrHeal(): void {
+    const { network, running } = this.#admins.group;
+    network.heal();
+    if (!this.#hasCuts || this.#below(2) === 0) return;
+    const away = this.#pick([...running.keys()]);
+    for (const other of running.keys()) {
+      if (other !== away && this.#below(3) > 0) network.cut(away, other);
+    }
+    this.#count('cut off');
   }
 
   async #startOne(): Promise<void> {

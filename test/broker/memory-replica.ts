@@ -160,11 +160,11 @@ export class MemoryReplica implements Replica {
       membership: logOrigin(foundingMembership([{ nodeId: this.nodeId, raftAddress: 'n1:1' }]))
         .membership,
       isMembershipCommitted: true,
+      endOffset: PhysicalOffset(0),
       firstIndex: LogIndex(1),
       logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
       keptBytes: 0,
       install: null,
-      endOffset: PhysicalOffset(0),
       transferTo: null,
       isDiskStalled: false,
       peers: [...this.addresses].map(([nodeId, addresses]) => ({

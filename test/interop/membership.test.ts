@@ -28,10 +28,14 @@ interface Scene {
   readonly followers: readonly string[];
 }
 
+/** Whom the client is told: it asks that node for routes as long as it lives, so it is one that stays. */
+type Anchor = 'leader' | 'firstFollower' | 'secondFollower';
+
 /** @param act what the operator does while messages come in */
 async function underLoad(
   t: TestContext,
   topic: string,
+  anchor: Anchor,
   act: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   await owning(async (owner: Owner) => {
@@ -39,8 +43,8 @@ async function underLoad(
     owner.after(() => cluster.close());
     const leader = await cluster.leader();
     const followers = cluster.nodes.map(({ nodeId }) => nodeId).filter((id) => id !== leader);
-    // The client is told all nodes there are; which of them stay is not its business.
-    const endpoints = cluster.nodes.map(({ grpc }) => grpc).join(';');
+    const staying = { leader, firstFollower: followers[0]!, secondFollower: followers[1]! }[anchor];
+    const endpoints = cluster.node(staying).grpc;
     const producer = await startProducer(owner, endpoints, topic);
     const load = new LoadProducer(owner, producer, topic, LANES);
     await sentMore(load, 100);
@@ -69,7 +73,7 @@ async function hasGone(cluster: TestCluster, nodeId: string): Promise<void> {
 
 suite('membership under load', { timeout: 600_000 }, () => {
   test('three become five, a joined node restarts without a token, and five become three', async (t) => {
-    await underLoad(t, 'grow', async ({ cluster, operator, load, followers }) => {
+    await underLoad(t, 'grow', 'leader', async ({ cluster, operator, load, followers }) => {
       await operator.addNode('n4');
       await operator.addNode('n5');
       await operator.change(promote('n4'), { allow: ['evenVoters'] });
@@ -88,7 +92,7 @@ suite('membership under load', { timeout: 600_000 }, () => {
   });
 
   test('a dead member is replaced', async (t) => {
-    await underLoad(t, 'dead', async ({ cluster, operator, load, followers }) => {
+    await underLoad(t, 'dead', 'leader', async ({ cluster, operator, load, followers }) => {
       const dead = followers[0]!;
       await cluster.kill(dead);
       await sentMore(load, 100);
@@ -102,48 +106,82 @@ suite('membership under load', { timeout: 600_000 }, () => {
   });
 
   test('a living member and then the leader are replaced; both stop by themselves', async (t) => {
-    await underLoad(t, 'living', async ({ cluster, operator, load, leader, followers }) => {
-      deepEqual(
-        await operator.refused({
-          kind: 'replace',
-          ...{ oldNodeId: NodeId(followers[0]!), newNodeId: NodeId('n9'), raftAddress: 'h:1' },
-        }),
-        ['oldNodeDown'],
-      );
-      await operator.replace(followers[0]!, 'n4', true);
-      await hasGone(cluster, followers[0]!);
-      await sentMore(load, 100);
-      await operator.replace(leader, 'n5', true);
-      await hasGone(cluster, leader);
-    });
+    await underLoad(
+      t,
+      'living',
+      'secondFollower',
+      async ({ cluster, operator, load, leader, followers }) => {
+        deepEqual(
+          await operator.refused({
+            kind: 'replace',
+            ...{ oldNodeId: NodeId(followers[0]!), newNodeId: NodeId('n9'), raftAddress: 'h:1' },
+          }),
+          ['oldNodeDown'],
+        );
+        await operator.replace(followers[0]!, 'n4', true);
+        await hasGone(cluster, followers[0]!);
+        await sentMore(load, 100);
+        await operator.replace(leader, 'n5', true);
+        await hasGone(cluster, leader);
+      },
+    );
   });
 
   test('the leader is removed: it hands over first', async (t) => {
-    await underLoad(t, 'leader', async ({ cluster, operator, leader }) => {
+    await underLoad(t, 'leader', 'firstFollower', async ({ cluster, operator, leader }) => {
       await operator.change(remove(leader), { allow: ALLOW_ALL });
       await hasGone(cluster, leader);
     });
   });
 
   test('all members are replaced one after another; what is left restarts and goes on', async (t) => {
-    await underLoad(t, 'all', async ({ cluster, operator, load }) => {
-      for (const [old, fresh] of [
-        ['n1', 'n4'],
-        ['n2', 'n5'],
-        ['n3', 'n6'],
-      ] as const) {
+    await owning(async (owner) => {
+      const cluster = await TestCluster.start();
+      owner.after(() => cluster.close());
+      const operator = new Operator(cluster);
+      const loads: LoadProducer[] = [];
+      // A client asks the node it was told for routes as long as it lives: it is one that stays for now.
+      const loadAt = async (nodeId: string) => {
+        const producer = await startProducer(owner, cluster.node(nodeId).grpc, 'all');
+        const load = new LoadProducer(owner, producer, 'all', LANES, ` by way of ${nodeId}`);
+        loads.push(load);
+        await sentMore(load, 50);
+        return load;
+      };
+      const replace = async (old: string, fresh: string, load: LoadProducer) => {
         await operator.replace(old, fresh, true);
         await hasGone(cluster, old);
         await sentMore(load, 50);
-      }
+      };
+      const first = await loadAt('n3');
+      await replace('n1', 'n4', first);
+      await replace('n2', 'n5', first);
+      const second = await loadAt('n4');
+      await first.stop();
+      await replace('n3', 'n6', second);
       deepEqual((await operator.members()).voters, ['n4', 'n5', 'n6']);
       await cluster.kill('n5');
       await cluster.startNodeWith('n5', []);
+      await sentMore(second, 50);
+      await second.stop();
+      await cluster.converged();
+      for (const load of loads) {
+        const gapMs = load.longestGapMs();
+        t.diagnostic(`${load.sent.length} messages, longest gap ${Math.round(gapMs)} ms`);
+        deepEqual(
+          load.failures.map(({ message }) => message),
+          [],
+        );
+        ok(gapMs < WRITE_GAP_MS_MAX, `gap of ${gapMs} ms`);
+      }
+      const all = { sent: loads.flatMap(({ sent }) => sent) };
+      await allReceived(owner, all, cluster, cluster.node('n4').grpc, 'all');
+      deepEqual(await disorderOf(cluster, all, 'all'), []);
     });
   });
 
   test('two operators at once: one changes the group, the other one is told who', async (t) => {
-    await underLoad(t, 'two', async ({ cluster, operator, followers }) => {
+    await underLoad(t, 'two', 'leader', async ({ cluster, operator, followers }) => {
       const bob = new Operator(cluster, 'bob');
       const { raft } = await cluster.addNode('n4');
       const wish = {
@@ -164,28 +202,33 @@ suite('membership under load', { timeout: 600_000 }, () => {
   });
 
   test('wrong commands change nothing', async (t) => {
-    await underLoad(t, 'wrong', async ({ cluster, operator, load, leader, followers }) => {
-      const [dead, healthy] = followers;
-      const before = await operator.members();
-      // A directory that was wiped, under its old id.
-      await cluster.kill(dead!);
-      const { directory, raft } = cluster.node(dead!);
-      rmSync(directory, { recursive: true });
-      const wiped = { kind: 'add', nodeId: NodeId(dead!), raftAddress: raft } as const;
-      equal((await operator.change(wiped)).state, 'alreadySo', 'it is a member, and stays one');
-      const empty = ['--join', cluster.node(leader).raft, '--token', 'guessed'];
-      await cluster.startNodeWith(dead!, empty).catch(() => undefined);
-      equal(await cluster.exitOf(dead!), EXIT_CODE.joinRefused);
-      match(cluster.logOf(dead!), /forgotten what it promised/);
-      await sentMore(load, 50);
-      // The healthy one, in the outage.
-      const failed = await operator.refused(remove(healthy!), { allow: ALLOW_ALL });
-      deepEqual(failed, ['quorumAfter', 'quorumDuring']);
-      equal((await operator.members()).configIndex, before.configIndex);
-      // A name that was used before.
-      await operator.replace(dead!, 'n4', false);
-      deepEqual(await operator.refused(wiped), ['nodeIdUnused']);
-      cluster.dropNode(dead!);
-    });
+    await underLoad(
+      t,
+      'wrong',
+      'leader',
+      async ({ cluster, operator, load, leader, followers }) => {
+        const [dead, healthy] = followers;
+        const before = await operator.members();
+        // A directory that was wiped, under its old id.
+        await cluster.kill(dead!);
+        const { directory, raft } = cluster.node(dead!);
+        rmSync(directory, { recursive: true });
+        const wiped = { kind: 'add', nodeId: NodeId(dead!), raftAddress: raft } as const;
+        equal((await operator.change(wiped)).state, 'alreadySo', 'it is a member, and stays one');
+        const empty = ['--join', cluster.node(leader).raft, '--token', 'guessed'];
+        await cluster.startNodeWith(dead!, empty).catch(() => undefined);
+        equal(await cluster.exitOf(dead!), EXIT_CODE.joinRefused);
+        match(cluster.logOf(dead!), /forgotten what it promised/);
+        await sentMore(load, 50);
+        // The healthy one, in the outage.
+        const failed = await operator.refused(remove(healthy!), { allow: ALLOW_ALL });
+        deepEqual(failed, ['quorumAfter', 'quorumDuring']);
+        equal((await operator.members()).configIndex, before.configIndex);
+        // A name that was used before.
+        await operator.replace(dead!, 'n4', false);
+        deepEqual(await operator.refused(wiped), ['nodeIdUnused']);
+        cluster.dropNode(dead!);
+      },
+    );
   });
 });

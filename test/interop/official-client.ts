@@ -239,7 +239,7 @@ export async function sentMore(load: LoadProducer, count: number): Promise<void>
  */
 export async function allReceived(
   owner: Owner,
-  load: LoadProducer,
+  load: Pick<LoadProducer, 'sent'>,
   cluster: TestCluster,
   endpoints: string,
   topic: string,

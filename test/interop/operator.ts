@@ -132,7 +132,7 @@ function isOnlyLag(response: AdminResponse): boolean {
 /** What was sent after the answer to another one lies behind it, wherever both are in one queue. */
 export async function disorderOf(
   cluster: TestCluster,
-  load: LoadProducer,
+  load: Pick<LoadProducer, 'sent'>,
   topic: string,
 ): Promise<readonly string[]> {
   const stored = await readWholeTopic(cluster, topic);

@@ -92,6 +92,10 @@ export class ChangeRunner {
         'A rolling restart is carried out node by node by whoever runs it: ask for its plan with dryRun.',
       );
     }
+    if (change.kind === 'add' && isPartOf(change, options, view)) {
+      const ticket = await this.#options.members.issueTicket(change, words, view);
+      return { ...done(decision, `${change.nodeId} has a new token`), ticket };
+    }
     if (hasFailed(checks)) return { kind: 'refused', plan, checks };
     if (isMembershipWish(change))
       return this.#changeMembers(change, options, operationId, decision);
@@ -208,6 +212,19 @@ export class ChangeRunner {
         return unreachable(change);
     }
   }
+}
+
+/** The owner of a replacement has lost the ticket of its new node: that is no other operation. */
+function isPartOf(
+  { nodeId }: Extract<AdminChange, { kind: 'add' }>,
+  { actor }: ChangeOptions,
+  { lock, members }: GroupView,
+): boolean {
+  if (lock === null || lock.owner !== actor) return false;
+  const wish = wishOfAction(lock.action);
+  const member = members.find((one) => one.nodeId === nodeId);
+  const isAwaited = member?.storeUuid === null && !member.isMet;
+  return wish?.kind === 'replace' && wish.newNodeId === nodeId && isAwaited;
 }
 
 function wordsOf(change: AdminChange, options: ChangeOptions, plan: Plan): Omit<Words, 'phase'> {

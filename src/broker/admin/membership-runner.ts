@@ -116,12 +116,16 @@ export class MembershipRunner {
     const member = { nodeId, raftAddress, storeUuid: null, priority: 0 };
     const refusal = await this.#ask([{ kind: 'addLearner', member }], undertaking, view);
     if (refusal !== null) return refusal;
-    undertaking.ticket = await this.#issueTicket(undertaking, view);
+    undertaking.ticket = await this.issueTicket(change, undertaking.words, view);
     return null;
   }
 
   /** Also for a learner whose ticket was lost: the token is shown once, and a new one voids it. */
-  async #issueTicket({ change, words }: Undertaking, view: GroupView): Promise<JoinTicket> {
+  async issueTicket(
+    change: MembershipWish,
+    words: Omit<Words, 'phase'>,
+    view: GroupView,
+  ): Promise<JoinTicket> {
     assert(change.kind === 'add' || change.kind === 'replace', 'somebody new gets a ticket');
     const nodeId = change.kind === 'add' ? change.nodeId : change.newNodeId;
     const { log, replica } = this.#options;
@@ -139,7 +143,7 @@ export class MembershipRunner {
     const { joiner } = courseOf(change, view);
     assert(joiner !== null, 'somebody is waited for');
     if (step.kind === 'join' && undertaking.ticket === null && this.#isTicketVoid(joiner)) {
-      undertaking.ticket = await this.#issueTicket(undertaking, view);
+      undertaking.ticket = await this.issueTicket(change, undertaking.words, view);
     }
     const progress = this.#options.meter.report(joiner, view);
     const checks = this.#checks(undertaking, view, plan);
@@ -201,7 +205,7 @@ export class MembershipRunner {
     const { change, options } = undertaking;
     const isWaited =
       change.kind === 'add' && undertaking.ticket === null && this.#awaitsProcess(change, view);
-    if (isWaited) undertaking.ticket = await this.#issueTicket(undertaking, view);
+    if (isWaited) undertaking.ticket = await this.issueTicket(change, undertaking.words, view);
     await this.#release(undertaking, 'done');
     const plan = planOf(change, view);
     return {

@@ -28,11 +28,11 @@ const HEALTHY: ReplicaStatus = {
   membership: logOrigin(foundingMembership([{ nodeId: NodeId('n1'), raftAddress: 'a:1' }]))
     .membership,
   isMembershipCommitted: true,
+  endOffset: PhysicalOffset(0),
   firstIndex: LogIndex(1),
   logStart: { index: LogIndex(1), offset: PhysicalOffset(0) },
   keptBytes: 0,
   install: null,
-  endOffset: PhysicalOffset(0),
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],

@@ -100,9 +100,10 @@ export class BackupDesk implements BackupNode {
     const last = { term, index: baseIndex };
     const desc = baseIndex === 0 ? null : { last, endOffset, membership: foundation };
     const release = files.hold(info.appliedIndex);
-    if (!pins.hold(holder, from, release)) {
+    const problem = pins.hold(holder, from, release);
+    if (problem !== null) {
       release();
-      throw refused('enough backups are being taken from it already');
+      throw refused(problem);
     }
     onEvent({ kind: 'backupBegun', holder, firstIndex: from });
     const { clusterId, groupId, nodeId, segmentSizeBytes } = log.identity;

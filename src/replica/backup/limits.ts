@@ -13,6 +13,8 @@ export const BACKUP_HOLDERS_MAX = 4;
 export const BACKUP_LEASE_MS = 60_000;
 /** However fast or slow it goes, the disk of this node is not its. */
 export const BACKUP_HELD_MS_MAX = 24 * 60 * 60 * 1000;
+/** As many can have had their day within one. */
+export const BACKUP_HOLDERS_KEPT_MAX = 2 * BACKUP_HOLDERS_MAX;
 /** A follower learns what is committed with the next message of the leader. */
 export const COMMIT_WAIT_MS = 5_000;
 /** For the first snapshot of a young group; the taker pauses between two. */

@@ -5,7 +5,12 @@
  */
 import { LogIndex } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
-import { BACKUP_HELD_MS_MAX, BACKUP_HOLDERS_MAX, BACKUP_LEASE_MS } from './limits.ts';
+import {
+  BACKUP_HELD_MS_MAX,
+  BACKUP_HOLDERS_KEPT_MAX,
+  BACKUP_HOLDERS_MAX,
+  BACKUP_LEASE_MS,
+} from './limits.ts';
 
 export type PinEnd = 'silent' | 'tooLong' | 'noRoom';
 
@@ -25,6 +30,8 @@ interface Pin {
 export class LogPins {
   readonly #options: LogPinsOptions;
   readonly #pins = new Map<string, Pin>();
+  /** Those that had their day, the newest last. */
+  #spent: readonly string[] = [];
 
   constructor(options: LogPinsOptions) {
     this.#options = options;
@@ -44,17 +51,20 @@ export class LogPins {
   /**
    * In place of what the holder had.
    * @param release runs once, when it ends
-   * @returns false when there is no place for one more
+   * @returns why not, as a clause; null: it is held
    */
-  hold(holder: string, firstIndex: LogIndex, release: () => void): boolean {
+  hold(holder: string, firstIndex: LogIndex, release: () => void): string | null {
     this.#endOld();
     const nowMs = this.#options.clock.monotonicMs();
     const known = this.#pins.get(holder);
-    if (known === undefined && this.#pins.size >= BACKUP_HOLDERS_MAX) return false;
+    if (this.#spent.includes(holder)) return 'it has kept its log for this backup for a day';
+    if (known === undefined && this.#pins.size >= BACKUP_HOLDERS_MAX) {
+      return `${this.#pins.size} backups are being taken from it already`;
+    }
     known?.release();
     const sinceMs = known?.sinceMs ?? nowMs;
     this.#pins.set(holder, { firstIndex, release, sinceMs, heardAtMs: nowMs });
-    return true;
+    return null;
   }
 
   /** The holder has everything before this entry. */
@@ -80,6 +90,7 @@ export class LogPins {
       const why = endOf(pin, nowMs, isScarce);
       if (why === null) continue;
       this.#pins.delete(holder);
+      if (why === 'tooLong') this.#spent = [...this.#spent, holder].slice(-BACKUP_HOLDERS_KEPT_MAX);
       pin.release();
       onEnded(holder, why);
     }

@@ -2,7 +2,6 @@
  * Derived state that can be replaced as a whole: whoever holds this sees the new one from then on. A
  * replica that installs a snapshot goes on with another database.
  */
-
 import type { LogIndex, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import type { AdminView } from './admin-view.ts';
 import type { Checkpoint } from './checkpoint-table.ts';
@@ -34,10 +33,6 @@ export class SwitchableState implements DerivedState {
     return before;
   }
 
-  get admin(): AdminView {
-    return this.#current.admin;
-  }
-
   get appliedIndex(): LogIndex {
     return this.#current.appliedIndex;
   }
@@ -48,6 +43,10 @@ export class SwitchableState implements DerivedState {
 
   get logStart(): LogStart {
     return this.#current.logStart;
+  }
+
+  get admin(): AdminView {
+    return this.#current.admin;
   }
 
   get unflushedEntries(): number {
