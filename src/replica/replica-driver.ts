@@ -17,6 +17,7 @@ import type { LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { RaftCore } from '../raft/raft-core.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
+import { BackupDesk } from './backup/backup-desk.ts';
 import { DiskWatchdog } from './disk-watchdog.ts';
 import { GroupStanding, refusalsBy } from './group-standing.ts';
 import { LeadershipGate } from './leadership-gate.ts';
@@ -64,6 +65,7 @@ export class ReplicaDriver implements RunningReplica {
   ) => void)[] = [];
   readonly #roleListeners: ((status: ReplicaStatus) => void)[] = [];
   readonly #timers = new Set<Timer>();
+  readonly #backups: BackupDesk | null;
   #packScheduled = false;
   #halted = false;
   #closing: Promise<void> | null = null;
@@ -103,6 +105,7 @@ export class ReplicaDriver implements RunningReplica {
         onFatal: (error) => this.#fail(error),
       },
     });
+    this.#backups = this.#createBackups();
     this.#watchdog = new DiskWatchdog(log.diskStats, options.onEvent);
     const linkOf = (peer: NodeId) => options.transport.linkOf(peer);
     const { nodeId: self, storeUuid } = log.identity;
@@ -169,6 +172,10 @@ export class ReplicaDriver implements RunningReplica {
 
   get snapshotAnswers(): SnapshotAnswers | null {
     return this.#turns.snapshots;
+  }
+
+  get backups(): BackupDesk | null {
+    return this.#backups;
   }
 
   logExtent(isDiskNearlyFull: boolean): LogExtent {
@@ -245,7 +252,7 @@ export class ReplicaDriver implements RunningReplica {
     this.#proposals.rejectQueued();
     this.#proposals.giveUp(this.#proposals.openTags());
     await this.#options.transport.close();
-    await this.#turns.close();
+    await Promise.all([this.#backups?.close(), this.#turns.close()]);
     await this.state.close();
     await this.log.close();
   }
@@ -269,6 +276,26 @@ export class ReplicaDriver implements RunningReplica {
       return;
     }
     this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #createBackups(): BackupDesk | null {
+    const { log, clock, version = '', snapshots: parts, onEvent } = this.#options;
+    const { snapshots } = this.#turns;
+    if (snapshots === null || parts === undefined) return null;
+    return new BackupDesk({
+      ...{
+        log,
+        core: this.#core,
+        files: parts.files,
+        pins: snapshots.pins,
+        clock,
+        version,
+        onEvent,
+      },
+      isHelpless: () => snapshots.install !== null,
+      wantSnapshot: () => snapshots.wantSnapshot(),
+      readBarrier: () => this.readBarrier(),
+    });
   }
 
   #onTick(): void {

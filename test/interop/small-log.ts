@@ -79,17 +79,19 @@ export async function leaveBehind(
   );
 }
 
-/** The node applies what the leader commits, but for a moment's worth. */
+/** The node has made its state from a snapshot, once in all, and has what the leader has committed now. */
 export async function caughtUp({ cluster, leader }: SmallLog, nodeId: string): Promise<void> {
+  const committed = await metricOf(cluster, leader, 'mqraft_raft_commit_index');
+  const rebuiltCount = () => eventCountIn(cluster.logOf(nodeId), 'snapshot.state_rebuilt');
   await waitFor(
-    `${nodeId} to have everything`,
+    `${nodeId} to have everything by a snapshot`,
     async () => {
       const applied = await metricOf(cluster, nodeId, 'mqraft_raft_applied_index');
-      const committed = await metricOf(cluster, leader, 'mqraft_raft_commit_index');
-      return applied > committed - 100 ? true : null;
+      return rebuiltCount() > 0 && applied >= committed ? true : null;
     },
     PATIENCE_MS,
   );
+  equal(rebuiltCount(), 1);
 }
 
 export function eventCountIn(text: string, event: string): number {

@@ -36,7 +36,6 @@ suite('snapshots and power', { timeout: 290_000, skip }, () => {
       const away = followers[0]!;
       await sentMore(load, 200);
       await leaveBehind(group, [away]);
-      let rebuilt = 0;
       for (const event of ['snapshot.pulling', 'snapshot.pulled', 'snapshot.installed']) {
         const starting = cluster.startNode(away);
         await cluster.said(away, `"event":"${event}"`);
@@ -44,12 +43,10 @@ suite('snapshots and power', { timeout: 290_000, skip }, () => {
         disks.get(away)!.cut();
         await Promise.allSettled([starting, killing]);
         disks.get(away)!.remount();
-        rebuilt = eventCountIn(cluster.logOf(away), 'snapshot.state_rebuilt');
-        equal(rebuilt, 0, `not whole at ${event}`);
+        equal(eventCountIn(cluster.logOf(away), 'snapshot.state_rebuilt'), 0, `at ${event}`);
       }
       await cluster.startNode(away);
       await caughtUp(group, away);
-      equal(eventCountIn(cluster.logOf(away), 'snapshot.state_rebuilt'), 1);
       await sentMore(load, 100);
       await everythingIsThere(owner, group);
       deepEqual(load.failures, []);
@@ -69,7 +66,6 @@ suite('snapshots for more than one', { timeout: 290_000 }, () => {
       await Promise.all(away.map((nodeId) => cluster.startNode(nodeId)));
       for (const nodeId of away) {
         await caughtUp(group, nodeId);
-        equal(eventCountIn(cluster.logOf(nodeId), 'snapshot.state_rebuilt'), 1, nodeId);
       }
       const stay = followers[3]!;
       const gone = followers.slice(0, 3);
