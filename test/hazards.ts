@@ -143,7 +143,9 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/stack', 'leader-trouble.test.ts', 'a leader whose disk hangs gives way'),
       script('disk-stall.txt'),
     ],
-    processes: [at(INTEROP, 'disk-error.test.ts', 'of the leader: another one leads')],
+    processes: [
+      at(INTEROP, 'disk-error.test.ts', 'the disk of the leader hangs: another one leads'),
+    ],
   },
   {
     id: 'H17',

@@ -25,38 +25,6 @@ const SLOW_PAUSE_MS = 200;
 const noStrace = smallDiskObstacle('strace');
 const noFreeze = smallDiskObstacle('fsfreeze');
 
-suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? false }, () => {
-  test('the process ends with 74 and a note; the next start writes again, and nothing is lost', async (t) => {
-    await owning(async (owner) => {
-      const cluster = await TestCluster.start({ segmentSizeBytes: 64 * MIB });
-      owner.after(() => cluster.close());
-      const leader = await cluster.leader();
-      const { directory } = cluster.node(leader);
-      const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
-      const producer = await startProducer(owner, survivor.grpc, 'sync-error');
-      const load = new LoadProducer(owner, producer, 'sync-error', LANES);
-      await sentMore(load, 200);
-      await failNextSync(owner, cluster, leader);
-      equal(await cluster.exitOf(leader), DISK_FAILED);
-
-      match(cluster.logOf(leader), /"kind":"diskFailed".*Cannot sync .*EIO.*"note":"noted"/);
-      for (const path of failurePathsOf(directory)) {
-        match(readFileSync(path, 'utf8'), /^\{"time":"20.*"operation":"sync".*"code":"EIO"/);
-      }
-      await sentMore(load, 200);
-      await cluster.startNode(leader);
-      match(cluster.logOf(leader), /store\.disk_failed_before.*"count":1/);
-      await sentMore(load, 100);
-      await load.stop();
-      await cluster.converged();
-      t.diagnostic(`${load.sent.length} acknowledged, gap ${Math.round(load.longestGapMs())} ms`);
-      deepEqual(load.failures, []);
-      await allReceived(owner, load, cluster, survivor.grpc, 'sync-error');
-      await everyReplicaHolds(cluster, 'sync-error', load.sent);
-    });
-  });
-});
-
 /**
  * Sends with the project's own client, which rides out everything within its time: the official one
  * reports a connection that breaks in the middle of a stream where no test can catch it.
@@ -120,8 +88,43 @@ function stateOf(pid: number, tid: string): string {
   return existsSync(path) ? (/\) (\S)/.exec(readFileSync(path, 'utf8'))?.[1] ?? 'Z') : 'Z';
 }
 
-suite('a disk that hangs under load', { timeout: 300_000, skip: noFreeze ?? false }, () => {
-  test('of the leader: another one leads, and the process ends itself while the disk still hangs', async (t) => {
+/** Two at a time: one of them waits for most of its time. */
+suite('disks that fail or hang under load', { timeout: 290_000, concurrency: 2 }, () => {
+  test('a sync fails: the process ends with 74 and a note; the next start writes again, and nothing is lost', {
+    skip: noStrace ?? false,
+  }, async (t) => {
+    await owning(async (owner) => {
+      const cluster = await TestCluster.start({ segmentSizeBytes: 64 * MIB });
+      owner.after(() => cluster.close());
+      const leader = await cluster.leader();
+      const { directory } = cluster.node(leader);
+      const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
+      const producer = await startProducer(owner, survivor.grpc, 'sync-error');
+      const load = new LoadProducer(owner, producer, 'sync-error', LANES);
+      await sentMore(load, 200);
+      await failNextSync(owner, cluster, leader);
+      equal(await cluster.exitOf(leader), DISK_FAILED);
+
+      match(cluster.logOf(leader), /"kind":"diskFailed".*Cannot sync .*EIO.*"note":"noted"/);
+      for (const path of failurePathsOf(directory)) {
+        match(readFileSync(path, 'utf8'), /^\{"time":"20.*"operation":"sync".*"code":"EIO"/);
+      }
+      await sentMore(load, 200);
+      await cluster.startNode(leader);
+      match(cluster.logOf(leader), /store\.disk_failed_before.*"count":1/);
+      await sentMore(load, 100);
+      await load.stop();
+      await cluster.converged();
+      t.diagnostic(`${load.sent.length} acknowledged, gap ${Math.round(load.longestGapMs())} ms`);
+      deepEqual(load.failures, []);
+      await allReceived(owner, load, cluster, survivor.grpc, 'sync-error');
+      await everyReplicaHolds(cluster, 'sync-error', load.sent);
+    });
+  });
+
+  test('the disk of the leader hangs: another one leads, and the process ends itself while the disk still hangs', {
+    skip: noFreeze ?? false,
+  }, async (t) => {
     await owning(async (owner) => {
       const disks = new Map<string, SmallDisk>();
       const directoryOf = (nodeId: string): string => {
