@@ -80,6 +80,8 @@ export async function startReplica(given: ReplicaOptions): Promise<RunningReplic
     options.random,
     options.rules,
   );
+  // Core and table have their own records of the entries by now.
+  log.releaseRecovered();
   const driver = new ReplicaDriver(options, core, timing.electionTimeoutTicksMin);
   driver.start();
   return driver;

@@ -31,6 +31,8 @@ export interface NodePlan {
 
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
+  /** `n` by default: n1, n2, ... */
+  readonly nodePrefix?: string;
   readonly segmentSizeBytes?: number;
   /** Until a process has opened its listeners. */
   readonly readyTimeoutMs?: number;
@@ -93,7 +95,7 @@ export class TestCluster {
     const directory = mkdtempSync(join(tmpdir(), 'mq-raft-test-'));
     const ports = await freePorts(3 * nodeCount + 1);
     const nodes = Array.from({ length: nodeCount }, (_, i): NodePlan => {
-      const nodeId = `n${i + 1}`;
+      const nodeId = `${options.nodePrefix ?? 'n'}${i + 1}`;
       const [grpc, raft, http] = ports.slice(3 * i).map((port) => `127.0.0.1:${port}`);
       return {
         nodeId,

@@ -1,8 +1,9 @@
 /** A process of a node, from its start to its end, and how it boots: as bin/ does it. */
-import { LogIndex, Term } from '../../src/base/units.ts';
+import { advance, LogIndex, Term } from '../../src/base/units.ts';
 import { type Broker, createBroker } from '../../src/broker/broker.ts';
 import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
 import type { Message } from '../../src/raft/messages.ts';
+import { committedEntryOf } from '../../src/replica/committed-entry.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
 import type { SnapshotParts } from '../../src/replica/snapshot/snapshot-desk.ts';
@@ -28,6 +29,7 @@ export const STORE_DIRECTORY = '/store';
 /** Small, so that applying and peers read from the disk as well. */
 const TAIL_CACHE_SIZE_BYTES = 24 * 1024;
 const RETENTION_PERIOD_MS = 200;
+const REPLAYED_SIZE_BYTES_MAX = 64 * 1024;
 /** Whoever is away for as long as a crash takes is left behind. */
 const SNAPSHOT_LIMITS = {
   ...{ entriesMax: 400, periodMs: 5_000, pauseMsMin: 50 },
@@ -154,7 +156,21 @@ async function join(
     observer.onLeader(nodeId, term);
     node.onMoment?.('wins');
   });
+  await observeReplayed(node, replica);
+  if (!running.isAlive) return;
   serve(node, running, { inner: replica, watch });
+}
+
+/** What was committed when everybody died may be applied by a start, to which nobody listens yet. */
+async function observeReplayed({ nodeId, world }: StackNode, replica: RunningReplica) {
+  const { log, state } = replica;
+  const last = state.appliedIndex;
+  for (let next = LogIndex(world.observer.appliedMax + 1); next <= last; ) {
+    for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
+      world.observer.onApplied(nodeId, committedEntryOf(entry));
+      next = advance(entry.desc.index, 1);
+    }
+  }
 }
 
 interface Watched {
