@@ -14,6 +14,7 @@ import { OperatorCli } from './operator-cli.ts';
 import { ProxyNetwork } from './proxies.ts';
 import type { Slot } from './slot.ts';
 import { StatusWatch } from './status-watch.ts';
+import { storageOf } from './storage.ts';
 import { Volume } from './volume.ts';
 
 const NAME_SERVER = fileURLToPath(new URL('../../../src/bin/namesrv.js', import.meta.url));
@@ -52,6 +53,7 @@ export class Cluster {
         new BrokerNode({
           ...{ nodeId, members: plan.nodes, nameServers: this.nameServers, network },
           ...{ slot, volume: volumes[i]!, recorder, canary: plan.canary }, // one each
+          storage: storageOf(plan),
           environment: plan.schedule.some(({ step }) => step.kind.startsWith('clock'))
             ? this.#clockEnvironment(nodeId)
             : {},
