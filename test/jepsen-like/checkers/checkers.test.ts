@@ -39,6 +39,10 @@ const describe = (exists: boolean, when: object) =>
     { workload: 'admin', ...when },
   );
 const healthy = evidence().summary;
+const sendWithoutPlace = operation({
+  ...{ verb: 'send', topic: 't', producer: 'p' },
+  ...{ messages: [{ id: 'a', sequence: 0 }], receipts: [] },
+});
 /** Message 0 lies before the log start, message 1 at it. */
 const AT_1001 = { index: 4, physicalOffset: 1_001 };
 const keptFrom1001 = NODES.map((node) => replica(node, { logStart: AT_1001, firstIndex: 4 }));
@@ -104,6 +108,12 @@ const CASES: readonly Case[] = [
       replicas: keptFrom1001,
       places: stored('b', 1),
     },
+  },
+  {
+    kind: 'unseen',
+    what: 'a client that tells no places: what it sent is gone; once the group has removed something it may be',
+    bad: { operations: [sendWithoutPlace] },
+    nearMiss: { operations: [sendWithoutPlace], replicas: keptFrom1001 },
   },
   {
     kind: 'lost-write',

@@ -36,6 +36,8 @@ function missing(
   for (const [name, { isOk, topic }] of sendings) {
     if (!isOk || received.has(name)) continue;
     const [place] = placesOf.get(name)?.values() ?? [];
+    // The official client tells no places: what is on no disk may have been given, acknowledged and removed.
+    if (place === undefined && !physicalOf.has(name) && keptFromOffset > 0) continue;
     const reached = place === undefined ? -1 : (highest.get(`${topic} ${place.queueId}`) ?? -1);
     const isPassed = place !== undefined && place.queueOffset <= reached;
     const at = place === undefined ? '' : ` at ${place.queueId}@${place.queueOffset}`;
