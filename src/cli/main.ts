@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, type Doing, type Trouble, troubleOf, troubleText } from './cli-error.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addClusterCommand } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addConfigCommand } from './commands/config.ts';
@@ -13,6 +14,7 @@ import { addDevCommand } from './commands/dev.ts';
 import { addLogCommand } from './commands/log.ts';
 import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
+import { addRestoreCommand } from './commands/restore.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
@@ -134,6 +136,8 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ]),
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
+      addBackupCommand(program, run),
+      addRestoreCommand(program, run),
       addLogCommand(program, run),
       addUnsafeRecoverCommand(program, run),
       ...addConfigCommand(program, run),
