@@ -116,7 +116,8 @@ async function healed(
     return null;
   }
   const deadlineAtMs = healedAtMs + HEAL_TIMEOUT_MS;
-  while (recorder.lastOkSendStartMs < healedAtMs && recorder.nowMs() < deadlineAtMs) {
+  const isOver = (): boolean => recorder.nowMs() >= deadlineAtMs || cluster.isBeyondHelp;
+  while (recorder.lastOkSendStartMs < healedAtMs && !isOver()) {
     await untilMs(recorder, recorder.nowMs() + 50);
   }
   const isBack = recorder.lastOkSendStartMs >= healedAtMs;

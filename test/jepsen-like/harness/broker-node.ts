@@ -194,6 +194,11 @@ export class BrokerNode {
     this.#cancelRestart();
   }
 
+  /** It has ended unasked too often, and is not started again. */
+  get isGivenUp(): boolean {
+    return this.#child === null && this.#unaskedCount > UNASKED_RESTARTS_MAX;
+  }
+
   /** While a fault holds the node it is not the supervisor's to start. */
   isHeld = false;
 

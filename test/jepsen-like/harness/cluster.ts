@@ -118,9 +118,18 @@ export class Cluster {
     });
   }
 
+  /** Too few are left to agree on anything. */
+  get isBeyondHelp(): boolean {
+    const left = this.nodes.filter(({ isGivenUp }) => !isGivenUp).length;
+    return left <= this.nodes.length / 2;
+  }
+
   /** All run and have applied the same entries. */
   async untilEqual(timeoutMs: number): Promise<void> {
     await until('all nodes at the same applied entry', timeoutMs, async () => {
+      for (const node of this.nodes) {
+        if (node.isGivenUp) throw new Error(`${node.nodeId} ends whenever it is started`);
+      }
       const now = await this.watch.askAll();
       if (now.some((status) => status === null)) return null;
       const applied = now.map((status) => status?.appliedIndex);
