@@ -127,6 +127,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addBackupCommand(program, run),
       addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
@@ -136,7 +137,6 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ]),
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
-      addBackupCommand(program, run),
       addRestoreCommand(program, run),
       addLogCommand(program, run),
       addUnsafeRecoverCommand(program, run),
