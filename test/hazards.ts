@@ -152,7 +152,11 @@ export const HAZARDS: readonly Hazard[] = [
       script('behind-the-base.txt'),
       at('test/broker', 'retention.test.ts', 'nothing goes as long as the replica needs it'),
     ],
-    processes: [],
+    processes: [
+      at(INTEROP, 'snapshot.test.ts', 'the log is compacted past it under load'),
+      at(INTEROP, 'snapshot.long.test.ts', 'while all followers but one are away, nothing goes'),
+      at(INTEROP, 'retention.test.ts', 'consumers that are before the beginning of their queues'),
+    ],
   },
   {
     id: 'H18',
@@ -164,7 +168,10 @@ export const HAZARDS: readonly Hazard[] = [
       at(STORE, 'base-crash.test.ts', 'a crash at any step of'),
       at(STORE, 'derived/stage-database.test.ts', 'a process that ends at any step of staging'),
     ],
-    processes: [],
+    processes: [
+      at(INTEROP, 'snapshot.test.ts', 'killed twice while it installs a snapshot'),
+      at(INTEROP, 'snapshot.long.test.ts', 'power is cut at each step of an installation'),
+    ],
   },
   {
     id: 'H19',
@@ -183,7 +190,8 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/replica', 'rollback.test.ts', 'a clone that is started beside its original'),
     ],
     processes: [
-      at(INTEROP, 'doubled-directory.test.ts', 'one of a clone and its original is refused'),
+      at(INTEROP, 'wrong-directory.test.ts', 'a clone does not start'),
+      at(INTEROP, 'doubled-directory.long.test.ts', 'one of a clone and its original is refused'),
       at(INTEROP, 'hostile-handshake.test.ts', 'another cluster'),
     ],
   },
@@ -195,7 +203,7 @@ export const HAZARDS: readonly Hazard[] = [
       script('lost-disk.txt'),
     ],
     processes: [
-      at(INTEROP, 'decisive-wipe.test.ts', 'it elects nobody, is refused'),
+      at(INTEROP, 'decisive-wipe.long.test.ts', 'it elects nobody, is refused'),
       at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
     ],
   },
@@ -208,7 +216,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
-      at(INTEROP, 'doubled-directory.test.ts', 'an older copy under a new leader too'),
+      at(INTEROP, 'doubled-directory.long.test.ts', 'an older copy under a new leader too'),
     ],
   },
   {

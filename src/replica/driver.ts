@@ -78,7 +78,10 @@ export async function startReplica(given: ReplicaOptions): Promise<RunningReplic
     },
     { hardState, base, entries, memberships, commitIndex, appliedIndex, hasTornTail },
     options.random,
+    options.rules,
   );
+  // Core and table have their own records of the entries by now.
+  log.releaseRecovered();
   const driver = new ReplicaDriver(options, core, timing.electionTimeoutTicksMin);
   driver.start();
   return driver;

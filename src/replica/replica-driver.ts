@@ -117,7 +117,11 @@ export class ReplicaDriver implements RunningReplica {
     this.#removal = new Removal({
       self,
       nowMs: () => clock.monotonicMs(),
-      onRemoved: (by) => options.onEvent({ kind: 'removedFromGroup', by }),
+      onRemoved: (by) => {
+        options.onEvent({ kind: 'removedFromGroup', by });
+        // Whoever waits here for a leader waits in vain.
+        this.#tellRole();
+      },
     });
     this.#pins = new StorePins({
       ...{ self, storeUuid, linkOf },
@@ -143,7 +147,8 @@ export class ReplicaDriver implements RunningReplica {
     const { transport, log, state } = this.#options;
     const install = this.#turns.snapshots?.install ?? null;
     const linkOf = (peer: NodeId) => transport.linkOf(peer);
-    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf });
+    const { isRemoved } = this.#removal;
+    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf, isRemoved });
   }
 
   metrics(): ReplicaMetrics {
@@ -333,6 +338,10 @@ export class ReplicaDriver implements RunningReplica {
     }
     if (isLeader) this.#turns.snapshots?.onLead();
     this.#gate.onRole(isLeader, term);
+    this.#tellRole();
+  }
+
+  #tellRole(): void {
     const status = this.status();
     for (const listener of this.#roleListeners) listener(status);
   }

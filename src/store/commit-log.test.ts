@@ -35,17 +35,21 @@ test('a new log is empty, has an identity of its own, and keeps it', async () =>
   const disk = new MemoryDisk();
   const log = await openTestLog(disk);
   assert.deepEqual(log.identity, { ...TEST_IDENTITY, storeUuid: 'uuid-1' });
-  assert.deepEqual(log.recovered, {
-    hardState: { term: 0, votedFor: null },
-    base: { desc: null, headerCrc: 0 },
-    entries: [],
-    memberships: [],
-    provenCommitIndex: 0,
-    bootCount: 1,
-    bootIds: log.recovered.bootIds,
-    tornBytes: 0,
-    hasTornTail: false,
-  });
+  const { entries, memberships } = log.recovered;
+  assert.deepEqual(
+    { ...log.recovered, entries, memberships },
+    {
+      hardState: { term: 0, votedFor: null },
+      base: { desc: null, headerCrc: 0 },
+      entries: [],
+      memberships: [],
+      provenCommitIndex: 0,
+      bootCount: 1,
+      bootIds: log.recovered.bootIds,
+      tornBytes: 0,
+      hasTornTail: false,
+    },
+  );
   assert.equal(log.lastHeaderCrc, 0);
   assert.equal(log.headerCrcAt(LogIndex(0)), 0);
   assert.equal(log.headerCrcAt(LogIndex(1)), null);

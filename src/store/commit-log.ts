@@ -83,7 +83,7 @@ export interface LogWrite {
   readonly onDurable: () => void;
 }
 
-/** What start-up found; the core starts from it. */
+/** What start-up found; the core starts from it. `entries` and `memberships` can be released. */
 export interface RecoveredLog {
   readonly hardState: HardState;
   readonly base: LogBase;
@@ -112,6 +112,8 @@ export interface DurableClaim {
 export interface CommitLog {
   readonly identity: StoreIdentity;
   readonly recovered: RecoveredLog;
+  /** The lists in `recovered`, as long as the log, have served: nobody asks for them again. Idempotent. */
+  releaseRecovered(): void;
 
   persist(write: LogWrite): void;
   /** Number of writes handed over whose `onDurable` has not run yet. */

@@ -17,13 +17,14 @@ import { CorruptionError, FatalError } from '../base/errors.ts';
 import { advance, LogIndex, type PhysicalOffset } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import { type DirectoryLock, type Disk, DiskError } from '../io/disk.ts';
-import type { CommitLog, RecoveredLog } from './commit-log.ts';
+import type { CommitLog } from './commit-log.ts';
 import { DiskTimes } from './disk-times.ts';
 import { type DurableNote, newestNote, noteOf, noteOnBase } from './durable-ring.ts';
 import { BOOT_IDS_KEPT_MAX, TAIL_CACHE_SIZE_BYTES_DEFAULT } from './limits.ts';
 import { type BaseRecord, tipOfBase } from './log-base.ts';
 import { LogLane } from './log-lane.ts';
 import { LogPaths } from './log-paths.ts';
+import { RecoveredOnce } from './recovered-log.ts';
 import type { RecoveryVerdict } from './recovery.ts';
 import { LogNeedsRepair } from './repair/log-needs-repair.ts';
 import { LogRepairer, type RepairerParts } from './repair/log-repairer.ts';
@@ -153,7 +154,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
     await startup.writeSuperblock(booted);
 
     const tornBytes = tornBytesBefore + (verdict.kind === 'cut' ? verdict.tornBytes : 0);
-    const recovered: RecoveredLog = {
+    const recovered = new RecoveredOnce({
       hardState: booted.hardState,
       base: store.base.base,
       entries: findings.entries,
@@ -163,7 +164,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
       bootIds: booted.bootIds,
       tornBytes,
       hasTornTail: tornBytes > 0,
-    };
+    });
     const parts = { disk, options, paths, lock, startup, booted, durable, recovered, findings };
     const readyEnd = advance(base.end, segments.length * identity.segmentSizeBytes);
     return build({ ...parts, base: store.base, readyEnd, times });
@@ -215,7 +216,7 @@ interface BuildParts {
   readonly startup: StartupWriter;
   readonly booted: Superblock;
   readonly durable: DurableNote;
-  readonly recovered: RecoveredLog;
+  readonly recovered: RecoveredOnce;
   readonly findings: ScanFindings;
   readonly base: BaseRecord;
   /** Segments exist up to here. */

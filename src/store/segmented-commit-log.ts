@@ -39,7 +39,6 @@ import {
   EntriesGone,
   type LogBase,
   type LogWrite,
-  type RecoveredLog,
   type SegmentStart,
   type StoredEntry,
   type StoreIdentity,
@@ -54,6 +53,7 @@ import { LogFront } from './log-front.ts';
 import type { LogLane } from './log-lane.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
 import { PeerLedger } from './peer-ledger.ts';
+import type { RecoveredOnce } from './recovered-log.ts';
 import type { RememberedPeer } from './remembered-peer.ts';
 import { type LogOnDisk, SegmentedLogOnDisk } from './scrub/log-on-disk.ts';
 import { encodeSegmentHeader } from './segment.ts';
@@ -65,7 +65,7 @@ import { planBatches } from './write-plan.ts';
 
 export interface SegmentedLogParts {
   readonly identity: StoreIdentity;
-  readonly recovered: RecoveredLog;
+  readonly recovered: RecoveredOnce;
   readonly disk: Disk;
   readonly clock: Clock;
   readonly paths: LogPaths;
@@ -97,7 +97,7 @@ interface PendingWrite {
 
 export class SegmentedCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
-  readonly recovered: RecoveredLog;
+  readonly recovered: RecoveredOnce;
   readonly diskStats: DiskStats;
   readonly onDisk: LogOnDisk;
   readonly #parts: SegmentedLogParts;
@@ -146,6 +146,10 @@ export class SegmentedCommitLog implements CommitLog {
       },
       waitsForRoom: () => this.#front.isOutOfSpace && parts.lane.isHolding,
     });
+  }
+
+  releaseRecovered(): void {
+    this.recovered.release();
   }
 
   persist(write: LogWrite): void {

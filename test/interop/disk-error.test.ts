@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { failurePathsOf, readDiskFailures } from '../../src/bin/disk-failures.ts';
 import type { MqClient } from '../../src/client/mq-client.ts';
 import { anomaliesOf, clientOf, readWholeTopic } from './audit.ts';
@@ -20,6 +21,7 @@ const DISK_FAILED = 74;
 const DISK_DISTRUSTED = 81;
 /** The watchdog's 20 s, with a busy machine's slack. */
 const HANG_MS_MAX = 45_000;
+const SLOW_PAUSE_MS = 200;
 
 const noStrace = smallDiskObstacle('strace');
 const noFreeze = smallDiskObstacle('fsfreeze');
@@ -125,6 +127,7 @@ class OwnLoad {
   readonly #client: MqClient;
   readonly #lanes: readonly Promise<void>[];
   #isStopping = false;
+  #isSlow = false;
 
   /** @param nodes whom it asks: a node that keeps silent would cost each send its time */
   constructor(owner: Owner, nodes: TestCluster['nodes'], topic: string) {
@@ -140,6 +143,11 @@ class OwnLoad {
   async more(count: number): Promise<void> {
     const goal = this.sent.length + count;
     await waitFor(`${count} more sends`, async () => (this.sent.length >= goal ? true : null));
+  }
+
+  /** As LoadProducer. */
+  slow(): void {
+    this.#isSlow = true;
   }
 
   /** Rejects when a send has failed. */
@@ -159,6 +167,7 @@ class OwnLoad {
         },
       ]);
       this.sent.push({ messageId, body: messageId, offset: receipt?.queueOffset ?? null });
+      if (this.#isSlow) await delay(SLOW_PAUSE_MS);
     }
   }
 }
@@ -196,6 +205,7 @@ suite('a disk that hangs under load', { timeout: 300_000, skip: noFreeze ?? fals
       disks.get(leader)!.freeze();
       await load.more(200);
       const goesOnAfterMs = performance.now() - frozenAtMs;
+      load.slow();
 
       // A thread that the disk holds keeps the kernel from telling the exit code, or even that the
       // process has ended: until the disk answers, its last words have to do.

@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import { aWorkingDirectory, mqRaft } from './dev-process.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
+import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
 const SEGMENT_SIZE_BYTES = 256 * 1024;
@@ -18,6 +19,9 @@ interface Loaded {
   readonly cluster: TestCluster;
   readonly load: LoadProducer;
   readonly topic: string;
+  readonly victim: string;
+  /** One that stays, for clients. */
+  readonly endpoints: string;
 }
 
 /** A group with messages in several segments, and somebody who goes on sending. */
@@ -25,13 +29,18 @@ async function underLoad(
   owner: Owner,
   topic: string,
   brokerArgs: readonly string[],
+  victimRole: 'leader' | 'follower',
 ): Promise<Loaded> {
   const cluster = await TestCluster.start({ segmentSizeBytes: SEGMENT_SIZE_BYTES, brokerArgs });
   owner.after(() => cluster.close());
-  const producer = await startProducer(owner, cluster.nodes[0]!.grpc, topic);
+  const leader = await cluster.leader();
+  const followers = cluster.nodes.filter(({ nodeId }) => nodeId !== leader);
+  const victim = victimRole === 'leader' ? leader : followers[0]!.nodeId;
+  const endpoints = followers[1]!.grpc;
+  const producer = await startProducer(owner, endpoints, topic);
   const load = new LoadProducer(owner, producer, topic, LANES, 'x'.repeat(1000));
   await sentMore(load, 800);
-  return { cluster, load, topic };
+  return { cluster, load, topic, victim, endpoints };
 }
 
 function segmentsOf(cluster: TestCluster, nodeId: string): readonly string[] {
@@ -75,12 +84,8 @@ suite('scrubbing', { timeout: 240_000 }, () => {
   for (const role of ['follower', 'leader'] as const) {
     test(`rot in a closed segment of a running ${role} is found, and healed under load`, async () => {
       await owning(async (owner) => {
-        const { cluster, load, topic } = await underLoad(owner, `scrub-${role}`, FAST_SCRUB);
-        const leader = await cluster.leader();
-        const victim =
-          role === 'leader'
-            ? leader
-            : cluster.nodes.find(({ nodeId }) => nodeId !== leader)!.nodeId;
+        const group = await underLoad(owner, `scrub-${role}`, FAST_SCRUB, role);
+        const { cluster, load, topic, victim, endpoints } = group;
         await passed(cluster, victim);
         flipIn(cluster, victim);
         equal(await cluster.exitOf(victim), 76);
@@ -96,14 +101,16 @@ suite('scrubbing', { timeout: 240_000 }, () => {
         await load.stop();
         await cluster.converged();
         sameFirstSegment(cluster);
-        await allReceived(owner, load, cluster, cluster.node(victim).grpc, topic);
+        await allReceived(owner, load, cluster, endpoints, topic);
+        await everyReplicaHolds(cluster, topic, load.sent);
       });
     });
   }
 
   test('verify: three sound replicas are equal under load; a flipped bit is named', async () => {
     await owning(async (owner) => {
-      const { cluster, load } = await underLoad(owner, 'verify', NO_SCRUB);
+      const group = await underLoad(owner, 'verify', NO_SCRUB, 'follower');
+      const { cluster, load, victim } = group;
       const cwd = aWorkingDirectory(owner);
       const endpoints = cluster.nodes.map(({ raft }) => raft).join(',');
       const sound = await mqRaft(owner, cwd, 'verify', '--endpoints', endpoints, '-o', 'json');
@@ -118,8 +125,6 @@ suite('scrubbing', { timeout: 240_000 }, () => {
       equal(said.camps[0]?.nodeIds.length, 3);
       ok(Number(said.comparedAtIndex) > 100);
       for (const { derived } of said.nodes) equal(derived.outcome, 'same');
-      const leader = await cluster.leader();
-      const victim = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!.nodeId;
       flipIn(cluster, victim);
       const damaged = await mqRaft(
         owner,

@@ -251,6 +251,32 @@ export class TestCluster {
     return LogIndex(want);
   }
 
+  /**
+   * Resolves in the very moment in which the process, as it runs or starts now, says `text` in its log; the
+   * log on disk is a moment later.
+   */
+  said(name: string, text: string, timeoutMs = READY_TIMEOUT_MS): Promise<void> {
+    const stream = this.#processes.get(name)?.stderr;
+    if (stream == null) throw new Error(`${name} does not run`);
+    return new Promise((resolve, reject) => {
+      let tail = '';
+      const done = (error: Error | null): void => {
+        clearTimeout(timer);
+        stream.off('data', read);
+        if (error === null) resolve();
+        else reject(error);
+      };
+      const read = (chunk: Buffer): void => {
+        tail = `${tail}${chunk}`;
+        if (tail.includes(text)) done(null);
+        tail = tail.slice(-text.length);
+      };
+      const late = () => done(new Error(`${name} did not say ${text} within ${timeoutMs} ms`));
+      const timer = setTimeout(late, timeoutMs);
+      stream.on('data', read);
+    });
+  }
+
   logOf(name: string): string {
     return readFileSync(join(this.#directory, `${name}.log`), 'utf8');
   }

@@ -26,13 +26,13 @@ import {
   EntriesGone,
   type LogBase,
   type LogWrite,
-  type RecoveredLog,
   type SegmentStart,
   type StoredEntry,
   type StoreIdentity,
 } from '../../src/store/commit-log.ts';
 import { BOOT_IDS_KEPT_MAX } from '../../src/store/limits.ts';
 import { ORIGIN, tipOfBase } from '../../src/store/log-base.ts';
+import { RecoveredOnce } from '../../src/store/recovered-log.ts';
 import type { RememberedPeer } from '../../src/store/remembered-peer.ts';
 import type {
   CheckOutcome,
@@ -88,7 +88,7 @@ export class MemoryStore {
 
 export class MemoryCommitLog implements CommitLog {
   readonly identity: StoreIdentity;
-  readonly recovered: RecoveredLog;
+  readonly recovered: RecoveredOnce;
   readonly peers: Map<NodeId, RememberedPeer>;
   durable: DurableClaim;
   readonly diskStats: DiskStats;
@@ -124,7 +124,7 @@ export class MemoryCommitLog implements CommitLog {
     this.durable = { term: store.hardState.term, last: store.last };
     const memberships = membershipsIn(store.entries);
     assert(memberships.kind === 'memberships', 'config entries are memberships');
-    this.recovered = {
+    this.recovered = new RecoveredOnce({
       hardState: store.hardState,
       base: store.base,
       entries: store.entries.map((entry) => entry.desc),
@@ -134,7 +134,7 @@ export class MemoryCommitLog implements CommitLog {
       bootIds: store.bootIds,
       tornBytes: store.hasTornTail ? 100 : 0,
       hasTornTail: store.hasTornTail,
-    };
+    });
     this.diskStats = {
       syncCount: 0,
       writtenBytes: 0,
@@ -144,6 +144,10 @@ export class MemoryCommitLog implements CommitLog {
       syncSecondsBuckets: () => [],
       syncSecondsSum: 0,
     };
+  }
+
+  releaseRecovered(): void {
+    this.recovered.release();
   }
 
   persist(write: LogWrite): void {

@@ -4,6 +4,7 @@
  * muted, by one that sees the damage. Without the second hunt a check that never fires would go
  * unnoticed. Ids: the list of re-injected bugs in docs/TESTING.md.
  */
+import { standardRules } from '../../src/raft/rules.ts';
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
@@ -12,6 +13,7 @@ import {
   remembersWrites,
   showsUncommitted,
 } from './planted/hasty-gateway.ts';
+import { countsOnlyTheLeader } from './planted/lone-retention.ts';
 import {
   acknowledgesAtOnce,
   forgetsBoots,
@@ -93,7 +95,8 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bugs: storeRules({ forgives: (problem) => problem === 'badPayloadCrc' }),
     witnesses: [
       witness('disk', ['F2'], 6),
-      witness('disk', ['I9', 'I3', 'A3', 'D2', 'F1'], 19, ['F2']),
+      // Damage that is not seen where it lies is seen by the peer that it is sent to.
+      witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 48, ['F2']),
     ],
   },
   {
@@ -157,6 +160,18 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     ],
   },
   {
+    id: 'C24',
+    bug: 'A snapshot replaces a log that holds more than it',
+    bugs: { ...NO_BUGS, coreRules: { ...standardRules, snapshotReplacesLog: () => true } },
+    witnesses: [witness('retention', ['F1'], 1)],
+  },
+  {
+    id: 'C25',
+    bug: 'Segments of the old log outlive the installation of a snapshot',
+    bugs: storeRules({ generationAfter: (generation) => generation }),
+    witnesses: [witness('retention', ['F1'], 1)],
+  },
+  {
     id: 'C33',
     bug: 'A leader gives queue offsets before its no-op is applied',
     bugs: { ...NO_BUGS, wrapReplica: servesBeforeNoop },
@@ -173,6 +188,24 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bug: 'Clients see what is written and not committed',
     bugs: { ...NO_BUGS, wrapLog: remembersWrites, wrapGateway: showsUncommitted },
     witnesses: [witness('crash', ['A5'], 1)],
+  },
+  {
+    id: 'C37',
+    bug: 'Retention ignores what followers still need',
+    bugs: { ...NO_BUGS, wrapExtent: countsOnlyTheLeader },
+    witnesses: [witness('retention', ['R1'], 1)],
+  },
+  {
+    id: 'takes-unconsumed',
+    bug: 'Retention takes by size what nobody has consumed',
+    bugs: { ...NO_BUGS, wrapLimits: () => ({ ageMsMax: 0, sizeBytesMax: null }) },
+    witnesses: [witness('retention', ['A1'], 1)],
+  },
+  {
+    id: 'unlinks-first',
+    bug: 'Files go before the base is durable that says so (H8)',
+    bugs: storeRules({ orderOfCompaction: (swapsBase, unlinks) => [...unlinks, swapsBase] }),
+    witnesses: [witness('retention', ['F1'], 1)],
   },
 ];
 

@@ -22,6 +22,7 @@ export const CHECKS = {
   F3: 'no node raises an alarm',
   H21: 'who comes with a wrong directory is refused, and nobody else is',
   H28: 'no damaged frame is taken for a message',
+  R1: 'retention takes nothing that a member needs who is heard',
   L1: 'with a healed majority every request is answered',
   L2: 'after everything has healed all nodes agree',
   T1: 'nothing asks for real time or real chance',

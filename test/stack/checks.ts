@@ -1,4 +1,5 @@
 /** After everything has healed: what must be true of the three logs and of what follows from them. */
+import { CorruptionError } from '../../src/base/errors.ts';
 import { LogIndex } from '../../src/base/units.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
@@ -30,13 +31,13 @@ interface LoggedMessage {
 /** What a node holds at one moment. */
 interface Holding {
   readonly node: StackNode;
-  readonly log: CommitLog;
-  readonly files: SnapshotFiles;
   readonly state: DerivedState;
   /** From where all nodes have them. */
   readonly entries: readonly StoredEntry[];
   /** Without those that nobody sees any more: they go at each node's own pace. */
   readonly rows: readonly string[];
+  /** The same rows, derived again. */
+  readonly rebuiltRows: readonly string[];
 }
 
 /** @returns the log that all agree on; null when something is wrong */
@@ -50,12 +51,12 @@ export async function checkWorld(
   const [first] = holdings;
   if (first === undefined) return null;
   for (const holding of holdings) {
-    const { node, state, entries, rows } = holding;
+    const { node, state, entries, rows, rebuiltRows } = holding;
     for (const { bytes } of entries) observer.noteBytes(bytes);
     checkSameBytes(world, node, first.entries, entries);
     checkMessages(world, node, messagesOf(entries), workload, state);
     checkSameRows(world, `${node.nodeId} and ${first.node.nodeId}`, first.rows, rows);
-    checkSameRows(world, `${node.nodeId} and its rebuild`, await rebuilt(world, holding), rows);
+    checkSameRows(world, `${node.nodeId} and its rebuild`, rebuiltRows, rows);
   }
   return observer.isBroken ? null : first.entries;
 }
@@ -88,14 +89,32 @@ async function holdingOf(world: StackWorld, node: StackNode): Promise<Holding | 
     world.observer.violation('L2', `${node.nodeId} does not run`);
     return null;
   }
-  const entries = await world.await(entriesOf(log, state.appliedIndex), CHECK_TIMEOUT_MS);
-  if (entries === null) {
-    world.observer.violation('L2', `${node.nodeId} does not read its log`);
-    return null;
-  }
+  const entries = await readLog(world, node, { log, last: state.appliedIndex });
+  if (entries === null) return null;
   state.flush();
   await world.await(state.flushed(), CHECK_TIMEOUT_MS);
-  return { node, log, files, state, entries, rows: node.kv === null ? [] : dumpIn(world)(node.kv) };
+  const rows = node.kv === null ? [] : dumpIn(world)(node.kv);
+  // Of the same moment: if entries come meanwhile, all of this is done again.
+  const rebuiltRows = await rebuilt(world, { files, entries });
+  return { node, state, entries, rows, rebuiltRows };
+}
+
+/** @returns null when that has become a violation */
+async function readLog(
+  world: StackWorld,
+  { nodeId }: StackNode,
+  { log, last }: { readonly log: CommitLog; readonly last: LogIndex },
+): Promise<readonly StoredEntry[] | null> {
+  try {
+    const entries = await world.await(entriesOf(log, last), CHECK_TIMEOUT_MS);
+    if (entries === null) world.observer.violation('L2', `${nodeId} does not read its log`);
+    return entries;
+  } catch (error) {
+    // It has served until now: damage that nobody has found before.
+    if (!(error instanceof CorruptionError)) throw error;
+    world.observer.violation('I3', `${nodeId} has other bytes: ${error.message}`);
+    return null;
+  }
 }
 
 async function entriesOf(log: CommitLog, last: LogIndex): Promise<readonly StoredEntry[]> {
@@ -223,15 +242,21 @@ function firstOffsetOf(
   return messages.find((message) => message.queueId === queueId)?.queueOffset ?? 0;
 }
 
+interface Sources {
+  readonly files: SnapshotFiles;
+  readonly entries: readonly StoredEntry[];
+}
+
 /** From the log alone, or from its newest snapshot where the log has lost its beginning (D2). */
-async function rebuilt(world: StackWorld, holding: Holding): Promise<readonly string[]> {
-  const { log, files, state: original } = holding;
+async function rebuilt(world: StackWorld, { files, entries }: Sources): Promise<readonly string[]> {
+  const last = LogIndex(entries.at(-1)?.desc.index ?? 0);
   const kv = new MemoryKvStore();
-  const entries = await world.await(entriesOf(log, original.appliedIndex), CHECK_TIMEOUT_MS);
-  if (entries === null) return [];
-  if (log.base.desc !== null) {
-    const { newest } = files;
-    if (newest === null) return ['no snapshot'];
+  const firstIndex = entries[0]?.desc.index ?? 1;
+  if (firstIndex > 1) {
+    const newest = files.all.findLast(({ appliedIndex, logStart }) => {
+      return appliedIndex <= last && logStart.index >= firstIndex;
+    });
+    if (newest === undefined) return ['no snapshot'];
     const source = {
       chunks: () => files.chunks(newest.appliedIndex),
       entries: async function* (from: LogIndex, to: LogIndex) {
@@ -241,10 +266,11 @@ async function rebuilt(world: StackWorld, holding: Holding): Promise<readonly st
         }
       },
     };
+    const release = files.hold(newest.appliedIndex);
     await world.await(installSnapshot(kv, source), CHECK_TIMEOUT_MS);
+    release();
   }
-  const durableIndexMax = LogIndex(original.appliedIndex);
-  const state = await openDerivedState({ kv, durableIndexMax, onEvent: () => {} });
+  const state = await openDerivedState({ kv, durableIndexMax: last, onEvent: () => {} });
   for (const entry of entries) {
     if (entry.desc.index > state.appliedIndex) state.apply(committedEntryOf(entry));
   }

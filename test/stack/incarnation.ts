@@ -1,8 +1,9 @@
 /** A process of a node, from its start to its end, and how it boots: as bin/ does it. */
-import { LogIndex } from '../../src/base/units.ts';
+import { advance, LogIndex, Term } from '../../src/base/units.ts';
 import { type Broker, createBroker } from '../../src/broker/broker.ts';
 import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
 import type { Message } from '../../src/raft/messages.ts';
+import { committedEntryOf } from '../../src/replica/committed-entry.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
 import type { SnapshotParts } from '../../src/replica/snapshot/snapshot-desk.ts';
@@ -21,14 +22,19 @@ import { CallersNetwork } from './faulty-network.ts';
 import { MemoryForwarder } from './memory-forwarder.ts';
 import type { NodeClock } from './node-clock.ts';
 import { withOverrides } from './planted/with-overrides.ts';
+import { MEMBER_GRACE_MS, RetentionWatch } from './retention-watch.ts';
 import { addressOf, type StackNode } from './stack-node.ts';
 
 export const STORE_DIRECTORY = '/store';
 /** Small, so that applying and peers read from the disk as well. */
 const TAIL_CACHE_SIZE_BYTES = 24 * 1024;
 const RETENTION_PERIOD_MS = 200;
+const REPLAYED_SIZE_BYTES_MAX = 64 * 1024;
 /** Whoever is away for as long as a crash takes is left behind. */
-const SNAPSHOT_LIMITS = { entriesMax: 400, periodMs: 5_000, pauseMsMin: 50, memberGraceMs: 300 };
+const SNAPSHOT_LIMITS = {
+  ...{ entriesMax: 400, periodMs: 5_000, pauseMsMin: 50 },
+  memberGraceMs: MEMBER_GRACE_MS,
+};
 /** Elections in a few ticks: more of them in a run. */
 const TIMING = { heartbeatTicks: 2, electionTimeoutTicksMin: 6, electionTimeoutTicksMax: 12 };
 
@@ -114,11 +120,13 @@ async function join(
     onEvent: (event) => onPeerEvent(node, event),
   });
   running.peers = peers;
+  const watch = new RetentionWatch(world, nodeId);
   const replica = await startReplica({
     identity: log.identity,
     ...{ members, addresses, log, state, snapshots, clock, onFatal },
-    transport: spied(node, peers),
+    transport: spied(node, peers, watch),
     random: node.raftRandom(),
+    rules: bugs.coreRules,
     timing: TIMING,
     onEvent: (event) => {
       onSnapshotEvent(node, event);
@@ -139,24 +147,49 @@ async function join(
   if (node.standing.kind === 'refusesToStart') {
     observer.violation('F2', `${nodeId} starts, although its directory is bad`);
   }
-  replica.onApplied((entry) => observer.onApplied(nodeId, entry));
+  replica.onApplied((entry) => {
+    observer.onApplied(nodeId, entry);
+    watch.onApplied(entry);
+  });
   replica.onRoleChange(({ role, term }) => {
     if (role !== 'leader') return;
     observer.onLeader(nodeId, term);
     node.onMoment?.('wins');
   });
-  serve(node, running, replica);
+  await observeReplayed(node, replica);
+  if (!running.isAlive) return;
+  serve(node, running, { inner: replica, watch });
 }
 
-function serve(node: StackNode, running: Incarnation, inner: RunningReplica): void {
+/** What was committed when everybody died may be applied by a start, to which nobody listens yet. */
+async function observeReplayed({ nodeId, world }: StackNode, replica: RunningReplica) {
+  const { log, state } = replica;
+  const last = state.appliedIndex;
+  for (let next = LogIndex(world.observer.appliedMax + 1); next <= last; ) {
+    for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
+      world.observer.onApplied(nodeId, committedEntryOf(entry));
+      next = advance(entry.desc.index, 1);
+    }
+  }
+}
+
+interface Watched {
+  readonly inner: RunningReplica;
+  readonly watch: RetentionWatch;
+}
+
+function serve(node: StackNode, running: Incarnation, { inner, watch }: Watched): void {
   const { clock } = running;
   const { nodeId, world } = node;
   const storeHost = `10.0.0.${node.number + 1}:8081`;
   const replica = world.bugs.wrapReplica(inner);
   const broker = createBroker({
     ...{ replica, clock, autoCreateTopics: true, storeHost },
-    retention: { ageMsMax: null, sizeBytesMax: world.retentionSizeBytes },
-    retentionBounds: () => inner.logExtent(false),
+    retention: world.bugs.wrapLimits({ ageMsMax: null, sizeBytesMax: world.retentionSizeBytes }),
+    retentionBounds: () => {
+      watch.onLook(Term(inner.status().term));
+      return world.bugs.wrapExtent(inner.logExtent(false), inner);
+    },
     retentionPeriodMs: RETENTION_PERIOD_MS,
   });
   const forwarder = new MemoryForwarder(world, nodeId);
@@ -190,7 +223,7 @@ function onSnapshotEvent(node: StackNode, event: ReplicaEvent): void {
   node.onMoment?.(moment);
 }
 
-function spied(node: StackNode, peers: MemoryPeers): PeerTransport {
+function spied(node: StackNode, peers: MemoryPeers, watch: RetentionWatch): PeerTransport {
   const { observer, network } = node.world;
   const spiedReceiver = (receiver: PeerReceiver): PeerReceiver => ({
     onMessage: (from, message, entries) => {
@@ -200,6 +233,7 @@ function spied(node: StackNode, peers: MemoryPeers): PeerTransport {
       if (node.world.isImpostor(from)) {
         observer.violation('H21', `${node.nodeId} listens to the wrong ${from}: ${message.kind}`);
       }
+      watch.onHeard(from);
       receiver.onMessage(from, message, entries);
     },
     onUnreachable: (peer) => receiver.onUnreachable(peer),

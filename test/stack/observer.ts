@@ -134,7 +134,7 @@ export class Observer {
       this.violation('I9', `${nodeId} applied entry ${index} as ${print}, before it was ${known}`);
     }
     this.#applied.set(index, print);
-    if (index > this.appliedMax && type === 'data') this.#countMessages(payload);
+    if (type === 'data') this.#countMessages(payload);
     this.appliedMax = Math.max(this.appliedMax, index);
   }
 
@@ -147,7 +147,8 @@ export class Observer {
     for (const record of recordsOf(payload)) {
       if (record.kind !== 'message') continue;
       const { topic, queueId, queueOffset } = record.message;
-      this.#nextOffsets.set(`${topic} ${queueId}`, queueOffset + 1);
+      const next = Math.max(this.nextOffset(topic, queueId), queueOffset + 1);
+      this.#nextOffsets.set(`${topic} ${queueId}`, next);
     }
   }
 

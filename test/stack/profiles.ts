@@ -87,6 +87,17 @@ const BASE = {
   retentionSizeBytes: null,
 } as const;
 
+/** The log loses its beginning again and again, and whoever was away needs a snapshot. */
+const RETENTION = {
+  ...BASE,
+  chaosMs: 12_000,
+  downMsMax: 4_000,
+  moments: [...BASE.moments, 'snapshots', 'compacts', 'pulls', 'installs', 'rebuilds'],
+  producersMax: 16,
+  consumers: 4,
+  retentionSizeBytes: 16 * KIB,
+} as const;
+
 export const STACK_PROFILES: readonly StackProfile[] = [
   { ...BASE, name: 'crash', kinds: CRASH_KINDS },
   {
@@ -126,20 +137,14 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     gapMsMax: 300,
   },
   {
-    ...BASE,
+    ...RETENTION,
     name: 'retention',
     kinds: [...CRASH_KINDS, 'deleteDerived', 'slowDisk', 'hungDisk', 'syncError', 'writeError'],
-    chaosMs: 12_000,
     gapMsMin: 300,
     gapMsMax: 1_500,
-    downMsMax: 4_000,
-    moments: [...BASE.moments, 'snapshots', 'compacts', 'pulls', 'installs', 'rebuilds'],
-    producersMax: 16,
-    consumers: 4,
-    retentionSizeBytes: 16 * KIB,
   },
   {
-    ...BASE,
+    ...RETENTION,
     name: 'base',
     kinds: [...DISK_KINDS, 'base', 'kill', 'powerCut', 'powerCutAll', 'killThenPowerCut', 'trap'],
     enabledPer10: 7,
@@ -147,8 +152,11 @@ export const STACK_PROFILES: readonly StackProfile[] = [
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];
 
+/** For storms that a test has written down itself (hazard-run.ts); no weather comes of it. */
+const WRITTEN: StackProfile = { ...BASE, name: 'hazard', kinds: [] };
+
 export function stackProfileNamed(name: string): StackProfile {
-  const profile = STACK_PROFILES.find((candidate) => candidate.name === name);
+  const profile = [...STACK_PROFILES, WRITTEN].find((candidate) => candidate.name === name);
   if (profile !== undefined) return profile;
   const known = STACK_PROFILES.map((candidate) => candidate.name).join(', ');
   throw new Error(`Unknown profile ${name}: known are ${known}`);

@@ -1,12 +1,15 @@
 /** Where a bug can be planted around the code of production. Without one everything is what it is. */
 import type { Gateway } from '../../src/broker/gateway.ts';
+import type { RetentionLimits } from '../../src/broker/services/retention-decision.ts';
 import type { SyncFate } from '../../src/io/memory/memory-disk.ts';
+import { type SafetyRules, standardRules } from '../../src/raft/rules.ts';
 import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
-import type { Replica } from '../../src/replica/replica.ts';
+import type { LogExtent, Replica } from '../../src/replica/replica.ts';
 import type { CommitLog } from '../../src/store/commit-log.ts';
 import { type StoreRules, standardStoreRules } from '../../src/store/store-rules.ts';
 
 export interface StackBugs {
+  readonly coreRules: SafetyRules;
   readonly storeRules: StoreRules;
   /** What a sync of a file comes to. */
   readonly syncFate: (path: string) => SyncFate;
@@ -21,9 +24,14 @@ export interface StackBugs {
   /** What the broker sees of the replica. */
   readonly wrapReplica: (replica: Replica) => Replica;
   readonly wrapGateway: (gateway: Gateway, replica: Replica) => Gateway;
+  /** What retention is told of the log and of who needs it. */
+  readonly wrapExtent: (extent: LogExtent, replica: Replica) => LogExtent;
+  /** What retention is told to keep. */
+  readonly wrapLimits: (limits: RetentionLimits) => RetentionLimits;
 }
 
 export const NO_BUGS: StackBugs = {
+  coreRules: standardRules,
   storeRules: standardStoreRules,
   syncFate: () => 'durable',
   syncsDirectories: true,
@@ -33,4 +41,6 @@ export const NO_BUGS: StackBugs = {
   wrapPins: (log) => log,
   wrapReplica: (replica) => replica,
   wrapGateway: (gateway) => gateway,
+  wrapExtent: (extent) => extent,
+  wrapLimits: (limits) => limits,
 };
