@@ -128,6 +128,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addBackupCommand(program, run),
       addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
@@ -137,7 +138,6 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ]),
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
-      addBackupCommand(program, run),
       addRestoreCommand(program, run),
       addLogCommand(program, run),
       addRecoverCommand(program, run),

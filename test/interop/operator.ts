@@ -70,7 +70,7 @@ export class Operator {
       if (response.kind === 'changed' && response.state !== 'pending') return response;
       const isLate = Date.now() >= untilMs;
       ok(!isLate, JSON.stringify(response));
-      ok(response.kind === 'changed' || isOnlyLag(response), JSON.stringify(response));
+      ok(response.kind === 'changed' || isPassing(response), JSON.stringify(response));
       await delay(POLL_MS);
     }
   }
@@ -125,10 +125,19 @@ export class Operator {
   }
 }
 
-function isOnlyLag(response: AdminResponse): boolean {
+/** As `--wait` does: elections end, learners catch up, and the disk of a busy machine has a bad minute. */
+const PASSING = [
+  'ownTermCommitted',
+  'noTransferInProgress',
+  'targetCaughtUp',
+  'targetLive',
+  'targetDiskSpeed',
+];
+
+function isPassing(response: AdminResponse): boolean {
   if (response.kind !== 'refused') return false;
   const failed = response.checks.filter(({ verdict }) => verdict === 'failed');
-  return failed.every(({ id }) => id === 'targetCaughtUp' || id === 'targetLive');
+  return failed.every(({ id }) => PASSING.includes(id));
 }
 
 /** What was sent after the answer to another one lies behind it, wherever both are in one queue. */
