@@ -27,11 +27,13 @@ export interface NodeAdminOptions {
   readonly clock: Clock;
   readonly diskRoom: () => RoomReport;
   readonly report: () => SoundnessReport;
+  /** null: this node does not scrub. */
+  readonly scrubNow: () => string | null;
 }
 
 export function startAdmin(
   { members }: BrokerOptions,
-  { replica, clock, diskRoom, report }: NodeAdminOptions,
+  { replica, clock, diskRoom, report, scrubNow }: NodeAdminOptions,
 ): Admin {
   const delays = monitorEventLoopDelay();
   delays.enable();
@@ -50,7 +52,7 @@ export function startAdmin(
     ...{ replica, clock, diskRoom, facts, randomBytes },
     transport: createGrpcAdminTransport(),
     founders: members,
-    tasks: nodeTasks(replica),
+    tasks: nodeTasks(replica, scrubNow),
   });
   return {
     answer: (call, signal) => admin.answer(call, signal),
@@ -73,12 +75,32 @@ function swapUsedBytes(): number | null {
   }
 }
 
-function nodeTasks(replica: RunningReplica): NodeTasks {
-  const refuse = async (what: string): Promise<string> => {
-    throw new AdminError(
-      'unsupported',
-      `${replica.status().nodeId} cannot ${what} on request yet.`,
-    );
+export function nodeTasks(
+  { snapshotKeeper }: Pick<RunningReplica, 'snapshotKeeper'>,
+  scrubNow: () => string | null,
+): NodeTasks {
+  return {
+    takeSnapshot: async () => {
+      if (snapshotKeeper === null) {
+        throw new AdminError(
+          'unsupported',
+          'This node keeps its whole log and takes no snapshots.',
+        );
+      }
+      const outcome = await snapshotKeeper.take();
+      if (outcome.kind === 'failed') {
+        throw new AdminError('internal', `No snapshot was taken: ${outcome.why}.`);
+      }
+      const { appliedIndex, chunkCount } = outcome.info;
+      return `The snapshot after entry ${appliedIndex} is durable, in ${chunkCount} chunks.`;
+    },
+    scrub: async () => {
+      const sentence = scrubNow();
+      if (sentence !== null) return sentence;
+      throw new AdminError(
+        'unsupported',
+        'Scrubbing is switched off in the settings of this node.',
+      );
+    },
   };
-  return { takeSnapshot: () => refuse('take a snapshot'), scrub: () => refuse('scrub its log') };
 }

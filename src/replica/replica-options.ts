@@ -12,6 +12,7 @@ import type { PeerCounters, PeerTransport } from './peer-transport.ts';
 import type { LogExtent, NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
 import type { SnapshotParts } from './snapshot/snapshot-desk.ts';
 import type { SnapshotEvent } from './snapshot/snapshot-event.ts';
+import type { SnapshotKeeper } from './snapshot/snapshot-keeper.ts';
 import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
 import type { SnapshotMetrics } from './snapshot/snapshot-status.ts';
 
@@ -110,6 +111,8 @@ export interface RunningReplica extends Replica {
   metrics(): ReplicaMetrics;
   /** null for a replica without snapshots. */
   readonly snapshotAnswers: SnapshotAnswers | null;
+  /** The same. */
+  readonly snapshotKeeper: SnapshotKeeper | null;
   /**
    * The log as far as retention is concerned, at this moment.
    * @param isDiskNearlyFull members that are behind do not count then (H17)

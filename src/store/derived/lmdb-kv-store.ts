@@ -11,7 +11,14 @@ import { assert } from '../../base/assert.ts';
 import { KIB } from '../../base/sizes.ts';
 import { type Disk, DiskError } from '../../io/disk.ts';
 import { END_KEY, FIRST_KEY } from './key-codec.ts';
-import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
+import {
+  type KvChanges,
+  type KvKey,
+  type KvRow,
+  type KvStore,
+  type KvView,
+  ViewRevoked,
+} from './kv-store.ts';
 
 /** Keys are binary strings (kv-store.ts): one byte per character, no other encoding. */
 const keyEncoder = {
@@ -60,6 +67,7 @@ export class LmdbKvStore implements KvStore {
   readonly #directory: string;
   readonly #disk: Pick<Disk, 'room'> | null;
   readonly #database: RootDatabase<Uint8Array, string>;
+  readonly #views = new Set<LmdbView>();
   #closing: Promise<void> | null = null;
 
   /** Creates the directory when it is missing. Throws when LMDB cannot make sense of what is there. */
@@ -113,7 +121,10 @@ export class LmdbKvStore implements KvStore {
     assert(this.#closing === null, 'a closed database has no view');
     // Else it may be the one that reads of this turn began with, older than the last commit.
     this.#database.resetReadTxn();
-    return new LmdbView(this.#database, this.#database.useReadTransaction());
+    const transaction = this.#database.useReadTransaction();
+    const view = new LmdbView(this.#database, transaction, () => this.#views.delete(view));
+    this.#views.add(view);
+    return view;
   }
 
   async clear(): Promise<void> {
@@ -122,7 +133,10 @@ export class LmdbKvStore implements KvStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#database.close();
+    if (this.#closing !== null) return this.#closing;
+    // A read transaction must not outlive its database: LMDB would read what is not mapped any more.
+    for (const view of [...this.#views]) view.revoke();
+    this.#closing = this.#database.close();
     return this.#closing;
   }
 }
@@ -130,11 +144,18 @@ export class LmdbKvStore implements KvStore {
 /** A read transaction: pages that it can see are not used again before it ends. */
 class LmdbView implements KvView {
   readonly #database: RootDatabase<Uint8Array, string>;
+  readonly #onClosed: () => void;
   #transaction: Transaction | null;
+  #isRevoked = false;
 
-  constructor(database: RootDatabase<Uint8Array, string>, transaction: Transaction) {
+  constructor(
+    database: RootDatabase<Uint8Array, string>,
+    transaction: Transaction,
+    onClosed: () => void,
+  ) {
     this.#database = database;
     this.#transaction = transaction;
+    this.#onClosed = onClosed;
   }
 
   get(key: KvKey): Uint8Array | null {
@@ -149,9 +170,16 @@ class LmdbView implements KvView {
   close(): void {
     this.#transaction?.done();
     this.#transaction = null;
+    this.#onClosed();
+  }
+
+  revoke(): void {
+    this.#isRevoked = true;
+    this.close();
   }
 
   #open(): Transaction {
+    if (this.#isRevoked) throw new ViewRevoked();
     assert(this.#transaction !== null, 'a closed view is not read');
     return this.#transaction;
   }
