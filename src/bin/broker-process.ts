@@ -144,10 +144,7 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const admin = startAdmin(options, {
-    ...{ replica, clock, diskRoom, report },
-    scrubNow: () => soundness.scrubNow(),
-  });
+  const admin = startAdmin(options, { replica, clock, diskRoom, soundness });
   const others = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, others);
   const messaging = await startMessagingEndpoint({

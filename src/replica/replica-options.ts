@@ -4,7 +4,6 @@ import type { LogIndex, NodeId } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AlarmId } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership } from '../raft/membership.ts';
-import type { SafetyRules } from '../raft/rules.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { DerivedState } from '../store/derived/derived-state.ts';
 import type { SwitchableState } from '../store/derived/switchable-state.ts';
@@ -41,8 +40,6 @@ export interface ReplicaOptions {
   readonly random: RandomSource;
   readonly tickMs?: number;
   readonly timing?: Partial<RaftTiming>;
-  /** Production leaves them out; the simulator plants classic bugs here. */
-  readonly rules?: SafetyRules;
   /** The replica stands still from here on; the owner ends the process. At most once. */
   readonly onFatal: (error: Error) => void;
   readonly onEvent: (event: ReplicaEvent) => void;

@@ -4,7 +4,6 @@
  * muted, by one that sees the damage. Without the second hunt a check that never fires would go
  * unnoticed. Ids: the list of re-injected bugs in docs/TESTING.md.
  */
-import { standardRules } from '../../src/raft/rules.ts';
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
@@ -160,18 +159,6 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     ],
   },
   {
-    id: 'C24',
-    bug: 'A snapshot replaces a log that holds more than it',
-    bugs: { ...NO_BUGS, coreRules: { ...standardRules, snapshotReplacesLog: () => true } },
-    witnesses: [witness('retention', ['F1'], 1)],
-  },
-  {
-    id: 'C25',
-    bug: 'Segments of the old log outlive the installation of a snapshot',
-    bugs: storeRules({ generationAfter: (generation) => generation }),
-    witnesses: [witness('retention', ['F1'], 1)],
-  },
-  {
     id: 'C33',
     bug: 'A leader gives queue offsets before its no-op is applied',
     bugs: { ...NO_BUGS, wrapReplica: servesBeforeNoop },
@@ -193,19 +180,20 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C37',
     bug: 'Retention ignores what followers still need',
     bugs: { ...NO_BUGS, wrapExtent: countsOnlyTheLeader },
-    witnesses: [witness('retention', ['R1'], 1)],
+    witnesses: [witness('retention', ['R1'], 2)],
   },
   {
     id: 'takes-unconsumed',
     bug: 'Retention takes by size what nobody has consumed',
     bugs: { ...NO_BUGS, wrapLimits: () => ({ ageMsMax: 0, sizeBytesMax: null }) },
-    witnesses: [witness('retention', ['A1'], 1)],
+    // The consumers wait for what is gone before the log is looked at.
+    witnesses: [witness('retention', ['L1'], 1), witness('retention', ['A1'], 1, ['L1'])],
   },
   {
     id: 'unlinks-first',
     bug: 'Files go before the base is durable that says so (H8)',
     bugs: storeRules({ orderOfCompaction: (swapsBase, unlinks) => [...unlinks, swapsBase] }),
-    witnesses: [witness('retention', ['F1'], 1)],
+    witnesses: [witness('retention', ['F1', 'I3'], 7)],
   },
 ];
 
