@@ -16,6 +16,8 @@ const NEEDS_A_MACHINE = [
   'H8',
   'H10',
   'H11',
+  'H17',
+  'H18',
   'H21',
   'H22',
   'H23',

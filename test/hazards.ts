@@ -36,7 +36,7 @@ export const HAZARDS: readonly Hazard[] = [
       at(STORE, 'last-two-writes.test.ts', 'every subset of the sectors of the last two writes'),
     ],
     processes: [
-      at(INTEROP, 'power-cut.test.ts', 'of the leader: the others go on'),
+      at(INTEROP, 'power-cut.long.test.ts', 'of the leader: the others go on'),
       at(INTEROP, 'power-cut.test.ts', 'of the leader and a follower at once'),
       at(INTEROP, 'power-cut.test.ts', 'of all three at once'),
     ],
@@ -50,7 +50,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'disk-error.test.ts', 'the process ends with 74 and a note'),
-      at(INTEROP, 'disk-error.test.ts', 'three times within an hour'),
+      at(INTEROP, 'disk-error.long.test.ts', 'three times within an hour'),
     ],
   },
   {
@@ -74,7 +74,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'rot-under-load.test.ts', 'of one node, then of all three in different places'),
-      at(INTEROP, 'repair.test.ts', 'another entry damaged on each of three nodes'),
+      at(INTEROP, 'repair.long.test.ts', 'another entry damaged on each of three nodes'),
     ],
   },
   {
@@ -143,7 +143,9 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/stack', 'leader-trouble.test.ts', 'a leader whose disk hangs gives way'),
       script('disk-stall.txt'),
     ],
-    processes: [at(INTEROP, 'disk-error.test.ts', 'of the leader: another one leads')],
+    processes: [
+      at(INTEROP, 'disk-error.test.ts', 'the disk of the leader hangs: another one leads'),
+    ],
   },
   {
     id: 'H16',
@@ -167,7 +169,11 @@ export const HAZARDS: readonly Hazard[] = [
       stack('H17: all followers are down while retention runs'),
       at('test/broker', 'retention.test.ts', 'nothing goes as long as the replica needs it'),
     ],
-    processes: [],
+    processes: [
+      at(INTEROP, 'snapshot.test.ts', 'a follower is away while the log is compacted under load'),
+      at(INTEROP, 'snapshot.long.test.ts', 'while all followers but one are away, nothing goes'),
+      at(INTEROP, 'retention.test.ts', 'consumers that are before the beginning of their queues'),
+    ],
   },
   {
     id: 'H18',
@@ -181,7 +187,10 @@ export const HAZARDS: readonly Hazard[] = [
       at(STORE, 'base-crash.test.ts', 'a crash at any step of'),
       at(STORE, 'derived/stage-database.test.ts', 'a process that ends at any step of staging'),
     ],
-    processes: [],
+    processes: [
+      at(INTEROP, 'snapshot.test.ts', 'killed twice while it installs a snapshot'),
+      at(INTEROP, 'snapshot.long.test.ts', 'power is cut at each step of an installation'),
+    ],
   },
   {
     id: 'H19',
@@ -200,7 +209,8 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/replica', 'rollback.test.ts', 'a clone that is started beside its original'),
     ],
     processes: [
-      at(INTEROP, 'doubled-directory.test.ts', 'one of a clone and its original is refused'),
+      at(INTEROP, 'wrong-directory.test.ts', 'a clone does not start'),
+      at(INTEROP, 'doubled-directory.long.test.ts', 'one of a clone and its original is refused'),
       at(INTEROP, 'hostile-handshake.test.ts', 'another cluster'),
     ],
   },
@@ -212,7 +222,7 @@ export const HAZARDS: readonly Hazard[] = [
       script('lost-disk.txt'),
     ],
     processes: [
-      at(INTEROP, 'decisive-wipe.test.ts', 'it elects nobody, is refused'),
+      at(INTEROP, 'decisive-wipe.long.test.ts', 'it elects nobody, is refused'),
       at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
     ],
   },
@@ -225,7 +235,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
-      at(INTEROP, 'doubled-directory.test.ts', 'an older copy under a new leader too'),
+      at(INTEROP, 'doubled-directory.long.test.ts', 'an older copy under a new leader too'),
     ],
   },
   {

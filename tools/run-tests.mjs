@@ -1,4 +1,5 @@
-// Runs every compiled test file, or those whose path contains one of the arguments.
+// Runs every compiled test file but the long ones (*.long.test.js), with --long those too; or those whose path
+// contains one of the arguments.
 // Node 20 has no glob support in --test, hence this walk.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
@@ -9,8 +10,11 @@ const FILE_MS_MAX = 300_000;
 /** The same for a whole group of files: three times what it takes on two slow cores. */
 const GROUP_MS_MAX = 1_800_000;
 
-const filters = process.argv.slice(2);
+const args = process.argv.slice(2);
+const filters = args.filter((arg) => arg !== '--long');
+const wantsLong = args.includes('--long') || filters.length > 0;
 // Interop, fault and bench files start real processes: they run one after another, at the end.
+const isLong = (path) => path.endsWith('.long.test.js');
 const isProcessTest = (path) => /dist\/test\/(interop|jepsen-like)\//.test(path);
 // Sources deleted since the last build leave compiled files behind; those must not run.
 const sourceOf = (path) => path.replace(/^dist\//, '').replace(/\.js$/, '.ts');
@@ -25,7 +29,9 @@ function* testFiles(folder) {
 }
 
 const files = [...testFiles('dist')].filter(
-  (path) => filters.length === 0 || filters.some((filter) => path.includes(filter)),
+  (path) =>
+    (wantsLong || !isLong(path)) &&
+    (filters.length === 0 || filters.some((filter) => path.includes(filter))),
 );
 if (files.length === 0) {
   console.error(`No test file matches: ${filters.join(' ')}`);
@@ -38,7 +44,7 @@ const groups = [
 let failed = false;
 for (const { files: group, concurrency } of groups) {
   if (group.length === 0) continue;
-  const args = [
+  const nodeArgs = [
     '--enable-source-maps',
     '--test',
     '--test-reporter=spec',
@@ -46,7 +52,7 @@ for (const { files: group, concurrency } of groups) {
     `--test-timeout=${FILE_MS_MAX}`,
     ...group,
   ];
-  const { status, error } = spawnSync(process.execPath, args, {
+  const { status, error } = spawnSync(process.execPath, nodeArgs, {
     stdio: 'inherit',
     timeout: GROUP_MS_MAX,
     killSignal: 'SIGKILL',

@@ -2,6 +2,7 @@
 
 import { unreachable } from '../base/assert.ts';
 import type { RegistrationEvent } from '../broker/registration.ts';
+import type { BackupServiceEvent } from '../replica/backup/backup-event.ts';
 import type { CheckpointEvent } from '../replica/checkpoints/checkpoint-judge.ts';
 import type { DamageEvent } from '../replica/damage-response.ts';
 import type { PeerEvent } from '../replica/peer-transport.ts';
@@ -60,6 +61,12 @@ export function logReplicaEvent(logger: Logger, event: ReplicaEvent): void {
     case 'logCompacted':
     case 'membersOverridden':
       logSnapshotEvent(logger, event);
+      return;
+    case 'backupBegun':
+    case 'backupGiven':
+    case 'backupPinEnded':
+    case 'backupSourceRotten':
+      logBackupEvent(logger, event);
       return;
     case 'refusedByGroup':
       logger.error(
@@ -339,6 +346,29 @@ export function logSoundnessEvent(logger: Logger, event: SoundnessEvent): void {
       logger.error(
         { event: 'state.others_differ', ...fields },
         'Other replicas are not as this one',
+      );
+      return;
+    default:
+      unreachable(kind);
+  }
+}
+
+function logBackupEvent(logger: Logger, event: BackupServiceEvent): void {
+  const { kind, ...fields } = event;
+  switch (kind) {
+    case 'backupBegun':
+      logger.info({ event: 'backup.begun', ...fields }, 'A backup is taken from this node');
+      return;
+    case 'backupGiven':
+      logger.info({ event: 'backup.given', ...fields }, 'A backup has got all it wanted');
+      return;
+    case 'backupPinEnded':
+      logger.warn({ event: 'backup.pin_ended', ...fields }, 'The log is held for a backup no more');
+      return;
+    case 'backupSourceRotten':
+      logger.error(
+        { event: 'backup.source_rotten', ...fields },
+        'Read damage in the own log or snapshot; the backup goes on with another node',
       );
       return;
     default:

@@ -3,15 +3,13 @@
  * decided here. Read it from top to bottom to see how the layers meet.
  */
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { FatalError } from '../base/errors.ts';
-import { MIB } from '../base/sizes.ts';
 import { LogIndex, type NodeId } from '../base/units.ts';
-import { type AdminService, adminService } from '../broker/admin/admin-service.ts';
+
+import { adminService } from '../broker/admin/admin-service.ts';
+
 import { createBroker } from '../broker/broker.ts';
-import { brokerService } from '../broker/broker-service.ts';
 import { createGrpcForwardTransport } from '../broker/forward-transport.ts';
-import { createGateway, type Gateway } from '../broker/gateway.ts';
+import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
@@ -19,19 +17,10 @@ import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { probeSyncMs } from '../io/node/sync-probe.ts';
 import { startReplica } from '../replica/driver.ts';
-import { widenFlowWindow } from '../replica/flow-window.ts';
-import {
-  createGrpcPeerTransport,
-  type GrpcPeerTransport,
-  PEER_SERVER_OPTIONS,
-} from '../replica/grpc-peer-transport.ts';
-import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
-import { type RepairService, repairService } from '../replica/repair/repair-service.ts';
+import { createGrpcPeerTransport, type GrpcPeerTransport } from '../replica/grpc-peer-transport.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
-import { type SnapshotService, snapshotService } from '../replica/snapshot/snapshot-service.ts';
-import type { VerifyService } from '../replica/verify/verify-service.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import { derivedHome } from '../store/derived/derived-home.ts';
 import {
@@ -41,14 +30,12 @@ import {
 import { openCommitLog } from '../store/open-commit-log.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
-import { sourceOf } from '../store/repair/repair-source.ts';
 import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
 import { checkAdvertised, storeHostOf } from './advertised.ts';
 import {
   logDerivedEvent,
   logPeerEvent,
   logRegistrationEvent,
-  logRepairServiceEvent,
   logReplicaEvent,
   logRoles,
   logSnapshotFileEvent,
@@ -60,13 +47,12 @@ import { endWith, exitOnUncaught, exitWith } from './exit.ts';
 import { settleFounding } from './founding.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startAdmin } from './node-admin.ts';
+import { listenForPeers, peerServices } from './peer-port.ts';
 import { repairFirst } from './repair-stage.ts';
 import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
 import { VERSION } from './version.ts';
 
-/** A forwarded send of the largest message, with room for its envelope; peers need more, see there. */
-const REQUEST_SIZE_BYTES_MAX = 32 * MIB;
 const MS_PER_SECOND = 1_000;
 
 /** Resolves when all listeners are open; the process then lives until it is told to stop. */
@@ -145,8 +131,8 @@ async function startServing(
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
   const admin = startAdmin(options, { replica, clock, diskRoom, soundness });
-  const others = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
-  const raftServer = await listenForPeers(options.raft, transport, gateway, others);
+  const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
+  const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({
     gateway,
     clock,
@@ -193,24 +179,6 @@ function processSources(replica: RunningReplica) {
     memory: () => process.memoryUsage(),
     version: VERSION,
   };
-}
-
-/** What other members are given: what they have lost of the log, and snapshots of derived state. */
-function peerServices(
-  replica: RunningReplica,
-  clock: NodeClock,
-  logger: Logger,
-): readonly (RepairService | SnapshotService)[] {
-  const repairs = repairService({
-    source: sourceOf(replica.log, () => replica.status().commitIndex),
-    isUnderRepair: false,
-    clock,
-    onEvent: (event) => logRepairServiceEvent(logger, event),
-    onFatal: exitWith,
-  });
-  const { snapshotAnswers } = replica;
-  if (snapshotAnswers === null) return [repairs];
-  return [repairs, snapshotService(snapshotAnswers, exitWith)];
 }
 
 function memberAddressOf(replica: RunningReplica, nodeId: NodeId): string | null {
@@ -294,40 +262,15 @@ async function startReplicaOf(
     transport,
     snapshots: {
       ...{ files, home, port: createSnapshotClient() },
+      isRoomScarce: () => care.isRoomScarce,
       limits: { memberGraceMs: options.memberGraceSeconds * MS_PER_SECOND },
     },
     clock,
     random: systemRandom,
+    version: VERSION,
     onFatal,
     onEvent: (event) => logReplicaEvent(logger, event),
   });
 }
 
 const systemRandom = { nextU32: (): number => randomInt(2 ** 32) };
-
-/** The port for peers, forwarding and administration. */
-async function listenForPeers(
-  address: string,
-  transport: GrpcPeerTransport,
-  gateway: Gateway,
-  others: readonly (RepairService | SnapshotService | VerifyService | AdminService)[],
-): Promise<Server> {
-  const server = new Server({
-    ...PEER_SERVER_OPTIONS,
-    'grpc.max_receive_message_length': REQUEST_SIZE_BYTES_MAX,
-  });
-  widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
-  const peers = transport.peerService();
-  server.addService(peers.definition, peers.implementation);
-  const calls = brokerService(gateway);
-  server.addService(calls.definition, calls.implementation);
-  for (const each of others) server.addService(each.definition, each.implementation);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) return resolve();
-      const sentence = `Cannot listen on ${address} for peers: ${error.message}. Is another broker running?`;
-      reject(new FatalError('addressInUse', sentence, { cause: error }));
-    });
-  });
-  return server;
-}

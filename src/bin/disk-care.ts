@@ -80,6 +80,11 @@ export class DiskCare {
     }
   }
 
+  /** As far as it is watched already. */
+  get isRoomScarce(): boolean {
+    return this.#guard !== null && this.#guard.room.level !== 'ok';
+  }
+
   /** How a commit of derived state waits for room. */
   get roomWait(): { readonly clock: Clock; readonly stopping: AbortSignal } {
     return { clock: this.#clock, stopping: this.#stopping.signal };

@@ -13,6 +13,7 @@ import { CLI_EXIT } from '../cli/exit-codes.ts';
 import { runCli } from '../cli/main.ts';
 import type { Target } from '../cli/target.ts';
 import { AdminClient, createAdminCallClient } from '../client/admin-client.ts';
+import { createBackupNode } from '../client/backup-client.ts';
 import { createBrokerCallClient } from '../client/broker-call-client.ts';
 import { MqClient } from '../client/mq-client.ts';
 import { NameServerClient } from '../client/name-server-client.ts';
@@ -145,6 +146,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
       return new MqClient({ directory, connect: createBrokerCallClient, clock, timeoutMs });
     },
     openAdmin: (target, timeoutMs, group) => openAdmin(target, timeoutMs, group),
+    openBackupNode: (address, name) => createBackupNode(address, name, clock),
     actor: `${userName()}@${hostname()}`,
     files: userFiles,
     configDirectory: join(configHome(), 'mq-raft'),

@@ -81,6 +81,8 @@ class GroupGateway implements Gateway {
   #waiting = 0;
   #attemptCount = 0;
   #closed = false;
+  /** Other than this node; it may lead no more. */
+  #lastLeader: NodeId | null = null;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -199,10 +201,20 @@ class GroupGateway implements Gateway {
     // We won, and are still applying what came before: whoever asks waits here.
     if (leader === this.#nodeId) return { kind: 'noLeader' };
     if (attempt.hops > 0) throw new LeadershipLost();
-    if (leader === null) return { kind: 'noLeader' };
-    const address = replica.addressesOf(leader)?.raft ?? this.#options.memberRaftAddress(leader);
-    if (address === null) return { kind: 'pause' };
-    return this.#forward(attempt, leader, address);
+    if (leader === null) return this.#withoutLeader(attempt);
+    this.#lastLeader = leader;
+    return this.#forward(attempt, leader, () => replica.leader() === leader);
+  }
+
+  /**
+   * A node that was removed hears of no leader any more, so nobody shall wait for one here: the last one it
+   * knew answers, or tells who leads now.
+   */
+  async #withoutLeader(attempt: Attempt): Promise<TryResult> {
+    if (!this.#options.replica.status().isRemoved) return { kind: 'noLeader' };
+    const last = this.#lastLeader;
+    if (last !== null) return this.#forward(attempt, last, () => true);
+    throw new BrokerError('timeout', 'This node was removed from its group. Ask another one.');
   }
 
   async #serveHere(attempt: Attempt, term: Term | null): Promise<TryResult> {
@@ -231,9 +243,15 @@ class GroupGateway implements Gateway {
     }
   }
 
-  async #forward(attempt: Attempt, leader: NodeId, address: string): Promise<TryResult> {
-    const { broker, replica, transport } = this.#options;
-    const scope = this.#openScope(attempt, () => replica.leader() === leader);
+  async #forward(
+    attempt: Attempt,
+    leader: NodeId,
+    isStillRight: () => boolean,
+  ): Promise<TryResult> {
+    const { broker, memberRaftAddress, replica, transport } = this.#options;
+    const address = replica.addressesOf(leader)?.raft ?? memberRaftAddress(leader);
+    if (address === null) return { kind: 'pause' };
+    const scope = this.#openScope(attempt, isStillRight);
     broker.counters.forwarded++;
     const forwarding = transport.call(
       address,
@@ -248,7 +266,10 @@ class GroupGateway implements Gateway {
     );
     try {
       const first = await Promise.race([forwarding, scope.ended]);
-      if (typeof first === 'object') return resultOf(first, attempt);
+      if (typeof first === 'object') {
+        if (first.kind === 'notLeader') this.#lastLeader = first.leader ?? this.#lastLeader;
+        return resultOf(first, attempt);
+      }
       ignoreExpected(forwarding);
       return this.#onScopeEnd(attempt, first);
     } catch (error) {

@@ -96,6 +96,7 @@ class MemoryReplica {
       isDiskStalled: false,
       peers: [],
       refusedBy: [],
+      isRemoved: false,
     };
   }
 

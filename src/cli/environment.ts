@@ -3,6 +3,7 @@
  * stdout, everything else to stderr.
  */
 import type { AdminClient } from '../client/admin-client.ts';
+import type { BackupNodeClient } from '../client/backup-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
@@ -62,6 +63,8 @@ export interface CliEnvironment {
   newId(): string;
   openClient(target: Target, timeoutMs: number): MqClient;
   openAdmin(target: Target, timeoutMs: number, group: string | null): AdminClient;
+  /** @param raftAddress of a node; the caller closes it */
+  openBackupNode(raftAddress: string, name: string): BackupNodeClient;
   /** Who gives the orders, for locks and audit trails: `alice@bastion`. */
   readonly actor: string;
   readonly files: UserFiles;

@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, type Doing, type Trouble, troubleOf, troubleText } from './cli-error.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addClusterCommand } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addConfigCommand } from './commands/config.ts';
@@ -13,6 +14,8 @@ import { addDevCommand } from './commands/dev.ts';
 import { addLogCommand } from './commands/log.ts';
 import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
+import { addRecoverCommand } from './commands/recover.ts';
+import { addRestoreCommand } from './commands/restore.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { addUnsafeRecoverCommand } from './commands/unsafe-recover.ts';
@@ -125,6 +128,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addBackupCommand(program, run),
       addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
@@ -134,7 +138,9 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ]),
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
+      addRestoreCommand(program, run),
       addLogCommand(program, run),
+      addRecoverCommand(program, run),
       addUnsafeRecoverCommand(program, run),
       ...addConfigCommand(program, run),
       ...addContextCommand(program, run),

@@ -1,6 +1,7 @@
 /** A terminal, a clock and a cluster in memory: whole commands run in a test without a process. */
 import { LogIndex } from '../base/units.ts';
 import { AdminClient } from '../client/admin-client.ts';
+import type { BackupNodeClient } from '../client/backup-client.ts';
 import {
   aGroupRoute,
   aNodeReport,
@@ -59,6 +60,10 @@ export class MemoryTerminal {
   /** What the user types when asked; null: there is no user. */
   answers: string[] | null = null;
   readonly files = new Map<string, string>();
+  /** Whom a backup is taken from. */
+  backupNode: (address: string, name: string) => BackupNodeClient = (address) => {
+    throw new Error(`No node at ${address} gives backups`);
+  };
   readonly targets: Target[] = [];
   readonly devRuns: DevOptions[] = [];
   idDigits = 0;
@@ -102,6 +107,7 @@ export class MemoryTerminal {
       newId: () => `ID${String(++this.#idCount).padStart(this.idDigits, '0')}`,
       openClient: (target, timeoutMs) => this.#client(target, timeoutMs),
       openAdmin: (target, timeoutMs, group) => this.#admin(target, timeoutMs, group),
+      openBackupNode: (address, name) => this.backupNode(address, name),
       actor: 'alice@test',
       files: {
         read: (path) => this.files.get(path) ?? null,

@@ -208,7 +208,7 @@ function outcomeOf(reply: AdminReply): AdminResponse | AdminError {
       return new AdminError('timeout', `it does not lead term ${reply.term}`);
     case 'failure': {
       const error = new AdminError(reply.code, reply.message);
-      const isForNow = ['timeout', 'busy', 'underRepair', 'unsupported'].includes(reply.code);
+      const isForNow = ['timeout', 'busy', 'underRepair'].includes(reply.code);
       if (isForNow) return error;
       throw error;
     }

@@ -33,3 +33,12 @@ export const DIRECT_CHANNEL = {
 } as const;
 /** A node that answers no ping for so long does not verify anything any more. */
 export const VERIFY_KEEPALIVE_MS = 10_000;
+
+/** A leader confirms that it leads with a round of heartbeats. */
+export const BACKUP_MARK_TIMEOUT_MS = 3_000;
+/** A young group takes its first snapshot when the first backup is begun. */
+export const BACKUP_BEGIN_TIMEOUT_MS = 30_000;
+/** At the slowest rate that may be asked for, a chunk comes within this time. */
+export const BACKUP_SILENCE_MS_MAX = 30_000;
+/** A chunk with the largest entry, and its envelope. */
+export const BACKUP_MESSAGE_SIZE_BYTES_MAX = 64 * 1024 * 1024;

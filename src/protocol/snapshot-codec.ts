@@ -50,7 +50,7 @@ export interface SnapshotAsk {
   readonly caller: SnapshotCaller;
 }
 
-interface WireFile {
+export interface WireFile {
   readonly appliedIndex: number;
   readonly appliedTerm: number;
   readonly logStartIndex: number;
@@ -59,7 +59,7 @@ interface WireFile {
   readonly chunkCount: number;
 }
 
-interface WireBase {
+export interface WireBase {
   readonly desc: WireSnapshotDesc | null;
   readonly headerCrc: number;
 }
@@ -87,11 +87,9 @@ const chunkCodec = messageCodec<{ readonly chunk?: Uint8Array }>('mqraft.Snapsho
 const readyCodec = messageCodec<object>('mqraft.SnapshotReady');
 
 export function encodeSnapshotOffer({ caller, term, snapshot, base }: SnapshotOffer): Uint8Array {
-  const wireBase =
-    base.desc === null
-      ? {}
-      : { base: { desc: wireSnapshotDesc(base.desc), headerCrc: base.headerCrc } };
-  return offerCodec.encode({ caller, term, snapshot: wireFile(snapshot), ...wireBase });
+  const wired = wireBase(base);
+  const named = wired === null ? {} : { base: wired };
+  return offerCodec.encode({ caller, term, snapshot: wireFile(snapshot), ...named });
 }
 
 /** @throws CodecError when the bytes are no such offer. */
@@ -188,7 +186,7 @@ export function snapshotMethods(): SnapshotMethods {
   };
 }
 
-function wireFile({ logStart, sha256, ...more }: OfferedSnapshot): WireFile {
+export function wireFile({ logStart, sha256, ...more }: OfferedSnapshot): WireFile {
   return {
     ...{ appliedIndex: more.appliedIndex, appliedTerm: more.appliedTerm },
     ...{ logStartIndex: logStart.index, logStartOffset: logStart.offset },
@@ -197,7 +195,7 @@ function wireFile({ logStart, sha256, ...more }: OfferedSnapshot): WireFile {
   };
 }
 
-function readFile(wire: WireFile | null): OfferedSnapshot {
+export function readFile(wire: WireFile | null): OfferedSnapshot {
   require(wire !== null, 'no snapshot');
   const { appliedIndex, appliedTerm, logStartIndex, logStartOffset, chunkCount } = wire;
   require(areCounts(
@@ -218,7 +216,12 @@ function readFile(wire: WireFile | null): OfferedSnapshot {
   };
 }
 
-function readBase(wire: WireBase | null): SnapshotOffer['base'] {
+/** null: of a log from which nothing was removed. */
+export function wireBase({ desc, headerCrc }: SnapshotOffer['base']): WireBase | null {
+  return desc === null ? null : { desc: wireSnapshotDesc(desc), headerCrc };
+}
+
+export function readBase(wire: WireBase | null): SnapshotOffer['base'] {
   if (wire === null) return { desc: null, headerCrc: 0 };
   const desc = readSnapshotDesc(wire.desc);
   require(desc !== null, 'a base that does not hold together');

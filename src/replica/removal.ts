@@ -39,6 +39,11 @@ export class Removal {
     this.#options = options;
   }
 
+  /** It is only a matter of a moment until this node ends. */
+  get isRemoved(): boolean {
+    return this.#sinceMs !== null;
+  }
+
   /** @throws FatalError removedFromGroup */
   check(evidence: Evidence): void {
     const { nowMs, onRemoved } = this.#options;

@@ -17,6 +17,7 @@ import type { LoggedMembership, MembershipStep } from '../raft/membership.ts';
 import type { RaftCore } from '../raft/raft-core.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { CommittedEntry, DerivedState, RecordResult } from '../store/derived/derived-state.ts';
+import { BackupDesk } from './backup/backup-desk.ts';
 import { DiskWatchdog } from './disk-watchdog.ts';
 import { GroupStanding, refusalsBy } from './group-standing.ts';
 import { LeadershipGate } from './leadership-gate.ts';
@@ -65,6 +66,7 @@ export class ReplicaDriver implements RunningReplica {
   ) => void)[] = [];
   readonly #roleListeners: ((status: ReplicaStatus) => void)[] = [];
   readonly #timers = new Set<Timer>();
+  readonly #backups: BackupDesk | null;
   #packScheduled = false;
   #halted = false;
   #closing: Promise<void> | null = null;
@@ -104,6 +106,7 @@ export class ReplicaDriver implements RunningReplica {
         onFatal: (error) => this.#fail(error),
       },
     });
+    this.#backups = this.#createBackups();
     this.#watchdog = new DiskWatchdog(log.diskStats, options.onEvent);
     const linkOf = (peer: NodeId) => options.transport.linkOf(peer);
     const { nodeId: self, storeUuid } = log.identity;
@@ -115,7 +118,11 @@ export class ReplicaDriver implements RunningReplica {
     this.#removal = new Removal({
       self,
       nowMs: () => clock.monotonicMs(),
-      onRemoved: (by) => options.onEvent({ kind: 'removedFromGroup', by }),
+      onRemoved: (by) => {
+        options.onEvent({ kind: 'removedFromGroup', by });
+        // Whoever waits here for a leader waits in vain.
+        this.#tellRole();
+      },
     });
     this.#pins = new StorePins({
       ...{ self, storeUuid, linkOf },
@@ -141,7 +148,8 @@ export class ReplicaDriver implements RunningReplica {
     const { transport, log, state } = this.#options;
     const install = this.#turns.snapshots?.install ?? null;
     const linkOf = (peer: NodeId) => transport.linkOf(peer);
-    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf });
+    const { isRemoved } = this.#removal;
+    return replicaStatus({ core: this.#core.status(), log, state, install, linkOf, isRemoved });
   }
 
   metrics(): ReplicaMetrics {
@@ -169,6 +177,10 @@ export class ReplicaDriver implements RunningReplica {
 
   get snapshotKeeper(): SnapshotKeeper | null {
     return this.#turns.snapshots;
+  }
+
+  get backups(): BackupDesk | null {
+    return this.#backups;
   }
 
   logExtent(isDiskNearlyFull: boolean): LogExtent {
@@ -245,7 +257,7 @@ export class ReplicaDriver implements RunningReplica {
     this.#proposals.rejectQueued();
     this.#proposals.giveUp(this.#proposals.openTags());
     await this.#options.transport.close();
-    await this.#turns.close();
+    await Promise.all([this.#backups?.close(), this.#turns.close()]);
     await this.state.close();
     await this.log.close();
   }
@@ -269,6 +281,26 @@ export class ReplicaDriver implements RunningReplica {
       return;
     }
     this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #createBackups(): BackupDesk | null {
+    const { log, clock, version = '', snapshots: parts, onEvent } = this.#options;
+    const { snapshots } = this.#turns;
+    if (snapshots === null || parts === undefined) return null;
+    return new BackupDesk({
+      ...{
+        log,
+        core: this.#core,
+        files: parts.files,
+        pins: snapshots.pins,
+        clock,
+        version,
+        onEvent,
+      },
+      isHelpless: () => snapshots.install !== null,
+      wantSnapshot: () => snapshots.wantSnapshot(),
+      readBarrier: () => this.readBarrier(),
+    });
   }
 
   #onTick(): void {
@@ -311,6 +343,10 @@ export class ReplicaDriver implements RunningReplica {
     }
     if (isLeader) this.#turns.snapshots?.onLead();
     this.#gate.onRole(isLeader, term);
+    this.#tellRole();
+  }
+
+  #tellRole(): void {
     const status = this.status();
     for (const listener of this.#roleListeners) listener(status);
   }

@@ -7,6 +7,8 @@ import type { ChangeProblem, LoggedMembership } from '../raft/membership.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { DerivedState } from '../store/derived/derived-state.ts';
 import type { SwitchableState } from '../store/derived/switchable-state.ts';
+import type { BackupDesk } from './backup/backup-desk.ts';
+import type { BackupServiceEvent } from './backup/backup-event.ts';
 import type { PeerCounters, PeerTransport } from './peer-transport.ts';
 import type { LogExtent, NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
 import type { SnapshotParts } from './snapshot/snapshot-desk.ts';
@@ -38,6 +40,8 @@ export interface ReplicaOptions {
   readonly snapshots?: SnapshotParts;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Of this program, told to whoever takes a backup. */
+  readonly version?: string;
   readonly tickMs?: number;
   readonly timing?: Partial<RaftTiming>;
   /** The replica stands still from here on; the owner ends the process. At most once. */
@@ -74,6 +78,7 @@ export type ReplicaEvent =
   /** In force here from now on, committed or not. */
   | { readonly kind: 'membershipChanged'; readonly current: LoggedMembership }
   | SnapshotEvent
+  | BackupServiceEvent
   /** A peer wants to replace our log by a snapshot that is not here. */
   | { readonly kind: 'snapshotIgnored'; readonly from: NodeId; readonly index: LogIndex }
   /** Most members refuse this node; when it lasts, the replica gives up. */
@@ -110,6 +115,8 @@ export interface RunningReplica extends Replica {
   readonly snapshotAnswers: SnapshotAnswers | null;
   /** The same. */
   readonly snapshotKeeper: SnapshotKeeper | null;
+  /** null for a replica without snapshots. */
+  readonly backups: BackupDesk | null;
   /**
    * The log as far as retention is concerned, at this moment.
    * @param isDiskNearlyFull members that are behind do not count then (H17)

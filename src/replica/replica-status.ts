@@ -16,9 +16,11 @@ export interface StatusSources {
   readonly state: Pick<DerivedState, 'appliedIndex' | 'logStart'>;
   readonly install: InstallStatus | null;
   readonly linkOf: (peer: NodeId) => PeerLink;
+  readonly isRemoved: boolean;
 }
 
-export function replicaStatus({ core, log, state, install, linkOf }: StatusSources): ReplicaStatus {
+export function replicaStatus(sources: StatusSources): ReplicaStatus {
+  const { core, log, state, install, linkOf, isRemoved } = sources;
   const { membership } = core;
   const { identity, base } = log;
   const peers = membership.membership.members.filter(({ nodeId }) => nodeId !== core.self);
@@ -45,6 +47,7 @@ export function replicaStatus({ core, log, state, install, linkOf }: StatusSourc
     transferTo: core.transferTo,
     isDiskStalled: core.isDiskStalled,
     refusedBy: refusalsBy(membership.membership, core.self, linkOf),
+    isRemoved,
     peers: peers.map(({ nodeId }) => peerStatus(nodeId, core, linkOf(nodeId))),
   };
 }

@@ -120,6 +120,8 @@ export interface ReplicaStatus {
   readonly peers: readonly PeerStatus[];
   /** Members that refuse this node; when they are most of them, it ends (group-standing.ts). */
   readonly refusedBy: readonly PeerRefusalStatus[];
+  /** It knows that it was removed from its group, and ends in a moment (removal.ts). */
+  readonly isRemoved: boolean;
 }
 
 /** Where the entries of a segment begin. */

@@ -133,6 +133,38 @@ test('without a leader a call waits, and goes on the moment there is one', async
   deepEqual(await calling, SENT.response);
 });
 
+test('a node that was removed lets nobody wait: the last leader answers, or says who leads', async () => {
+  const { replica, call, transport, clock, gateway } = await openNode();
+  replica.setLeader(n2);
+  const first = call(SEND);
+  await clock.advanceSettling(0);
+  transport.calls[0]?.answer(SENT);
+  await first;
+  replica.setLeader(null);
+  const calling = call(SEND);
+  await clock.advanceSettling(0);
+  equal(gateway.waitingCount, 1);
+  replica.beRemoved();
+  await clock.advanceSettling(0);
+  equal(gateway.waitingCount, 0);
+  equal(transport.calls[1]?.address, 'n2:1');
+  transport.calls[1]?.answer({ kind: 'notLeader', term: Term(9), leader: n3 });
+  await clock.advanceSettling(GATEWAY_LIMITS.retryPauseMs);
+  equal(transport.calls[2]?.address, 'n3:1');
+  transport.calls[2]?.answer(SENT);
+  deepEqual(await calling, SENT.response);
+});
+
+test('a node that was removed and knows nobody refuses at once', async () => {
+  const { replica, call, clock } = await openNode();
+  const calling = rejects(call(SEND), { code: 'timeout', message: /removed from its group/ });
+  await clock.advanceSettling(0);
+  replica.beRemoved();
+  await clock.advanceSettling(0);
+  await calling;
+  equal(clock.timerCount, 0);
+});
+
 test('a call that finds no leader until its deadline times out, and says so', async () => {
   const { call, clock, gateway } = await openNode();
   const calling = rejects(call(SEND), { code: 'timeout', message: /no leader/ });

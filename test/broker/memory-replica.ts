@@ -55,6 +55,7 @@ export class MemoryReplica implements Replica {
   #leadership: Leadership | null = null;
   #leader: NodeId | null = null;
   #applyScheduled = false;
+  #isRemoved = false;
   readonly #onLeadership: ((leadership: Leadership | null) => void)[] = [];
   readonly #onRoleChange: ((status: ReplicaStatus) => void)[] = [];
   readonly #onApplied: ((entry: CommittedEntry, results: readonly RecordResult[]) => void)[] = [];
@@ -107,6 +108,12 @@ export class MemoryReplica implements Replica {
   setLeader(leader: NodeId | null): void {
     this.#leader = leader;
     this.#term = Term(this.#term + 1);
+    this.#tellRole();
+  }
+
+  /** It has heard that it is no member any more. */
+  beRemoved(): void {
+    this.#isRemoved = true;
     this.#tellRole();
   }
 
@@ -179,6 +186,7 @@ export class MemoryReplica implements Replica {
         isDiskStalled: false,
       })),
       refusedBy: [],
+      isRemoved: this.#isRemoved,
     };
   }
 

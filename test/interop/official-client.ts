@@ -15,9 +15,10 @@ import { inTime } from './deadline.ts';
 import type { Owner } from './owner.ts';
 import { type TestCluster, waitFor } from './test-cluster.ts';
 
-const INVISIBLE_MS = 30_000;
+export const INVISIBLE_MS = 30_000;
 const AWAIT_MS = 2_000;
 const RETRY_PAUSE_MS = 200;
+const SLOW_PAUSE_MS = 200;
 const DRAIN_TIMEOUT_MS = 90_000;
 /** The client gives a send up after three attempts of some seconds each. */
 const LAST_SENDS_TIMEOUT_MS = 45_000;
@@ -56,21 +57,23 @@ function ownClient(owner: Owner, client: Producer | SimpleConsumer | PushConsume
 
 /**
  * It says goodbye to each node first, and leaves all its connections open when one of them is gone: then
- * it is told that it knows none. And it goes on trying to reach the one for ever: it is given a stream to nowhere.
+ * it is told that it knows none. And a session with a node that is gone, also one that its routes name no
+ * more, is renewed every second for ever: from now on it is given a stream to nowhere.
  */
 async function shutDown(client: Producer | SimpleConsumer | PushConsumer): Promise<void> {
+  const createTelemetryStream = () =>
+    new Writable({ objectMode: true, write: (_, __, done) => done() });
+  Object.assign(client, { createTelemetryStream });
   try {
     await client.shutdown();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === UNAVAILABLE)) throw error;
-    const createTelemetryStream = () =>
-      new Writable({ objectMode: true, write: (_, __, done) => done() });
-    Object.assign(client, { getTotalRouteEndpoints: () => [], createTelemetryStream });
+    Object.assign(client, { getTotalRouteEndpoints: () => [] });
     await client.shutdown();
   }
 }
 
-async function closeClients(owner: Owner): Promise<void> {
+export async function closeClients(owner: Owner): Promise<void> {
   for (const close of closersOf.get(owner) ?? []) await inTime('a client to stop', close());
 }
 
@@ -136,6 +139,7 @@ export class LoadProducer {
   readonly #padding: string;
   readonly #lanes: Promise<void>[];
   #isStopping = false;
+  #isSlow = false;
   #nextNumber = 0;
 
   /** @param padding ends each body */
@@ -160,12 +164,22 @@ export class LoadProducer {
         const { messageId, offset } = receipt;
         const acknowledgedAtMs = performance.now();
         this.sent.push({ messageId, body, offset, begunAtMs, acknowledgedAtMs });
+        if (this.#isSlow) await delay(SLOW_PAUSE_MS);
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         this.failures.push(error);
         await delay(RETRY_PAUSE_MS);
       }
     }
+  }
+
+  /** Goes on with few sends: what is sent during a long wait has to be read again at the end. */
+  slow(): void {
+    this.#isSlow = true;
+  }
+
+  fast(): void {
+    this.#isSlow = false;
   }
 
   async stop(): Promise<void> {

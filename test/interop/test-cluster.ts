@@ -31,6 +31,8 @@ export interface NodePlan {
 
 export interface TestClusterOptions {
   readonly nodeCount?: 1 | 3 | 5;
+  /** `n` by default: n1, n2, ... */
+  readonly nodePrefix?: string;
   readonly segmentSizeBytes?: number;
   /** Until a process has opened its listeners. */
   readonly readyTimeoutMs?: number;
@@ -93,7 +95,7 @@ export class TestCluster {
     const directory = mkdtempSync(join(tmpdir(), 'mq-raft-test-'));
     const ports = await freePorts(3 * nodeCount + 1);
     const nodes = Array.from({ length: nodeCount }, (_, i): NodePlan => {
-      const nodeId = `n${i + 1}`;
+      const nodeId = `${options.nodePrefix ?? 'n'}${i + 1}`;
       const [grpc, raft, http] = ports.slice(3 * i).map((port) => `127.0.0.1:${port}`);
       return {
         nodeId,
@@ -247,6 +249,32 @@ export class TestCluster {
       return [...applied, ...last].every((index) => index === first) ? first : null;
     });
     return LogIndex(want);
+  }
+
+  /**
+   * Resolves in the very moment in which the process, as it runs or starts now, says `text` in its log; the
+   * log on disk is a moment later.
+   */
+  said(name: string, text: string, timeoutMs = READY_TIMEOUT_MS): Promise<void> {
+    const stream = this.#processes.get(name)?.stderr;
+    if (stream == null) throw new Error(`${name} does not run`);
+    return new Promise((resolve, reject) => {
+      let tail = '';
+      const done = (error: Error | null): void => {
+        clearTimeout(timer);
+        stream.off('data', read);
+        if (error === null) resolve();
+        else reject(error);
+      };
+      const read = (chunk: Buffer): void => {
+        tail = `${tail}${chunk}`;
+        if (tail.includes(text)) done(null);
+        tail = tail.slice(-text.length);
+      };
+      const late = () => done(new Error(`${name} did not say ${text} within ${timeoutMs} ms`));
+      const timer = setTimeout(late, timeoutMs);
+      stream.on('data', read);
+    });
   }
 
   logOf(name: string): string {

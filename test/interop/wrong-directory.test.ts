@@ -1,8 +1,9 @@
 /**
- * Directories that are not what they were (H22, H23), under load: one was wiped, another one is an older
- * copy. The group refuses both for good and goes on without them.
+ * Directories that are not what they were (H21 to H23), under load: one was wiped, another one is an older
+ * copy. The group refuses both for good and goes on without them; and a clone does not start where its
+ * original runs.
  */
-import { deepEqual, equal, match } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
@@ -11,12 +12,13 @@ import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const LANES = 4;
+const DIRECTORY_LOCKED = 75;
 const REFUSED_BY_GROUP = 80;
 /** It ends after 30 s of refusals. */
 const REFUSAL_MS_MAX = 60_000;
 
 suite('directories that are not what they were', { timeout: 170_000 }, () => {
-  test('a wiped node and one restored from an older copy are refused, and end with 80', async (t) => {
+  test('a wiped node and one restored from an older copy are refused, and end with 80; a clone does not start', async (t) => {
     await owning(async (owner) => {
       const cluster = await TestCluster.start({ nodeCount: 5 });
       owner.after(() => cluster.close());
@@ -38,12 +40,20 @@ suite('directories that are not what they were', { timeout: 170_000 }, () => {
       rmSync(restored!.directory, { recursive: true });
       cpSync(copy, restored!.directory, { recursive: true });
       await Promise.all([wiped!, restored!].map(({ nodeId }) => cluster.startNode(nodeId)));
+      load.slow();
+      const clone = `${healthy[0]!.directory}-clone`;
+      cpSync(healthy[0]!.directory, clone, { recursive: true });
+      await rejects(
+        cluster.startDouble('clone', healthy[0]!.nodeId, clone),
+        new RegExp(`exited with ${DIRECTORY_LOCKED}.* is using it`),
+      );
       for (const { nodeId } of [wiped!, restored!]) {
         equal(await cluster.exitOf(nodeId, REFUSAL_MS_MAX), REFUSED_BY_GROUP, nodeId);
         match(cluster.logOf(nodeId), /"event":"process\.fatal".*"kind":"refusedByGroup"/);
       }
       match(cluster.logOf(leader), /"otherStore"/);
       match(cluster.logOf(leader), /"olderStore"/);
+      load.fast();
       await sentMore(load, 200);
       await load.stop();
       t.diagnostic(`${load.sent.length} acknowledged`);

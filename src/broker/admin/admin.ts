@@ -27,6 +27,7 @@ import { CatchupMeter } from './catchup-meter.ts';
 import { ChangeRunner } from './change-runner.ts';
 import { examine } from './doctor.ts';
 import { DrainKeeper } from './drain-keeper.ts';
+import type { GroupView } from './group-view.ts';
 import { JoinDesk } from './join-desk.ts';
 import { ADMIN_CALL_MS_MAX, ADMIN_CALLS_MAX, ADMIN_RETRY_MS } from './limits.ts';
 import { localHealth } from './local-health.ts';
@@ -35,6 +36,7 @@ import { NodeWork } from './node-work.ts';
 import { eventsReport, featuresReport, membersReport } from './reports.ts';
 import { Situation } from './situation.ts';
 import { viewOf } from './view-of.ts';
+import { isKnown } from './wish.ts';
 
 export interface Admin {
   /** A call that came in over the port for peers and administration. Never rejects but for bugs. */
@@ -186,8 +188,9 @@ class GroupAdmin implements Admin {
         return this.#fresh(() => ({ kind: 'check', report }));
       }
       case 'catchup': {
-        const report = this.#meter.report(request.nodeId, this.#situation.glance());
-        return { kind: 'catchup', report };
+        const view = this.#situation.glance();
+        if (!isKnown(view, request.nodeId)) throw stranger(request.nodeId, view);
+        return { kind: 'catchup', report: this.#meter.report(request.nodeId, view) };
       }
       case 'features':
         return {
@@ -223,6 +226,11 @@ class GroupAdmin implements Admin {
     const { replica } = this.#options;
     return { kind: 'notLeader', term: replica.status().term, leader: replica.leader() };
   }
+}
+
+function stranger(nodeId: NodeId, { membership }: GroupView): AdminError {
+  const names = membership.members.map((member) => member.nodeId).join(', ');
+  return new AdminError('badRequest', `${nodeId} is not a member of this group: ${names} are.`);
 }
 
 function answered(response: AdminResponse): TryResult {

@@ -190,9 +190,15 @@ export class ChangeRunner {
       case 'snapshot':
       case 'scrub': {
         await write({ kind: 'note' }, 'begun');
-        const sentence = await work.doOn(change, view);
-        await write({ kind: 'note' }, 'done');
-        return done(decision, sentence);
+        try {
+          const sentence = await work.doOn(change, view);
+          await write({ kind: 'note' }, 'done');
+          return done(decision, sentence);
+        } catch (error) {
+          // The trail knows no work without an end, but for that of a node that did not answer.
+          if (error instanceof AdminError) await write({ kind: 'note' }, error.code);
+          throw error;
+        }
       }
       case 'finalizeFeatures':
         await write({ kind: 'setFeatureLevel', level: change.level }, 'done');

@@ -36,6 +36,7 @@ const HEALTHY: ReplicaStatus = {
   transferTo: null,
   isDiskStalled: false,
   refusedBy: [],
+  isRemoved: false,
   peers: [
     {
       nodeId: NodeId('n2'),

@@ -18,6 +18,8 @@ export interface LogCompactorOptions {
   readonly core: Pick<RaftCore, 'status' | 'termAt' | 'membershipAt'>;
   readonly state: Pick<DerivedState, 'logStart'>;
   readonly files: Pick<SnapshotFiles, 'newest'>;
+  /** Entries from here on are being read by others; null: none are. */
+  readonly pinnedFrom: () => LogIndex | null;
   readonly feed: (input: Input) => void;
   /** A snapshot would let more of the log go. */
   readonly wantSnapshot: () => void;
@@ -63,7 +65,7 @@ export class LogCompactor {
 
   #wantedBase(): SnapshotDesc | null {
     const { log, core, state } = this.#options;
-    const startIndex = state.logStart.index;
+    const startIndex = Math.min(state.logStart.index, this.#options.pinnedFrom() ?? Infinity);
     const cut = log.segmentStarts().findLast(({ firstIndex }) => firstIndex <= startIndex);
     if (cut === undefined || cut.firstIndex <= 1) return null;
     const index = LogIndex(cut.firstIndex - 1);

@@ -17,6 +17,8 @@ import type { CommitLog, LogBase } from '../../store/commit-log.ts';
 import type { DerivedHome } from '../../store/derived/derived-home.ts';
 import type { SwitchableState } from '../../store/derived/switchable-state.ts';
 import type { SnapshotFiles } from '../../store/snapshots/snapshot-files.ts';
+import type { BackupServiceEvent } from '../backup/backup-event.ts';
+import { LogPins } from '../backup/log-pins.ts';
 import { Pauses } from '../pauses.ts';
 import type { PeerLink } from '../peer-transport.ts';
 import { callerOf, offererProblem } from './caller-check.ts';
@@ -40,6 +42,8 @@ export interface SnapshotParts {
   /** Not closed before the replica is. */
   readonly port: SnapshotPort;
   readonly limits?: Partial<SnapshotLimits>;
+  /** The disk is nearly full: nothing is kept for others then. Left out: it never is. */
+  readonly isRoomScarce?: () => boolean;
 }
 
 export interface SnapshotDeskOptions {
@@ -52,7 +56,7 @@ export interface SnapshotDeskOptions {
   readonly linkOf: (peer: NodeId) => PeerLink;
   readonly feed: (input: Input) => void;
   readonly send: (to: NodeId, message: Message) => void;
-  readonly onEvent: (event: SnapshotEvent) => void;
+  readonly onEvent: (event: SnapshotEvent | BackupServiceEvent) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -68,6 +72,8 @@ export class SnapshotDesk implements SnapshotAnswers, SnapshotKeeper {
   readonly #receiver: SnapshotReceiver;
   readonly #contacts: MemberContacts;
   readonly #pauses: Pauses;
+  /** What backups are still reading. */
+  readonly pins: LogPins;
   /** What leaders have offered with a snapshot that is durable here; the newest last. */
   #staged: LogBase[] = [];
   #fetching: Promise<void> | null = null;
@@ -82,6 +88,11 @@ export class SnapshotDesk implements SnapshotAnswers, SnapshotKeeper {
     this.#contacts = new MemberContacts(clock);
     this.#pauses = new Pauses(clock);
     const limits = this.#limits;
+    this.pins = new LogPins({
+      clock,
+      isRoomScarce: parts.isRoomScarce ?? (() => false),
+      onEnded: (holder, why) => onEvent({ kind: 'backupPinEnded', holder, why }),
+    });
     this.#taker = new SnapshotTaker({
       ...{ clock, state, files, limits, onFatal },
       onTaken: (info, durationMs) => {
@@ -99,6 +110,7 @@ export class SnapshotDesk implements SnapshotAnswers, SnapshotKeeper {
     this.#compactor = new LogCompactor({
       ...{ log, core, state, files, feed, onFatal },
       wantSnapshot: () => this.#taker.want(),
+      pinnedFrom: () => this.pins.floor(),
       onCompacted: ({ last }) => {
         onEvent({ kind: 'logCompacted', firstIndex: last.index + 1 });
         this.check();
@@ -145,6 +157,11 @@ export class SnapshotDesk implements SnapshotAnswers, SnapshotKeeper {
 
   onMembership({ members }: Membership): void {
     this.#contacts.forgetAllBut(new Set(members.map(({ nodeId }) => nodeId)));
+  }
+
+  /** As soon as may be. */
+  wantSnapshot(): void {
+    this.#taker.want();
   }
 
   /** The core wants the peer to have a snapshot. */

@@ -11,15 +11,10 @@
  * 5. The log is opened as a start would open it, and a config entry is appended: this node alone.
  * 6. The report says that it is done.
  */
-import { crc32 } from '../../base/crc32.ts';
 import { FatalError } from '../../base/errors.ts';
-import { advance, LogIndex, Term } from '../../base/units.ts';
+import { LogIndex, Term } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { Disk, DiskWrite } from '../../io/disk.ts';
-import { encodeEntry, headerCrcOf } from '../../protocol/entry-codec.ts';
-import { encodeMembership } from '../../protocol/membership-codec.ts';
-import { type EntryDesc, placeEntry, skipSegmentHeader } from '../../raft/entry.ts';
-import type { CommitLog, StoredEntry } from '../commit-log.ts';
 import { readFounding, writeFounding } from '../founding-file.ts';
 import { segmentHeaderIn, viewStore } from '../inspect/store-view.ts';
 import { tipOfBase } from '../log-base.ts';
@@ -35,6 +30,7 @@ import {
   SUPERBLOCK_SIZE_BYTES,
   type Superblock,
 } from '../superblock.ts';
+import { membershipEntries, tipAfter } from './membership-entries.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
 
 export const RECOVERY_REPORT_FILE = 'recovery-report.json';
@@ -244,7 +240,10 @@ async function appendMembership(task: RecoveryTask, world: RecoveryWorld): Promi
     const last = log.recovered.entries.at(-1);
     const isDone = last?.type === 'config' && last.term === task.newTerm;
     if (isDone) return last.index;
-    const entries = entriesFor(task, log);
+    const tip = tipAfter(tipOfBase(log.recovered.base), last ?? null, log.lastHeaderCrc);
+    const { segmentSizeBytes } = log.identity;
+    const { newTerm, membership } = task;
+    const entries = membershipEntries({ tip, term: newTerm, membership, segmentSizeBytes });
     await new Promise<void>((resolve, reject) => {
       fail = reject;
       const hardState = { term: task.newTerm, votedFor: identity.nodeId };
@@ -256,41 +255,4 @@ async function appendMembership(task: RecoveryTask, world: RecoveryWorld): Promi
   } finally {
     await log.close();
   }
-}
-
-/** The config entry, and a filler before it where the segment has no room. */
-function entriesFor(task: RecoveryTask, log: CommitLog): readonly StoredEntry[] {
-  const payload = encodeMembership(task.membership);
-  const { segmentSizeBytes } = log.identity;
-  const before = log.recovered.entries.at(-1);
-  const base = tipOfBase(log.recovered.base);
-  const end = before === undefined ? base.end : advance(before.physicalOffset, before.sizeBytes);
-  const place = placeEntry(end, payload.length, segmentSizeBytes);
-  const lastIndex = before?.index ?? base.index;
-  const entries: StoredEntry[] = [];
-  let prevHeaderCrc = log.lastHeaderCrc;
-  const push = (
-    desc: Pick<EntryDesc, 'type' | 'physicalOffset' | 'sizeBytes'>,
-    bytes: Uint8Array,
-  ): void => {
-    const whole: EntryDesc = {
-      ...desc,
-      index: LogIndex(lastIndex + entries.length + 1),
-      term: task.newTerm,
-      payloadSizeBytes: bytes.length,
-      payloadCrc: crc32(bytes),
-    };
-    const encoded = encodeEntry({ ...whole, leaderCommit: lastIndex, prevHeaderCrc }, bytes);
-    entries.push({ desc: whole, bytes: encoded });
-    prevHeaderCrc = headerCrcOf(encoded);
-  };
-  if (place.fillerSizeBytes > 0) {
-    const physicalOffset = skipSegmentHeader(end, segmentSizeBytes);
-    push({ type: 'filler', physicalOffset, sizeBytes: place.fillerSizeBytes }, new Uint8Array(0));
-  }
-  push(
-    { type: 'config', physicalOffset: place.physicalOffset, sizeBytes: place.sizeBytes },
-    payload,
-  );
-  return entries;
 }

@@ -38,7 +38,10 @@ export function isSameSnapshot(one: SnapshotInfo, other: SnapshotInfo): boolean 
  * From the first chunk and the last: the others may be damaged.
  * @throws CorruptionError
  */
-export async function readSnapshotInfo(disk: Disk, path: string): Promise<SnapshotInfo> {
+export async function readSnapshotInfo(
+  disk: Pick<Disk, 'read' | 'sizeOf'>,
+  path: string,
+): Promise<SnapshotInfo> {
   const sizeBytes = (await disk.sizeOf(path)) ?? 0;
   const chunkCount = Math.floor(sizeBytes / SNAPSHOT_CHUNK_SIZE_BYTES) + 1;
   const first = checkedChunk(await readChunkAt(disk, path, 0), 0);
@@ -53,7 +56,11 @@ export async function readSnapshotInfo(disk: Disk, path: string): Promise<Snapsh
 }
 
 /** As it is; may be damaged, or too short. */
-export async function readChunkAt(disk: Disk, path: string, number: number): Promise<Uint8Array> {
+export async function readChunkAt(
+  disk: Pick<Disk, 'read'>,
+  path: string,
+  number: number,
+): Promise<Uint8Array> {
   const position = number * SNAPSHOT_CHUNK_SIZE_BYTES;
   const head = await disk.read(path, position, CHUNK_HEADER_SIZE_BYTES);
   const sizeBytes = chunkSizeBytes(head);

@@ -7,7 +7,7 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
-import { owning } from './owner.ts';
+import { LONG_BODY_TIMEOUT_MS, owning } from './owner.ts';
 import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
 
@@ -17,7 +17,7 @@ const REFUSED_BY_GROUP = 80;
 /** It ends after 30 s of refusals. */
 const REFUSAL_MS_MAX = 60_000;
 
-suite('directories that are there twice', { timeout: 170_000 }, () => {
+suite('directories that are there twice', { timeout: 290_000 }, () => {
   test('one of a clone and its original is refused, and an older copy under a new leader too', async (t) => {
     await owning(async (owner) => {
       const cluster = await TestCluster.start({ nodeCount: 5 });
@@ -54,6 +54,7 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       // On another one nobody knows the process that its lock names.
       rmSync(join(clone, 'LOCK'));
       await cluster.startDouble('clone', cloned!.nodeId, clone);
+      load.slow();
       const ended = await waitFor(
         'the end of the clone or of its original',
         async () => ['clone', cloned!.nodeId].find((name) => !cluster.isRunning(name)) ?? null,
@@ -64,6 +65,7 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       for (const name of [ended, restored!.nodeId]) {
         match(cluster.logOf(name), /"event":"process\.fatal".*"kind":"refusedByGroup"/);
       }
+      load.fast();
       await sentMore(load, 200);
       await load.stop();
       t.diagnostic(`${load.sent.length} acknowledged; of clone and original ended: ${ended}`);
@@ -72,6 +74,6 @@ suite('directories that are there twice', { timeout: 170_000 }, () => {
       await allReceived(owner, load, cluster, healthy[0]!.grpc, 'doubled');
       await cluster.kill('clone');
       await everyReplicaHolds(cluster, 'doubled', load.sent, whole);
-    });
+    }, LONG_BODY_TIMEOUT_MS);
   });
 });

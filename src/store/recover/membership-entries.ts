@@ -1,0 +1,57 @@
+/**
+ * The config entry with which a log goes on under another membership when nobody leads: offline, in a term that
+ * no leader ever had or will have. A filler comes first where the segment has no room.
+ */
+import { crc32 } from '../../base/crc32.ts';
+import { advance, LogIndex, type Term } from '../../base/units.ts';
+import { encodeEntry, headerCrcOf } from '../../protocol/entry-codec.ts';
+import { encodeMembership } from '../../protocol/membership-codec.ts';
+import { type EntryDesc, placeEntry, skipSegmentHeader } from '../../raft/entry.ts';
+import type { Membership } from '../../raft/membership.ts';
+import type { StoredEntry } from '../commit-log.ts';
+import type { Tip } from '../repair/region.ts';
+
+export interface MembershipAppend {
+  /** The last entry there is; everything up to it counts as committed. */
+  readonly tip: Tip;
+  readonly term: Term;
+  readonly membership: Membership;
+  readonly segmentSizeBytes: number;
+}
+
+export function membershipEntries(append: MembershipAppend): readonly StoredEntry[] {
+  const { tip, term, membership, segmentSizeBytes } = append;
+  const payload = encodeMembership(membership);
+  const place = placeEntry(tip.end, payload.length, segmentSizeBytes);
+  const entries: StoredEntry[] = [];
+  let prevHeaderCrc = tip.headerCrc;
+  const push = (
+    desc: Pick<EntryDesc, 'type' | 'physicalOffset' | 'sizeBytes'>,
+    bytes: Uint8Array,
+  ): void => {
+    const whole: EntryDesc = {
+      ...desc,
+      index: LogIndex(tip.index + entries.length + 1),
+      term,
+      payloadSizeBytes: bytes.length,
+      payloadCrc: crc32(bytes),
+    };
+    const encoded = encodeEntry({ ...whole, leaderCommit: tip.index, prevHeaderCrc }, bytes);
+    entries.push({ desc: whole, bytes: encoded });
+    prevHeaderCrc = headerCrcOf(encoded);
+  };
+  if (place.fillerSizeBytes > 0) {
+    const physicalOffset = skipSegmentHeader(tip.end, segmentSizeBytes);
+    push({ type: 'filler', physicalOffset, sizeBytes: place.fillerSizeBytes }, new Uint8Array(0));
+  }
+  const { physicalOffset, sizeBytes } = place;
+  push({ type: 'config', physicalOffset, sizeBytes }, payload);
+  return entries;
+}
+
+/** @param last of the log behind the base; null: there is none */
+export function tipAfter(base: Tip, last: EntryDesc | null, headerCrc: number): Tip {
+  if (last === null) return base;
+  const { index, term, physicalOffset, sizeBytes } = last;
+  return { index, term, end: advance(physicalOffset, sizeBytes), headerCrc };
+}

@@ -1,0 +1,51 @@
+/** An operator at work: the command line of this build, as a program of its own. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Network } from './network.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../../src/bin/mq-raft.js', import.meta.url));
+/** A command waits for what it began; faults make that long. */
+const COMMAND_MS_MAX = 60_000;
+
+export interface CommandEnd {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+export class OperatorCli {
+  readonly #endpoints: string;
+
+  constructor(network: Network, nodes: readonly string[]) {
+    this.#endpoints = nodes.map((node) => network.forClients(node).raft).join(',');
+  }
+
+  /** What is refused or fails is an end like another: `code` says it. */
+  async command(...words: readonly string[]): Promise<CommandEnd> {
+    return runProgram([...words, '--endpoints', this.#endpoints]);
+  }
+
+  /** Whether this build knows the words at all. */
+  async knows(...words: readonly string[]): Promise<boolean> {
+    const { code, output } = await runProgram([...words, '--help']);
+    return code === 0 && output.includes(`mq-raft ${words.join(' ')}`);
+  }
+}
+
+function runProgram(args: readonly string[]): Promise<CommandEnd> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const add = (chunk: Buffer): void => {
+      output += chunk.toString();
+    };
+    child.stdout.on('data', add);
+    child.stderr.on('data', add);
+    const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS_MAX);
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}
