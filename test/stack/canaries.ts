@@ -93,7 +93,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bug: 'A wrong CRC of a payload is ignored',
     bugs: storeRules({ forgives: (problem) => problem === 'badPayloadCrc' }),
     witnesses: [
-      witness('disk', ['F2'], 6),
+      witness('disk', ['F2'], 9),
       // Damage that is not seen where it lies is seen by the peer that it is sent to.
       witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 48, ['F2']),
     ],
@@ -131,7 +131,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C14',
     bug: 'A cut runs front to back, and the watermark is lowered last',
     bugs: storeRules({ orderOfCut: (lowers, zeros) => [...[...zeros].reverse(), lowers] }),
-    witnesses: [witness('churn', ['F1'], 5)],
+    witnesses: [witness('churn', ['F1'], 17)],
   },
   {
     id: 'C21',
@@ -155,7 +155,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bugs: { ...NO_BUGS, wrapPins: forgetsBoots },
     witnesses: [
       witness('rollback', ['H21'], 1),
-      witness('rollback', ['A1', 'I9', 'I1'], 1, ['H21', 'F1', 'F3']),
+      witness('rollback', ['A1', 'I9', 'I1'], 48, ['H21', 'F1', 'F3']),
     ],
   },
   {
