@@ -15,6 +15,7 @@ const COMBINATIONS: readonly (readonly [name: string, rows: readonly string[]])[
   ['machine', ['kill', 'pause', 'clock', 'rolling']],
   ['network', ['partition', 'one-way', 'client-cut', 'slow']],
   ['disk', ['power-one', 'power-all', 'sync-error', 'stall', 'disk-full']],
+  ['members', ['membership', 'replace', 'transfers', 'retention']],
   ['damage', ['rot', 'side-files', 'lost-directory', 'twins']],
   ['everything', ROWS.map(({ name }) => name)],
 ];

@@ -15,6 +15,16 @@ export const ROWS_PER_PERIOD_MAX = 3;
 
 /** Small, so that segments roll within a run. */
 export const SEGMENT_SIZE_BYTES = 4 * MIB;
+/** For runs in which the log loses its beginning: it goes by whole segments. */
+export const SEGMENT_SIZE_BYTES_SMALL = MIB / 4;
+export const RETENTION_BYTES = MIB;
+/** The largest messages need large segments. */
+export const RETENTION_BYTES_OF_LARGE = 4 * SEGMENT_SIZE_BYTES;
+/** After so long nobody waits for a member that is away. */
+export const MEMBER_GRACE_SECONDS = 2;
+export const MEMBER_GRACE_SECONDS_NONE = 3_600;
+/** A follower is away until the log has gone on without it: retention looks every ten seconds. */
+export const AWAY_MS_MAX = 40_000;
 /** Sparse: takes what is written. Large enough for minutes of the largest workload. */
 export const VOLUME_SIZE_BYTES = 640 * MIB;
 export const DISK_RESERVE_BYTES = 24 * MIB;

@@ -1,10 +1,13 @@
 /** Command lines of the suite's programs. */
 import { Command, InvalidArgumentError } from 'commander';
+import { json } from './history/evidence.ts';
 import { RUN_SECONDS_DEFAULT } from './limits.ts';
 import { ROWS, rowNamed } from './nemesis/rows.ts';
-import { type RunOptions, WORKLOADS, type WorkloadName } from './plan.ts';
+import { type RunOptions, type RunPlan, WORKLOADS, type WorkloadName } from './plan.ts';
 
 const SEED_MAX = 2 ** 31;
+
+type Script = Pick<RunPlan, 'schedule'>;
 
 export interface RunFlags {
   readonly nemesis: readonly string[];
@@ -13,6 +16,7 @@ export interface RunFlags {
   readonly seconds: number;
   readonly seed: number;
   readonly network: RunOptions['network'];
+  readonly script?: string;
   readonly canary?: string;
   readonly out: string;
 }
@@ -31,13 +35,19 @@ export function parseRun(argv: readonly string[]): { options: RunOptions; folder
     )
     .option('--seed <n>', 'of the schedule of faults', Number, Date.now() % SEED_MAX)
     .option('--network <kind>', 'auto, namespaces or proxies', 'auto')
+    .option(
+      '--script <file>',
+      'steps instead of a schedule: the plan.json of a run, or one cut down',
+    )
     .option('--canary <id>', 'plant a bug, to see that it is found')
     .option('--out <folder>', 'where the evidence goes', 'jepsen-runs/last')
     .parse([...argv], { from: 'user' })
     .opts<RunFlags>();
   const { nemesis: rows, workload: workloads, nodes: nodeCount, out: folder, ...rest } = flags;
   const { seconds, seed, network, canary = null } = rest;
-  return { options: { rows, workloads, nodeCount, seconds, seed, network, canary }, folder };
+  const script = rest.script === undefined ? {} : { script: json<Script>(rest.script).schedule };
+  const options = { rows, workloads, nodeCount, seconds, seed, network, canary, ...script };
+  return { options, folder };
 }
 
 function names(): string {

@@ -84,8 +84,12 @@ async function inCluster(
   const healMs = await healed(cluster, executor, recorder, workloads, problems);
   stopping.abort();
   await running;
-  problems.push(...executor.troubles, ...(await drainAll(workloads, context)));
-  await cluster.untilEqual(HEAL_TIMEOUT_MS).catch((error: Error) => problems.push(error.message));
+  problems.push(...executor.troubles);
+  // Who does not come back cannot be read to the end either.
+  if (problems.length === 0) problems.push(...(await drainAll(workloads, context)));
+  if (problems.length === 0) {
+    await cluster.untilEqual(HEAL_TIMEOUT_MS).catch((error: Error) => problems.push(error.message));
+  }
   const seconds = Math.round(recorder.nowMs() / 1_000);
   await cluster.stop();
   const skippedFeatures = Object.entries(machine)
@@ -112,7 +116,8 @@ async function healed(
     return null;
   }
   const deadlineAtMs = healedAtMs + HEAL_TIMEOUT_MS;
-  while (recorder.lastOkSendStartMs < healedAtMs && recorder.nowMs() < deadlineAtMs) {
+  const isOver = (): boolean => recorder.nowMs() >= deadlineAtMs || cluster.isBeyondHelp;
+  while (recorder.lastOkSendStartMs < healedAtMs && !isOver()) {
     await untilMs(recorder, recorder.nowMs() + 50);
   }
   const isBack = recorder.lastOkSendStartMs >= healedAtMs;
@@ -156,7 +161,8 @@ async function readReplicas(cluster: Cluster, recorder: Recorder): Promise<reado
 
 function unreadable(node: string, complaint: string): ReplicaLog {
   const damages = [`cannot be read: ${complaint.slice(-500)}`];
-  const nothing = { firstIndex: 0, lastIndex: 0, appliedIndex: null, digests: [] };
+  const logStart = { index: 0, physicalOffset: 0 };
+  const nothing = { firstIndex: 0, lastIndex: 0, appliedIndex: null, logStart, digests: [] };
   return { node, verdict: 'damaged', damages, ...nothing };
 }
 

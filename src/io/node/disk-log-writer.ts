@@ -286,6 +286,8 @@ export class NodeLogWriter implements LogWriter {
 
   #fail(error: DiskError): void {
     if (this.#state === 'failed' || this.#state === 'stopped') return;
+    // It sleeps until the process ends, and is no reason for the process to go on.
+    this.#worker.unref();
     this.#settle('failed');
     this.#events.onFail(error);
   }

@@ -5,7 +5,7 @@
  *
  * System calls are synchronous, because a thread of our own is neither slowed nor blocked by the
  * users of Node's shared pool (H32). It never returns to its event loop: it sleeps on the shared word.
- * After the first error it does nothing but wait to be stopped: what the page cache holds after a
+ * After the first error it does nothing but sleep until the process ends: what the page cache holds after a
  * failed sync may not be on the disk, and no second try can tell (H2).
  */
 import { closeSync, constants, fdatasyncSync, openSync, writeSync } from 'node:fs';
@@ -98,7 +98,7 @@ class DiskThread {
     this.#data = new Uint8Array(memory.data);
   }
 
-  /** Ends when it is told to stop, or at the first error. */
+  /** Ends when it is told to stop; at the first error it sleeps. */
   serve(): void {
     try {
       while (!this.#stopping) {
@@ -112,7 +112,18 @@ class DiskThread {
       if (!(error instanceof FailedCall)) throw error;
       const { operation, path } = error;
       this.#report({ kind: 'failed', operation, path, code: codeOf(error.cause) });
+      this.#sleepForEver();
     }
+  }
+
+  /**
+   * Who hears of a failure ends the process at once. A thread that takes itself down meanwhile loses the ground
+   * under its feet, and the process its exit code: one end in ten was a segmentation fault. One that sleeps
+   * does not move; whoever wants it gone terminates it.
+   */
+  #sleepForEver(): void {
+    const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    for (;;) Atomics.wait(never, 0, 0);
   }
 
   #sleep(published: number): void {

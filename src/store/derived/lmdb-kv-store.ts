@@ -6,8 +6,9 @@
  * that was flushed as a whole, even when the machine did not restart in between: after a power cut of
  * the device alone the boot id is the old one.
  */
-import { type Key, open, type RootDatabase, type Transaction } from 'lmdb';
+import { type Key, open, type RangeOptions, type RootDatabase, type Transaction } from 'lmdb';
 import { assert } from '../../base/assert.ts';
+import { FatalError } from '../../base/errors.ts';
 import { KIB } from '../../base/sizes.ts';
 import { type Disk, DiskError } from '../../io/disk.ts';
 import { END_KEY, FIRST_KEY } from './key-codec.ts';
@@ -30,6 +31,8 @@ const OUT_OF_SPACE_CODES: ReadonlyMap<unknown, string> = new Map([
   [122, 'EDQUOT'],
 ]);
 const EIO = 5;
+/** A commit has failed in a way after which LMDB does nothing any more: not even reads. */
+const FAILED_FOR_GOOD = 'MDB_PANIC';
 /** A write that fits only in part fills the disk, and LMDB calls it an input/output error. */
 const FULL_FREE_SIZE_BYTES_MAX = 512 * KIB;
 
@@ -74,13 +77,15 @@ export class LmdbKvStore implements KvStore {
   }
 
   get(key: KvKey): Uint8Array | null {
-    return this.#database.getBinary(key) ?? null;
+    try {
+      return this.#database.getBinary(key) ?? null;
+    } catch (error) {
+      throw asFailure(error, this.#directory);
+    }
   }
 
   *range(from: KvKey, to: KvKey): Generator<KvRow> {
-    for (const { key, value } of this.#database.getRange({ start: from, end: to })) {
-      yield { key, value };
-    }
+    yield* rowsOf(this.#database, { start: from, end: to }, this.#directory);
   }
 
   async commit(changes: KvChanges): Promise<void> {
@@ -105,15 +110,20 @@ export class LmdbKvStore implements KvStore {
     const isFull =
       number === EIO && this.#disk !== null && (await isOutOfRoom(this.#disk, this.#directory));
     const code = isFull ? 'ENOSPC' : OUT_OF_SPACE_CODES.get(number);
-    if (code === undefined) return error;
-    return new DiskError('commit to', this.#directory, code, { cause: error });
+    if (code !== undefined)
+      return new DiskError('commit to', this.#directory, code, { cause: error });
+    return number === EIO ? diskFailed(this.#directory, error) : asFailure(error, this.#directory);
   }
 
   view(): KvView {
     assert(this.#closing === null, 'a closed database has no view');
     // Else it may be the one that reads of this turn began with, older than the last commit.
-    this.#database.resetReadTxn();
-    return new LmdbView(this.#database, this.#database.useReadTransaction());
+    try {
+      this.#database.resetReadTxn();
+      return new LmdbView(this.#database, this.#directory);
+    } catch (error) {
+      throw asFailure(error, this.#directory);
+    }
   }
 
   async clear(): Promise<void> {
@@ -130,20 +140,26 @@ export class LmdbKvStore implements KvStore {
 /** A read transaction: pages that it can see are not used again before it ends. */
 class LmdbView implements KvView {
   readonly #database: RootDatabase<Uint8Array, string>;
+  readonly #directory: string;
   #transaction: Transaction | null;
 
-  constructor(database: RootDatabase<Uint8Array, string>, transaction: Transaction) {
+  constructor(database: RootDatabase<Uint8Array, string>, directory: string) {
     this.#database = database;
-    this.#transaction = transaction;
+    this.#directory = directory;
+    this.#transaction = database.useReadTransaction();
   }
 
   get(key: KvKey): Uint8Array | null {
-    return this.#database.get(key, { transaction: this.#open() }) ?? null;
+    try {
+      return this.#database.get(key, { transaction: this.#open() }) ?? null;
+    } catch (error) {
+      throw asFailure(error, this.#directory);
+    }
   }
 
   *range(from: KvKey, to: KvKey): Generator<KvRow> {
     const options = { start: from, end: to, transaction: this.#open() };
-    for (const { key, value } of this.#database.getRange(options)) yield { key, value };
+    yield* rowsOf(this.#database, options, this.#directory);
   }
 
   close(): void {
@@ -155,6 +171,32 @@ class LmdbView implements KvView {
     assert(this.#transaction !== null, 'a closed view is not read');
     return this.#transaction;
   }
+}
+
+function* rowsOf(
+  database: RootDatabase<Uint8Array, string>,
+  options: RangeOptions,
+  directory: string,
+): Generator<KvRow> {
+  try {
+    for (const { key, value } of database.getRange(options)) yield { key, value };
+  } catch (error) {
+    throw asFailure(error, directory);
+  }
+}
+
+/**
+ * A commit runs on another thread, so a read may be the first to hear that it failed. Whoever hears it
+ * must not take it for a bug: the disk has failed, and that is how the process ends.
+ */
+function asFailure(error: unknown, directory: string): unknown {
+  const isOver = error instanceof Error && error.message.includes(FAILED_FOR_GOOD);
+  return isOver ? diskFailed(directory, error) : error;
+}
+
+function diskFailed(directory: string, error: unknown): FatalError {
+  const cause = new DiskError('commit to', directory, 'EIO', { cause: error });
+  return new FatalError('diskFailed', cause.message, { cause });
 }
 
 /** LMDB rejects with a general error that holds a promise, rejected too, of what really happened. */

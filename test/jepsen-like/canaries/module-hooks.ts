@@ -5,6 +5,7 @@ const REPLACED: readonly (readonly [original: string, planted: string])[] = [
   ['/src/broker/gateway.js', './planted-gateway.js'],
   ['/src/broker/fresh-answer.js', './planted-fresh-answer.js'],
   ['/src/replica/grpc-peer-transport.js', './planted-peers.js'],
+  ['/src/raft/raft-core.js', './planted-core.js'],
 ];
 
 interface Resolved {

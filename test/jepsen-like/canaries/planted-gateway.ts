@@ -6,6 +6,7 @@ import {
 } from '../../../src/broker/gateway.ts';
 import type { BrokerCall } from '../../../src/protocol/verb-codec.ts';
 import type { BrokerReply } from '../../../src/protocol/verbs.ts';
+import type { Leadership, Replica } from '../../../src/replica/replica.ts';
 import { withOverrides } from '../../stack/planted/with-overrides.ts';
 
 export * from '../../../src/broker/gateway.ts';
@@ -15,17 +16,30 @@ const IMPATIENCE_MS = 1_000;
 const ACK_DELAY_MS = 2_500;
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const gateway = create(options);
   switch (process.env['MQ_RAFT_CANARY']) {
     case 'timeout-as-failure':
-      return impatient(gateway);
+      return impatient(create(options));
     case 'offsets-outside-log':
-      return acknowledgesLater(gateway);
+      return acknowledgesLater(create(options));
     case 'resend-is-new':
-      return forgetsIds(gateway);
+      return forgetsIds(create(options));
+    case 'stale-read':
+      return create({ ...options, replica: clingsToLeadership(options.replica) });
     default:
-      return gateway;
+      return create(options);
   }
+}
+
+/** It leads until it hears of another leader, and answers from its state meanwhile (see planted-fresh-answer.ts). */
+function clingsToLeadership(replica: Replica): Replica {
+  let last: Leadership | null = null;
+  return withOverrides(replica, {
+    leadership: () => {
+      const now = replica.leadership();
+      if (now !== null || replica.leader() !== null) last = now;
+      return last;
+    },
+  });
 }
 
 /** The clients of the suite come in over the port for peers and administration: hops counts from there. */

@@ -10,6 +10,7 @@ import {
   ack,
   ended,
   evidence,
+  NODES,
   operation,
   readOffset,
   receive,
@@ -38,6 +39,13 @@ const describe = (exists: boolean, when: object) =>
     { workload: 'admin', ...when },
   );
 const healthy = evidence().summary;
+const sendWithoutPlace = operation({
+  ...{ verb: 'send', topic: 't', producer: 'p' },
+  ...{ messages: [{ id: 'a', sequence: 0 }], receipts: [] },
+});
+/** Message 0 lies before the log start, message 1 at it. */
+const AT_1001 = { index: 4, physicalOffset: 1_001 };
+const keptFrom1001 = NODES.map((node) => replica(node, { logStart: AT_1001, firstIndex: 4 }));
 
 const CASES: readonly Case[] = [
   {
@@ -71,6 +79,63 @@ const CASES: readonly Case[] = [
         receive([['a', 0]], { from: 4 }),
         receive([['b', 1]], { from: 6, group: 'other' }),
       ],
+    },
+  },
+  {
+    kind: 'expired-unread',
+    what: 'the group has removed what nobody was given; it may remove what somebody was',
+    bad: {
+      operations: [
+        send([['a', 0, 0]]),
+        send([['b', 1, 1]], { from: 2 }),
+        receive([['b', 1]], { from: 4 }),
+      ],
+      replicas: keptFrom1001,
+      places: stored('b', 1),
+    },
+    nearMiss: {
+      operations: [
+        send([['a', 0, 0]]),
+        send([['b', 1, 1]], { from: 2 }),
+        receive(
+          [
+            ['a', 0],
+            ['b', 1],
+          ],
+          { from: 4 },
+        ),
+      ],
+      replicas: keptFrom1001,
+      places: stored('b', 1),
+    },
+  },
+  {
+    kind: 'unseen',
+    what: 'a client that tells no places: what it sent is gone; once the group has removed something it may be',
+    bad: { operations: [sendWithoutPlace] },
+    nearMiss: { operations: [sendWithoutPlace], replicas: keptFrom1001 },
+  },
+  {
+    kind: 'lost-write',
+    what: 'a message behind the log start is missing; one before it is on no disk, and was read',
+    bad: {
+      operations: [
+        send([['b', 1, 1]]),
+        send([['c', 2, 2]], { from: 2 }),
+        receive([['c', 2]], { from: 4 }),
+      ],
+      replicas: keptFrom1001,
+      places: stored('c', 2),
+    },
+    nearMiss: {
+      operations: [
+        send([['a', 0, 0]]),
+        send([['c', 2, 2]], { from: 2 }),
+        receive([['a', 0]], { from: 3 }),
+        receive([['c', 2]], { from: 4, group: 'final' }),
+      ],
+      replicas: keptFrom1001,
+      places: stored('c', 2),
     },
   },
   {
@@ -480,21 +545,43 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    kind: 'digests-differ',
-    what: 'two logs differ before the same entry; a shorter log has other last entries',
-    bad: { replicas: [replica('n1'), replica('n2', { digests: [{ index: 9, digest: 6 }] })] },
+    kind: 'too-few-copies',
+    what: 'the group keeps what lies at the log start; what lies before it may be gone everywhere',
+    bad: {
+      operations: [send([['b', 1, 1]]), receive([['b', 1]], { from: 2 })],
+      replicas: keptFrom1001,
+      places: [],
+    },
     nearMiss: {
+      operations: [send([['a', 0, 0]]), receive([['a', 0]], { from: 2 })],
+      replicas: keptFrom1001,
+      places: [],
+    },
+  },
+  {
+    kind: 'digests-differ',
+    what: 'two logs differ in the same hundred, wherever they begin; that the one lacks its beginning is no difference',
+    bad: {
       replicas: [
         replica('n1'),
         replica('n2', { firstIndex: 4, digests: [{ index: 9, digest: 6 }] }),
       ],
     },
+    nearMiss: { replicas: [replica('n1'), replica('n2', { firstIndex: 4, digests: [] })] },
   },
   {
     kind: 'replicas-differ',
     what: 'at rest, and not equal; after a run that did not come to rest they may differ',
     bad: { replicas: [replica('n1'), replica('n2', { lastIndex: 8, digests: [] })] },
     nearMiss: { replicas: [replica('n1'), replica('n2')] },
+  },
+  {
+    kind: 'replicas-differ',
+    what: 'they do not agree where the log begins; whose files go further back has only not removed them yet',
+    bad: { replicas: [...keptFrom1001.slice(1), replica('n1')] },
+    nearMiss: {
+      replicas: [...keptFrom1001.slice(1), replica('n1', { logStart: AT_1001, firstIndex: 2 })],
+    },
   },
   {
     kind: 'offset-not-linearizable',

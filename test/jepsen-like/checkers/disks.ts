@@ -1,6 +1,7 @@
 /** What the disks hold at the end: each acknowledged message on a majority, the same log everywhere, queues that agree. */
 import type { Evidence, StoredPlace } from '../history/evidence.ts';
 import { isVerb } from '../history/operation.ts';
+import { keptFrom } from './sightings.ts';
 import { type Anomaly, type Verdict, verdictOf } from './verdict.ts';
 
 export function checkDisks(evidence: Evidence): Verdict {
@@ -83,12 +84,16 @@ function changedPlaces(
 /** Read by a program that knows only files: acknowledged is on a majority of them. */
 function copies(
   byPlace: ReadonlyMap<string, readonly StoredPlace[]>,
-  { operations, plan }: Evidence,
+  evidence: Evidence,
 ): readonly Anomaly[] {
+  const { operations, plan } = evidence;
+  const keptFromOffset = keptFrom(evidence);
   const majority = Math.floor(plan.nodes.length / 2) + 1;
   return operations.filter(isVerb('send')).flatMap(({ action, outcome }) => {
     if (outcome !== 'ok') return [];
     return action.receipts.flatMap((receipt): readonly Anomaly[] => {
+      // The group has agreed that it is gone.
+      if (receipt.physicalOffset < keptFromOffset) return [];
       const name = nameOf({ ...receipt, topic: action.topic });
       const holders = (byPlace.get(name) ?? []).filter(({ id }) => id === receipt.id);
       if (holders.length >= majority) return [];
@@ -98,16 +103,14 @@ function copies(
   });
 }
 
-/** Two replicas that have the same entry have the same log up to it. */
+/** Two replicas that have the same entry have the same log up to it, wherever theirs begin. */
 function digests({ replicas }: Evidence): readonly Anomaly[] {
   const anomalies: Anomaly[] = [];
-  const known = new Map<string, { readonly node: string; readonly digest: number }>();
-  for (const { node, digests: own, firstIndex } of replicas) {
+  const known = new Map<number, { readonly node: string; readonly digest: number }>();
+  for (const { node, digests: own } of replicas) {
     for (const { index, digest } of own) {
-      // Logs that begin at different entries have different digests.
-      const at = `${firstIndex} ${index}`;
-      const other = known.get(at);
-      if (other === undefined) known.set(at, { node, digest });
+      const other = known.get(index);
+      if (other === undefined) known.set(index, { node, digest });
       else if (other.digest !== digest) {
         anomalies.push({
           kind: 'digests-differ',
@@ -123,11 +126,14 @@ function digests({ replicas }: Evidence): readonly Anomaly[] {
 function lengths({ replicas, summary }: Evidence): readonly Anomaly[] {
   if (summary.problems.length > 0) return [];
   const ends = new Set(
-    replicas.map(({ lastIndex, appliedIndex }) => `${lastIndex}/${appliedIndex}`),
+    replicas.map(
+      ({ lastIndex, appliedIndex, logStart }) => `${lastIndex}/${appliedIndex}/${logStart.index}`,
+    ),
   );
   if (ends.size <= 1) return [];
   const what = replicas.map(
-    ({ node, lastIndex, appliedIndex }) => `${node} ${lastIndex}/${appliedIndex}`,
+    ({ node, lastIndex, appliedIndex, logStart }) =>
+      `${node} ${lastIndex}/${appliedIndex}/${logStart.index}`,
   );
-  return [{ kind: 'replicas-differ', what: `last/applied entries: ${what.join(', ')}` }];
+  return [{ kind: 'replicas-differ', what: `last/applied/kept entries: ${what.join(', ')}` }];
 }

@@ -111,7 +111,7 @@ export function stored(id: string, offset: number, more: Partial<StoredPlace> = 
 export function replica(node: string, more: Partial<ReplicaLog> = {}): ReplicaLog {
   return {
     ...{ node, verdict: 'intact', damages: [], firstIndex: 1, lastIndex: 9, appliedIndex: 9 },
-    digests: [{ index: 9, digest: 5 }],
+    ...{ logStart: { index: 0, physicalOffset: 0 }, digests: [{ index: 9, digest: 5 }] },
     ...more,
   };
 }

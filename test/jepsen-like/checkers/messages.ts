@@ -1,12 +1,12 @@
 /** Every acknowledged message is there, once, whole, in one place; and nothing is there that was refused. */
 import type { Evidence } from '../history/evidence.ts';
-import { Sightings } from './sightings.ts';
+import { keptFrom, Sightings } from './sightings.ts';
 import { type Anomaly, type Verdict, verdictOf } from './verdict.ts';
 
 export function checkMessages(evidence: Evidence): Verdict {
   const sightings = Sightings.of(evidence);
   const anomalies: Anomaly[] = [
-    ...missing(sightings),
+    ...missing(sightings, keptFrom(evidence)),
     ...misplaced(sightings),
     ...unexpected(sightings),
     ...tornBatches(sightings),
@@ -24,17 +24,26 @@ export function checkMessages(evidence: Evidence): Verdict {
   return verdictOf('messages', anomalies, counts);
 }
 
-/** Both are loss; `lost-write` is proven the moment somebody was given a later message. */
-function missing({ sendings, received, placesOf, highest }: Sightings): readonly Anomaly[] {
+/**
+ * Both are loss; `lost-write` is proven the moment somebody was given a later message. What lay before the log
+ * start may be gone; but brokers of a run go by size, and by size nothing goes that a group has left to consume.
+ */
+function missing(
+  { sendings, received, placesOf, physicalOf, highest }: Sightings,
+  keptFromOffset: number,
+): readonly Anomaly[] {
   const anomalies: Anomaly[] = [];
   for (const [name, { isOk, topic }] of sendings) {
     if (!isOk || received.has(name)) continue;
     const [place] = placesOf.get(name)?.values() ?? [];
+    // The official client tells no places: what is on no disk may have been given, acknowledged and removed.
+    if (place === undefined && !physicalOf.has(name) && keptFromOffset > 0) continue;
     const reached = place === undefined ? -1 : (highest.get(`${topic} ${place.queueId}`) ?? -1);
     const isPassed = place !== undefined && place.queueOffset <= reached;
     const at = place === undefined ? '' : ` at ${place.queueId}@${place.queueOffset}`;
+    const isExpired = (physicalOf.get(name) ?? Number.POSITIVE_INFINITY) < keptFromOffset;
     anomalies.push({
-      kind: isPassed ? 'lost-write' : 'unseen',
+      kind: isExpired ? 'expired-unread' : isPassed ? 'lost-write' : 'unseen',
       what: `${name} was acknowledged${at} and nobody was ever given it`,
     });
   }

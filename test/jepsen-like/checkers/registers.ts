@@ -135,13 +135,20 @@ function regressions(operations: readonly Operation[]): readonly Anomaly[] {
   return anomalies;
 }
 
-/** No group is further than its queue ever was. */
-function beyondEnd({ operations, places }: Evidence): readonly Anomaly[] {
+/** No group is further than its queue ever was, by what clients have seen and disks still hold. */
+function beyondEnd(evidence: Evidence): readonly Anomaly[] {
+  const { operations, places } = evidence;
   if (places.length === 0) return [];
   const next = new Map<string, number>();
-  for (const { topic, queueId, queueOffset } of places) {
+  const note = (topic: string, queueId: number, queueOffset: number): void => {
     const queue = `${topic} ${queueId}`;
     next.set(queue, Math.max(next.get(queue) ?? 0, queueOffset + 1));
+  };
+  for (const { topic, queueId, queueOffset } of places) note(topic, queueId, queueOffset);
+  for (const { action } of operations.filter(isVerb('receive'))) {
+    for (const { queueId, queueOffset } of action.deliveries) {
+      note(action.topic, queueId, queueOffset);
+    }
   }
   return operations.filter(isVerb('readOffset')).flatMap(({ action, client }) =>
     action.offsets.flatMap(({ queueId, consumerOffset }): readonly Anomaly[] => {

@@ -26,6 +26,8 @@ export class Sightings {
   readonly placesOf = new Map<string, Map<string, Seen>>();
   /** By place: every id that anybody has named. */
   readonly idsAt = new Map<string, Set<string>>();
+  /** By topic and id: where the log has it, by its receipt. */
+  readonly physicalOf = new Map<string, number>();
   readonly received = new Set<string>();
   /** By queue: the highest offset that anybody was given. */
   readonly highest = new Map<string, number>();
@@ -66,8 +68,9 @@ export class Sightings {
       });
     }
     if (outcome !== 'ok') return;
-    for (const { id, queueId, queueOffset } of action.receipts) {
+    for (const { id, queueId, queueOffset, physicalOffset } of action.receipts) {
       this.#notePlace(topic, id, queueId, queueOffset);
+      this.physicalOf.set(`${topic} ${id}`, physicalOffset);
     }
   }
 
@@ -81,4 +84,9 @@ export class Sightings {
     const at = `${topic} ${queueId}@${queueOffset}`;
     this.idsAt.set(at, (this.idsAt.get(at) ?? new Set()).add(id));
   }
+}
+
+/** Physical offset from which on the group has promised to keep everything. */
+export function keptFrom({ replicas }: Evidence): number {
+  return Math.max(0, ...replicas.map(({ logStart }) => logStart.physicalOffset));
 }

@@ -6,6 +6,7 @@ import { ANOMALIES_TOLD_MAX } from '../limits.ts';
 export type AnomalyKind =
   | 'lost-write'
   | 'unseen'
+  | 'expired-unread'
   | 'duplicate'
   | 'inconsistent-offsets'
   | 'aborted-read'

@@ -13,11 +13,11 @@ import {
   EXIT_TIMEOUT_MS,
   READY_TIMEOUT_MS,
   RESTART_DELAY_MS,
-  SEGMENT_SIZE_BYTES,
   UNASKED_RESTARTS_MAX,
 } from '../limits.ts';
 import type { Network } from './network.ts';
 import type { Slot } from './slot.ts';
+import type { Storage } from './storage.ts';
 import type { Volume } from './volume.ts';
 
 const BROKER = fileURLToPath(new URL('../../../src/bin/broker.js', import.meta.url));
@@ -36,6 +36,7 @@ export interface BrokerNodeOptions {
   readonly volume: Volume;
   readonly recorder: Recorder;
   readonly canary: string | null;
+  readonly storage: Storage;
   /** Of the process, beside its own: the fake clock. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -81,7 +82,7 @@ export class BrokerNode {
   }
 
   argumentsFor(overrides: { readonly directory?: string; readonly clusterId?: string } = {}) {
-    const { nodeId, members, network, nameServers } = this.#options;
+    const { nodeId, members, network, nameServers, storage } = this.#options;
     const { grpc, raft, http } = network.addressesOf(nodeId);
     const peers = members.map((each) => `${each}=${network.peerAddress(nodeId, each)}`);
     return [
@@ -90,7 +91,9 @@ export class BrokerNode {
       ...['--dir', overrides.directory ?? this.directory],
       ...['--grpc', grpc, '--raft', raft, '--http', http],
       ...['--namesrv', nameServers.join(',')],
-      ...['--segment-size-bytes', String(SEGMENT_SIZE_BYTES)],
+      ...['--segment-size-bytes', String(storage.segmentSizeBytes)],
+      ...['--retention-bytes', String(storage.retentionBytes)],
+      ...['--member-grace-seconds', String(storage.memberGraceSeconds)],
       ...['--disk-reserve-bytes', String(DISK_RESERVE_BYTES)],
       ...['--retention-hours', '0', '--auto-create-topics', '--supervised'],
     ];
@@ -191,6 +194,11 @@ export class BrokerNode {
     this.#cancelRestart();
   }
 
+  /** It has ended unasked too often, and is not started again. */
+  get isGivenUp(): boolean {
+    return this.#child === null && this.#unaskedCount > UNASKED_RESTARTS_MAX;
+  }
+
   /** While a fault holds the node it is not the supervisor's to start. */
   isHeld = false;
 
@@ -224,8 +232,13 @@ export class BrokerNode {
   }
 
   lastWords(): string {
+    return this.log().slice(-LAST_WORDS_LENGTH);
+  }
+
+  /** All that its processes have written, one after the other. */
+  log(): string {
     try {
-      return readFileSync(this.logPath, 'utf8').slice(-LAST_WORDS_LENGTH);
+      return readFileSync(this.logPath, 'utf8');
     } catch (error) {
       // It said nothing.
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';

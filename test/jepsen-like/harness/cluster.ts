@@ -14,6 +14,7 @@ import { OperatorCli } from './operator-cli.ts';
 import { ProxyNetwork } from './proxies.ts';
 import type { Slot } from './slot.ts';
 import { StatusWatch } from './status-watch.ts';
+import { storageOf } from './storage.ts';
 import { Volume } from './volume.ts';
 
 const NAME_SERVER = fileURLToPath(new URL('../../../src/bin/namesrv.js', import.meta.url));
@@ -52,6 +53,7 @@ export class Cluster {
         new BrokerNode({
           ...{ nodeId, members: plan.nodes, nameServers: this.nameServers, network },
           ...{ slot, volume: volumes[i]!, recorder, canary: plan.canary }, // one each
+          storage: storageOf(plan),
           environment: plan.schedule.some(({ step }) => step.kind.startsWith('clock'))
             ? this.#clockEnvironment(nodeId)
             : {},
@@ -116,9 +118,18 @@ export class Cluster {
     });
   }
 
+  /** Too few are left to agree on anything. */
+  get isBeyondHelp(): boolean {
+    const left = this.nodes.filter(({ isGivenUp }) => !isGivenUp).length;
+    return left <= this.nodes.length / 2;
+  }
+
   /** All run and have applied the same entries. */
   async untilEqual(timeoutMs: number): Promise<void> {
     await until('all nodes at the same applied entry', timeoutMs, async () => {
+      for (const node of this.nodes) {
+        if (node.isGivenUp) throw new Error(`${node.nodeId} ends whenever it is started`);
+      }
       const now = await this.watch.askAll();
       if (now.some((status) => status === null)) return null;
       const applied = now.map((status) => status?.appliedIndex);

@@ -11,6 +11,7 @@ import { crc32 } from '../../../src/base/crc32.ts';
 import { CorruptionError } from '../../../src/base/errors.ts';
 import { advance, LogIndex, QueueOffset } from '../../../src/base/units.ts';
 import { NodeDisk } from '../../../src/io/node/node-disk.ts';
+import type { Command } from '../../../src/protocol/command-record.ts';
 import { messageIdOf } from '../../../src/protocol/message-record.ts';
 import { recordsOf } from '../../../src/protocol/records.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../../src/raft/entry.ts';
@@ -30,17 +31,30 @@ const places = new Map<string, StoredPlace>();
 let firstIndex = 0;
 let lastIndex = 0;
 let digest = 0;
+let isWholeHundred = false;
+/** As the commands in the log have it, which derived state must agree with. */
+let decided = { index: 0, physicalOffset: 0 };
+
+/** Of a hundred entries at a time, so that logs which begin at different places can be compared. */
+function noteDigest({ desc, chainCrc, headerCrc }: WalkedEntry['header']): void {
+  const { index } = desc;
+  if (index % DIGEST_PERIOD === 1) {
+    digest = 0;
+    isWholeHundred = true;
+  }
+  const bytes = Buffer.alloc(12);
+  bytes.writeUInt32BE(digest, 0);
+  bytes.writeUInt32BE(chainCrc, 4);
+  bytes.writeUInt32BE(headerCrc, 8);
+  digest = crc32(bytes);
+  if (isWholeHundred) digests.push({ index, digest });
+}
 
 function onEntry({ header, body }: WalkedEntry): 'goOn' {
   const { index, type, physicalOffset } = header.desc;
   if (firstIndex === 0) firstIndex = index;
   lastIndex = index;
-  const bytes = Buffer.alloc(12);
-  bytes.writeUInt32BE(digest, 0);
-  bytes.writeUInt32BE(header.chainCrc, 4);
-  bytes.writeUInt32BE(header.headerCrc, 8);
-  digest = crc32(bytes);
-  digests.push({ index, digest });
+  noteDigest(header);
   if (type !== 'data') return 'goOn';
   if (body.kind !== 'good') {
     damages.push(`payload of entry ${index}`);
@@ -48,6 +62,7 @@ function onEntry({ header, body }: WalkedEntry): 'goOn' {
   }
   try {
     for (const record of recordsOf(body.payload)) {
+      if (record.kind === 'command') noteDecision(record.command);
       if (record.kind !== 'message') continue;
       const { message, at } = record;
       const { topic, queueId, queueOffset } = message;
@@ -72,6 +87,11 @@ function onEntry({ header, body }: WalkedEntry): 'goOn' {
     damages.push(`records of entry ${index}: ${error.message}`);
   }
   return 'goOn';
+}
+
+function noteDecision(command: Command): void {
+  if (command.kind !== 'advanceLogStart' || command.firstIndex <= decided.index) return;
+  decided = { index: command.firstIndex, physicalOffset: command.physicalOffset };
 }
 
 const disk = new NodeDisk();
@@ -107,11 +127,29 @@ for (const { topic, queueCount } of state.topics()) {
   }
 }
 const { appliedIndex } = state;
+const logStart = { index: state.logStart.index, physicalOffset: state.logStart.offset };
+// Each decision is behind the start that it sets, so the last one is in every log that keeps to it.
+if (appliedIndex === lastIndex && logStart.index > 1 && logStart.index !== decided.index) {
+  damages.push(`log start ${logStart.index} by derived state, ${decided.index} by the log`);
+}
+if (firstIndex > Math.max(1, logStart.index)) {
+  damages.push(
+    `the log begins with entry ${firstIndex}, and was to be kept from ${logStart.index}`,
+  );
+}
+for (const { topic, queueId, queueOffset, physicalOffset } of places.values()) {
+  if (topic.startsWith('admin-') || physicalOffset < logStart.physicalOffset) continue;
+  const { min, next } = state.queueRange(topic, queueId);
+  if (queueOffset >= min && (queueOffset < next || appliedIndex < lastIndex)) continue;
+  damages.push(
+    `queue ${topic}/${queueId} goes from ${min} to ${next}, the log has a message for ${queueOffset}`,
+  );
+}
 await state.close();
 await disk.close();
 
 const log: ReplicaLog = {
-  ...{ node, firstIndex, lastIndex, appliedIndex, damages },
+  ...{ node, firstIndex, lastIndex, appliedIndex, logStart, damages },
   verdict: damages.length === 0 ? 'intact' : 'damaged',
   digests: digests.filter(({ index }) => index % DIGEST_PERIOD === 0 || index === lastIndex),
 };

@@ -1,6 +1,6 @@
 /** A node that joins a running group and leaves it again: on the machine of the clients, past all partitions. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,21 +13,27 @@ const BROKER = fileURLToPath(new URL('../../../src/bin/broker.js', import.meta.u
 export class SpareNode {
   readonly name: string;
   readonly raft: string;
+  readonly #directory: string;
   readonly #args: readonly string[];
   readonly #cluster: Cluster;
   #child: ChildProcess | null = null;
 
-  private constructor(cluster: Cluster, name: string, raft: string, args: readonly string[]) {
+  private constructor(
+    cluster: Cluster,
+    place: { readonly name: string; readonly raft: string; readonly directory: string },
+    args: readonly string[],
+  ) {
     this.#cluster = cluster;
-    this.name = name;
-    this.raft = raft;
+    this.name = place.name;
+    this.raft = place.raft;
+    this.#directory = place.directory;
     this.#args = args;
   }
 
   static async plan(cluster: Cluster, name: string, directory: string): Promise<SpareNode> {
     const host = cluster.nameServers[0]?.split(':')[0] ?? '127.0.0.1';
     const [raft, grpc, http] = await Promise.all([0, 1, 2].map(() => freePort(host)));
-    return new SpareNode(cluster, name, `${host}:${raft}`, [
+    return new SpareNode(cluster, { name, raft: `${host}:${raft}`, directory }, [
       ...['--node-id', name, '--dir', directory],
       ...['--raft', `${host}:${raft}`, '--grpc', `${host}:${grpc}`, '--http', `${host}:${http}`],
       ...['--namesrv', cluster.nameServers.join(',')],
@@ -50,6 +56,11 @@ export class SpareNode {
     if (this.#child === null) return;
     this.#child.kill('SIGKILL');
     await exitInTime(this.#child);
+  }
+
+  /** Its disk is gone with it. Requires that it was stopped. */
+  forget(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 }
 

@@ -63,7 +63,12 @@ export interface ReplicaLog {
   readonly firstIndex: number;
   readonly lastIndex: number;
   readonly appliedIndex: number | null;
-  /** Of every hundredth entry and the last: a CRC over the checksums of all headers from the first on. */
+  /** Where the group has decided that the log begins: this much may be gone, and no more. */
+  readonly logStart: { readonly index: number; readonly physicalOffset: number };
+  /**
+   * Of every hundredth entry and the last: a CRC over the checksums of the headers behind the hundredth entry
+   * before. Of a hundred whose beginning is gone there is none.
+   */
   readonly digests: readonly { readonly index: number; readonly digest: number }[];
 }
 

@@ -12,8 +12,9 @@ import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
 import { damageLog, damageSuperblock, deleteDerived } from './files.ts';
 import { clone, oldCopy, stranger, wipe } from './identity.ts';
-import { membership, transferStorm } from './operators.ts';
+import { membership, replaceDead, transferStorm } from './operators.ts';
 import { kill, pause, rollingRestart } from './processes.ts';
+import { compactPast } from './retention.ts';
 import type { ScheduledStep, Step, Target } from './step.ts';
 import { clientCut, flap, oneWay, partition, slowLinks } from './ways.ts';
 
@@ -150,6 +151,7 @@ function neededBy(step: Step, names: readonly string[]): string[] {
     case 'transferStorm':
       return ['the leadership'];
     case 'membership':
+    case 'replaceDead':
       return ['the membership'];
     case 'clockJump':
     case 'clockRate':
@@ -196,6 +198,10 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return transferStorm({ ...rest, step });
     case 'membership':
       return membership({ ...rest, step });
+    case 'replaceDead':
+      return replaceDead({ ...rest, step });
+    case 'compactPast':
+      return compactPast({ ...rest, step });
     case 'partition':
       return partition({ ...rest, step });
     case 'oneWay':

@@ -1,54 +1,68 @@
 /** Damage to the files of a node while it is down: log, superblock, derived state. */
-import {
-  closeSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  truncateSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Prng } from '../../../src/base/prng.ts';
-import { generationOf } from '../../../src/store/log-paths.ts';
-import { SEGMENT_SIZE_BYTES } from '../limits.ts';
+import type { BrokerNode } from '../harness/broker-node.ts';
 import { type FaultContext, FaultImpossible, untilWhole } from './fault.ts';
-import type { LogDamage } from './step.ts';
+import {
+  applyDamage,
+  flip,
+  type LogFiles,
+  logFilesOf,
+  SEGMENT_HEADER_SIZE_BYTES,
+} from './log-files.ts';
 
-const SEGMENT_HEADER_SIZE_BYTES = 4096;
 const SLOT_SIZE_BYTES = 4096;
 /** Somewhere in the fields of a slot. */
 const SLOT_BYTE = 20;
-const CHUNK_SIZE_BYTES_MAX = 16_384;
 /** Below this a log is not worth damaging at a place for each node. */
 const HELIX_SPAN_BYTES_MIN = 256 * 1024;
 
 export async function damageLog(context: FaultContext<'damageLog'>): Promise<string> {
   const { cluster, step, targets, lasting } = context;
-  const shortest = Math.min(...targets.map((node) => spanOf(node.directory)));
-  if (step.isHelix && shortest < HELIX_SPAN_BYTES_MIN)
+  // Before anybody is killed: of a log that others write, what is there now is there later.
+  if (step.isHelix && spanSizeBytes(sharedSpan(await logsOf(targets))) < HELIX_SPAN_BYTES_MIN)
     throw new FaultImpossible('the log is short');
   await Promise.all(targets.map((node) => node.kill('killed, to damage its log')));
   const notes: string[] = [];
   try {
-    const spans = targets.map((node) => spanOf(node.directory));
-    const shared = Math.min(...spans);
+    const logs = await logsOf(targets);
+    const shared = sharedSpan(logs);
     for (const [i, node] of targets.entries()) {
       const random = new Prng(step.salt, node.nodeId);
+      const log = logs[i]!; // one each
       // In a helix each node is hurt in the middle of a part of its own, so that every entry is whole
       // somewhere.
       const at = step.isHelix
-        ? Math.floor((shared * (2 * i + 1)) / (2 * targets.length))
-        : SEGMENT_HEADER_SIZE_BYTES +
-          random.below(Math.max(1, spans[i]! - SEGMENT_HEADER_SIZE_BYTES));
-      notes.push(`${node.nodeId}: ${applyDamage(node.directory, step.damage, at, random)}`);
+        ? shared.begin + Math.floor((spanSizeBytes(shared) * (2 * i + 1)) / (2 * targets.length))
+        : log.begin +
+          SEGMENT_HEADER_SIZE_BYTES +
+          random.below(Math.max(1, spanSizeBytes(log) - SEGMENT_HEADER_SIZE_BYTES));
+      notes.push(`${node.nodeId}: ${applyDamage(log, step.damage, at, random)}`);
     }
     await lasting(step.downMs);
   } finally {
     await Promise.all(targets.map((node) => node.start()));
   }
   return `${notes.join('; ')} ${await untilWhole(cluster, targets)}`.trim();
+}
+
+type Span = Pick<LogFiles, 'begin' | 'end'>;
+
+function logsOf(nodes: readonly BrokerNode[]): Promise<readonly LogFiles[]> {
+  return Promise.all(nodes.map(({ directory }) => logFilesOf(directory)));
+}
+
+/** What all of them have: logs begin and end at different places. */
+function sharedSpan(logs: readonly Span[]): Span {
+  return {
+    begin: Math.max(...logs.map(({ begin }) => begin)),
+    end: Math.min(...logs.map(({ end }) => end)),
+  };
+}
+
+function spanSizeBytes({ begin, end }: Span): number {
+  return Math.max(0, end - begin);
 }
 
 export async function damageSuperblock(context: FaultContext<'damageSuperblock'>): Promise<string> {
@@ -87,61 +101,4 @@ export async function deleteDerived(context: FaultContext<'deleteDerived'>): Pro
   await lasting(step.downMs);
   await Promise.all(targets.map((node) => node.start()));
   return untilWhole(cluster, targets);
-}
-
-/** The newest generation of segments: an older one is about to go. */
-function dataOf(directory: string): string {
-  const generations = readdirSync(directory)
-    .map((name) => ({ name, generation: generationOf(name) }))
-    .filter((each) => each.generation !== null)
-    .sort((a, b) => (b.generation ?? 0) - (a.generation ?? 0));
-  return join(directory, generations[0]?.name ?? 'data');
-}
-
-/** How far the log reaches: behind it are the zeros of a segment that waits to be written. */
-function spanOf(directory: string): number {
-  const data = dataOf(directory);
-  const names = readdirSync(data)
-    .filter((name) => name.endsWith('.seg'))
-    .sort();
-  for (const name of names.reverse()) {
-    const bytes = readFileSync(join(data, name));
-    let end = bytes.length;
-    while (end > SEGMENT_HEADER_SIZE_BYTES && bytes[end - 1] === 0) end--;
-    if (end > SEGMENT_HEADER_SIZE_BYTES) return Number.parseInt(name, 10) + end;
-  }
-  return 0;
-}
-
-function applyDamage(directory: string, damage: LogDamage, at: number, random: Prng): string {
-  const start = at - (at % SEGMENT_SIZE_BYTES);
-  const path = join(dataOf(directory), `${String(start).padStart(20, '0')}.seg`);
-  const position = at - start;
-  switch (damage) {
-    case 'bitFlip':
-      flip(path, position, 1 << random.below(8));
-      return `bit flipped at ${at}`;
-    case 'truncate':
-      truncateSync(path, position);
-      return `segment ${start} truncated to ${position}`;
-    case 'chunkCopy': {
-      const sizeBytes = 512 + random.below(CHUNK_SIZE_BYTES_MAX);
-      const from = random.below(Math.max(1, position - sizeBytes));
-      const chunk = Buffer.alloc(Math.min(sizeBytes, SEGMENT_SIZE_BYTES - position));
-      const file = openSync(path, 'r+');
-      readSync(file, chunk, 0, chunk.length, from);
-      writeSync(file, chunk, 0, chunk.length, position);
-      closeSync(file);
-      return `${chunk.length} bytes copied from ${start + from} over ${at}`;
-    }
-  }
-}
-
-function flip(path: string, position: number, mask: number): void {
-  const file = openSync(path, 'r+');
-  const byte = Buffer.alloc(1);
-  readSync(file, byte, 0, 1, position);
-  byte[0] = byte[0]! ^ mask; // one byte
-  writeSync(file, byte, 0, 1, position);
-  closeSync(file);
 }

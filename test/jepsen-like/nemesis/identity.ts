@@ -1,6 +1,13 @@
 /** A node is not who it was: an empty directory, an old one, two with one name, one of another cluster. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BrokerNode, CLUSTER_ID, exitInTime } from '../harness/broker-node.ts';
@@ -74,11 +81,16 @@ export async function clone(context: FaultContext<'clone'>): Promise<string> {
     await node.start();
     node.expectEnd('it has a twin');
     node.isHeld = true;
+    const before = node.log().length;
     const twin = startTwin(cluster, node, copy, CLUSTER_ID);
     await lasting(step.lastsMs);
     const isTwinAlive = twin.exitCode === null && twin.signalCode === null;
+    // Who is refused by most ends only after 30 s of it, so in a short fault both live.
+    const own = standingOf(node.log().slice(before));
+    const others = standingOf(readFileSync(twinLogOf(cluster, node), 'utf8'));
     notes.push(
-      `original ${node.isRunning ? 'lives' : 'ended'}, twin ${isTwinAlive ? 'lives' : `ended with ${twin.exitCode}`}`,
+      `original ${node.isRunning ? 'lives' : 'ended'}, ${own}`,
+      `twin ${isTwinAlive ? 'lives' : `ended with ${twin.exitCode}`}, ${others}`,
     );
     twin.kill('SIGKILL');
     await exitInTime(twin);
@@ -95,6 +107,16 @@ export async function clone(context: FaultContext<'clone'>): Promise<string> {
     }
   }
   return `${notes.join(', ')} ${await untilWhole(cluster, targets)}`.trim();
+}
+
+/** By its own log. */
+function standingOf(log: string): string {
+  if (log.includes('"raft.refused_by_group"')) return 'refused by most';
+  return log.includes('"peer.refused_by"') ? 'refused by some' : 'refused by nobody';
+}
+
+function twinLogOf({ recorder }: Cluster, { nodeId }: BrokerNode): string {
+  return join(recorder.folder, `${nodeId}-twin.log`);
 }
 
 export async function stranger({ cluster, step, targets, lasting }: FaultContext<'stranger'>) {
@@ -125,9 +147,8 @@ function startTwin(
   ];
   const child = spawn(process.execPath, [BROKER, ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
   child.stdin.on('error', () => {}); // Its end says more than a pipe that breaks.
-  child.stderr.pipe(
-    createWriteStream(join(cluster.recorder.folder, `${node.nodeId}-twin.log`), { flags: 'a' }),
-  );
+  // Of each twin a log of its own: what an earlier one was told says nothing of this one.
+  child.stderr.pipe(createWriteStream(twinLogOf(cluster, node)));
   if (child.pid !== undefined) cluster.slot.noteProcess(child.pid);
   return child;
 }

@@ -3,6 +3,7 @@
  * what one asks for by name; a step is one fault of it.
  */
 import type { Prng } from '../../../src/base/prng.ts';
+import { AWAY_MS_MAX } from '../limits.ts';
 import type { Step, Target } from './step.ts';
 
 const MIB = 1024 * 1024;
@@ -235,6 +236,21 @@ const CLOCK: RowMaker = {
   },
 };
 
+/** A member dies for ever, and is replaced; members of the run itself stay. */
+const REPLACE: RowMaker = {
+  ...{ id: 'P16', name: 'replace', gapMsMax: 3_000 },
+  make: ({ random }) => ({ kind: 'replaceDead', operators: random.chance(1, 2) ? 2 : 1 }),
+};
+
+/** With it the group keeps little of its log: see storage.ts. */
+const RETENTION: RowMaker = {
+  ...{ id: 'P20', name: 'retention', gapMsMax: 1_000 },
+  make: ({ random, nodes }) => {
+    const target = { pick: 'follower', nth: random.below(nodes.length - 1) } as const;
+    return { kind: 'compactPast', target, lastsMs: AWAY_MS_MAX };
+  },
+};
+
 /** Clients lose sight of a node that the others see. */
 const CLIENT_CUT: RowMaker = {
   ...{ id: 'P3c', name: 'client-cut', gapMsMax: 2_000 },
@@ -247,7 +263,8 @@ const CLIENT_CUT: RowMaker = {
 
 export const ROWS: readonly RowMaker[] = [
   ...[KILL, PAUSE, PARTITION, ONE_WAY, SLOW, POWER_ONE, SYNC_ERROR, STALL, FULL, POWER_ALL],
-  ...[ROT, SIDE_FILES, LOST_DIRECTORY, TWINS, MEMBERSHIP, TRANSFERS, ROLLING, CLOCK, CLIENT_CUT],
+  ...[ROT, SIDE_FILES, LOST_DIRECTORY, TWINS, MEMBERSHIP, REPLACE, TRANSFERS, ROLLING],
+  ...[CLOCK, CLIENT_CUT, RETENTION],
 ];
 export type FaultRow = string;
 

@@ -108,7 +108,11 @@ export type Step =
       readonly voterMs: number;
       readonly operators: 1 | 2;
     }
+  /** A voter dies for ever and another node takes its place; `operators` do it at the same time. */
+  | { readonly kind: 'replaceDead'; readonly operators: 1 | 2 }
   | { readonly kind: 'rollingRestart'; readonly pauseMs: number }
+  /** Down until the others have removed what it would need next, but no longer than `lastsMs`. */
+  | { readonly kind: 'compactPast'; readonly target: Target; readonly lastsMs: number }
   | {
       readonly kind: 'clockJump';
       readonly target: Target;
