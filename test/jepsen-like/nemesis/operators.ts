@@ -108,10 +108,14 @@ class Change {
     const { code, output } = await this.#cluster.operator.command(
       ...['member', 'add', name, '--addr', spare.raft, '--yes'],
     );
-    const ticket = /--join (\S+) --token (\S+)/.exec(output);
+    // The line to run on the new machine may go over several lines.
+    const ticket = /--join (\S+)[\s\\]+--token (\S+)/.exec(output);
     this.#notes.push(`add ${name} ${code}`);
     if (ticket === null) {
       this.#notes.push(output.slice(-LAST_WORDS_LENGTH));
+      // It may have been added all the same, by a command that heard no answer.
+      await this.remove(spare, 1);
+      if (code === 0) throw new Error(`No ticket in the answer: ${output}`);
       return null;
     }
     await spare.start(ticket[1] ?? '', ticket[2] ?? '');
