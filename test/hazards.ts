@@ -36,7 +36,7 @@ export const HAZARDS: readonly Hazard[] = [
       at(STORE, 'last-two-writes.test.ts', 'every subset of the sectors of the last two writes'),
     ],
     processes: [
-      at(INTEROP, 'power-cut.test.ts', 'of the leader: the others go on'),
+      at(INTEROP, 'power-cut.long.test.ts', 'of the leader: the others go on'),
       at(INTEROP, 'power-cut.test.ts', 'of the leader and a follower at once'),
       at(INTEROP, 'power-cut.test.ts', 'of all three at once'),
     ],
@@ -50,7 +50,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'disk-error.test.ts', 'the process ends with 74 and a note'),
-      at(INTEROP, 'disk-error.test.ts', 'three times within an hour'),
+      at(INTEROP, 'disk-error.long.test.ts', 'three times within an hour'),
     ],
   },
   {
@@ -74,7 +74,7 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'rot-under-load.test.ts', 'of one node, then of all three in different places'),
-      at(INTEROP, 'repair.test.ts', 'another entry damaged on each of three nodes'),
+      at(INTEROP, 'repair.long.test.ts', 'another entry damaged on each of three nodes'),
     ],
   },
   {
@@ -143,7 +143,9 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/stack', 'leader-trouble.test.ts', 'a leader whose disk hangs gives way'),
       script('disk-stall.txt'),
     ],
-    processes: [at(INTEROP, 'disk-error.test.ts', 'of the leader: another one leads')],
+    processes: [
+      at(INTEROP, 'disk-error.test.ts', 'the disk of the leader hangs: another one leads'),
+    ],
   },
   {
     id: 'H17',
@@ -153,7 +155,7 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/broker', 'retention.test.ts', 'nothing goes as long as the replica needs it'),
     ],
     processes: [
-      at(INTEROP, 'snapshot.test.ts', 'the log is compacted past it under load'),
+      at(INTEROP, 'snapshot.test.ts', 'a follower is away while the log is compacted under load'),
       at(INTEROP, 'snapshot.long.test.ts', 'while all followers but one are away, nothing goes'),
       at(INTEROP, 'retention.test.ts', 'consumers that are before the beginning of their queues'),
     ],

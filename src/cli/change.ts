@@ -229,6 +229,7 @@ const ALLOWANCE_FLAGS: Readonly<Record<Allowance, string>> = {
   belowThree: '--force-below-3',
   lessTolerance: '--allow-less-tolerance',
   planned: '--planned',
+  slowDisk: '--allow-slow-disk',
 };
 
 function flagOfAllowance(allowance: Allowance): string {

@@ -14,6 +14,7 @@ import { addDevCommand } from './commands/dev.ts';
 import { addLogCommand } from './commands/log.ts';
 import { addMemberCommand } from './commands/member.ts';
 import { addNodeCommand } from './commands/node.ts';
+import { addRecoverCommand } from './commands/recover.ts';
 import { addRestoreCommand } from './commands/restore.ts';
 import { addSendCommand } from './commands/send.ts';
 import { addTopicCommand } from './commands/topic.ts';
@@ -127,6 +128,7 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
       ...addMemberCommand(program, run),
       ...addNodeCommand(program, run),
       ...addClusterCommand(program, run),
+      addBackupCommand(program, run),
       addVerifyCommand(program, run),
     ]),
     ...inGroup('Messages:', [
@@ -136,9 +138,9 @@ export function buildProgram(environment: CliEnvironment, run: Run): Command {
     ]),
     ...inGroup(LOCAL, [
       addDevCommand(program, run),
-      addBackupCommand(program, run),
       addRestoreCommand(program, run),
       addLogCommand(program, run),
+      addRecoverCommand(program, run),
       addUnsafeRecoverCommand(program, run),
       ...addConfigCommand(program, run),
       ...addContextCommand(program, run),

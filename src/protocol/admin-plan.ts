@@ -133,7 +133,14 @@ export interface Check {
 /**
  * Risks that a caller may take, each by its name; nothing else is ever waived.
  * `evenVoters`: an even number of voters. `belowThree`: fewer than three. `lessTolerance`: fewer failures
- * survived afterwards than before. `planned`: replace a member that works.
+ * survived afterwards than before. `planned`: replace a member that works. `slowDisk`: a voter whose disk is
+ * slow, which slows down every write that waits for it; not one whose writes do not end.
  */
-export const ALLOWANCES = ['evenVoters', 'belowThree', 'lessTolerance', 'planned'] as const;
+export const ALLOWANCES = [
+  'evenVoters',
+  'belowThree',
+  'lessTolerance',
+  'planned',
+  'slowDisk',
+] as const;
 export type Allowance = (typeof ALLOWANCES)[number];

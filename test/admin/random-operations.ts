@@ -111,7 +111,10 @@ class Run {
       return members.every(({ replica }) => replica.status().appliedIndex === last);
     });
     assertSameLogs(group);
-    const { state } = (await group.leader()).replica;
+    const { state, removed } = await this.#leaderNow();
+    for (const nodeId of this.#gone) {
+      ok(removed.includes(nodeId), `${nodeId} ended, and nobody has removed it`);
+    }
     for (const id of this.#acknowledged) ok(state.firstOutcome('t', id) !== null, `${id} is there`);
     const digests = this.#runningMembers().map(({ replica }) => replica.state.digest());
     equal(new Set(digests).size, 1);
@@ -282,8 +285,11 @@ class Run {
       deepEqual(removed.slice(0, this.#removed.length), this.#removed);
       this.#removed = removed;
     }
-    for (const nodeId of this.#gone)
-      ok(this.#removed.includes(nodeId) || this.#removed.length >= 0);
+  }
+
+  async #leaderNow() {
+    const { replica } = await this.#admins.group.leader();
+    return { state: replica.state, removed: replica.status().membership.membership.removed };
   }
 
   #runningMembers() {

@@ -49,7 +49,7 @@ test('a dead member is replaced at night, and a wrong command does no harm', TIM
     equal(wrong.stdout, '');
 
     const { raft } = await cluster.addNode('n4');
-    const replace = ['replace', dead, 'n4', '--addr', raft];
+    const replace = ['replace', dead, 'n4', '--addr', raft, '--allow-slow-disk'];
     const dry = await run(...replace, '--dry-run', '-o', 'json');
     ends(dry, 0);
     const [planned] = jsonLines<{ plan: { configIndex: string } }>(dry.stdout);
@@ -157,6 +157,20 @@ test(
       const [report] = jsonLines<Members & { removed: string[] }>(members.stdout);
       equal(report?.voters.join(), 'n1');
       equal(report?.removed.join(), 'n2,n3');
+
+      const { raft } = await cluster.addNode('n4');
+      const alone = (...words: readonly string[]) => mqRaft(owner, cwd, ...words, ...endpoints);
+      const added = await alone('add', 'n4', '--addr', raft);
+      ends(added, 0);
+      const token = /--token (\S+)/.exec(added.stdout)?.[1] ?? '';
+      await cluster.startNodeWith('n4', ['--join', cluster.node('n1').raft, '--token', token]);
+      await waitFor('n4 caught up', async () =>
+        (await alone('catchup', 'n4')).code === 0 ? true : null,
+      );
+      ends(await alone('promote', 'n4', '--allow-even', '--allow-slow-disk'), 0);
+      const [grown] = jsonLines<Members>((await alone('members', '-o', 'json')).stdout);
+      equal(grown?.voters.join(), 'n1,n4');
+      ends(await run('send', 'orders', 'together'), 0);
     }),
 );
 

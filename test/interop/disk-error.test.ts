@@ -1,14 +1,14 @@
 /** Disks that refuse a sync (H2) or hang (H11) under load, as the kernel tells it. */
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { failurePathsOf, readDiskFailures } from '../../src/bin/disk-failures.ts';
 import type { MqClient } from '../../src/client/mq-client.ts';
 import { anomaliesOf, clientOf, readWholeTopic } from './audit.ts';
 import { inTime } from './deadline.ts';
+import { failNextSync } from './failing-sync.ts';
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { type Owner, owning } from './owner.ts';
 import { type Acknowledged, everyReplicaHolds } from './replica-audit.ts';
@@ -18,105 +18,12 @@ import { TestCluster, waitFor } from './test-cluster.ts';
 const MIB = 1024 * 1024;
 const LANES = 8;
 const DISK_FAILED = 74;
-const DISK_DISTRUSTED = 81;
 /** The watchdog's 20 s, with a busy machine's slack. */
 const HANG_MS_MAX = 45_000;
 const SLOW_PAUSE_MS = 200;
 
 const noStrace = smallDiskObstacle('strace');
 const noFreeze = smallDiskObstacle('fsfreeze');
-
-/** From now on the first fdatasync of the node's first log segment returns EIO; it does not sync. */
-async function failNextSync(owner: Owner, cluster: TestCluster, nodeId: string): Promise<void> {
-  const segment = `${cluster.node(nodeId).directory}/data/${'0'.repeat(20)}.seg`;
-  const tracer: ChildProcess = spawn(
-    'strace',
-    [
-      ...['-f', '-p', String(cluster.pidOf(nodeId)), '-P', segment, '-o', '/dev/null'],
-      ...['-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO:when=1'],
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  owner.after(async () => void tracer.kill('SIGKILL'));
-  // It says "Process N attached with M threads" when the fault is in place.
-  const attached = new Promise<void>((resolve, reject) => {
-    tracer.stderr?.once('data', () => resolve());
-    tracer.once('exit', () => reject(new Error('strace ended before the process it traces')));
-  });
-  await inTime('strace to attach', attached);
-}
-
-suite('a sync that fails under load', { timeout: 300_000, skip: noStrace ?? false }, () => {
-  test('the process ends with 74 and a note; the next start writes again, and nothing is lost', async (t) => {
-    await owning(async (owner) => {
-      const cluster = await TestCluster.start({ segmentSizeBytes: 64 * MIB });
-      owner.after(() => cluster.close());
-      const leader = await cluster.leader();
-      const { directory } = cluster.node(leader);
-      const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
-      const producer = await startProducer(owner, survivor.grpc, 'sync-error');
-      const load = new LoadProducer(owner, producer, 'sync-error', LANES);
-      await sentMore(load, 200);
-      await failNextSync(owner, cluster, leader);
-      equal(await cluster.exitOf(leader), DISK_FAILED);
-
-      match(cluster.logOf(leader), /"kind":"diskFailed".*Cannot sync .*EIO.*"note":"noted"/);
-      for (const path of failurePathsOf(directory)) {
-        match(readFileSync(path, 'utf8'), /^\{"time":"20.*"operation":"sync".*"code":"EIO"/);
-      }
-      await sentMore(load, 200);
-      await cluster.startNode(leader);
-      match(cluster.logOf(leader), /store\.disk_failed_before.*"count":1/);
-      await sentMore(load, 100);
-      await load.stop();
-      await cluster.converged();
-      t.diagnostic(`${load.sent.length} acknowledged, gap ${Math.round(load.longestGapMs())} ms`);
-      deepEqual(load.failures, []);
-      await allReceived(owner, load, cluster, survivor.grpc, 'sync-error');
-      await everyReplicaHolds(cluster, 'sync-error', load.sent);
-    });
-  });
-
-  test('three times within an hour: the node stays down until somebody has looked', async (t) => {
-    await owning(async (owner) => {
-      const cluster = await TestCluster.start({ segmentSizeBytes: 64 * MIB });
-      owner.after(() => cluster.close());
-      const leader = await cluster.leader();
-      const sick = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
-      const endpoint = cluster.node(leader).grpc;
-      const producer = await startProducer(owner, endpoint, 'sync-errors');
-      const load = new LoadProducer(owner, producer, 'sync-errors', LANES);
-      for (let count = 1; count <= 3; count++) {
-        await sentMore(load, 50);
-        await failNextSync(owner, cluster, sick.nodeId);
-        equal(await cluster.exitOf(sick.nodeId), DISK_FAILED);
-        equal(readDiskFailures(sick.directory).length, count);
-        if (count < 3) await cluster.startNode(sick.nodeId);
-      }
-      for (let attempt = 1; attempt <= 2; attempt++) {
-        await rejects(cluster.startNode(sick.nodeId), (error: unknown) => {
-          const { message } = error as Error;
-          match(message, new RegExp(`exited with ${DISK_DISTRUSTED}`));
-          match(
-            message,
-            /failed 3 times within an hour.*stays down.*Then delete .*DISK_FAILED and/,
-          );
-          return true;
-        });
-      }
-      equal(readDiskFailures(sick.directory).length, 3, 'a refused start is no failure');
-      await sentMore(load, 50);
-      for (const path of failurePathsOf(sick.directory)) rmSync(path);
-      await cluster.startNode(sick.nodeId);
-      await load.stop();
-      await cluster.converged();
-      t.diagnostic(`${load.sent.length} acknowledged`);
-      deepEqual(load.failures, []);
-      await allReceived(owner, load, cluster, endpoint, 'sync-errors');
-      await everyReplicaHolds(cluster, 'sync-errors', load.sent);
-    });
-  });
-});
 
 /**
  * Sends with the project's own client, which rides out everything within its time: the official one
@@ -181,8 +88,43 @@ function stateOf(pid: number, tid: string): string {
   return existsSync(path) ? (/\) (\S)/.exec(readFileSync(path, 'utf8'))?.[1] ?? 'Z') : 'Z';
 }
 
-suite('a disk that hangs under load', { timeout: 300_000, skip: noFreeze ?? false }, () => {
-  test('of the leader: another one leads, and the process ends itself while the disk still hangs', async (t) => {
+/** Two at a time: one of them waits for most of its time. */
+suite('disks that fail or hang under load', { timeout: 290_000, concurrency: 2 }, () => {
+  test('a sync fails: the process ends with 74 and a note; the next start writes again, and nothing is lost', {
+    skip: noStrace ?? false,
+  }, async (t) => {
+    await owning(async (owner) => {
+      const cluster = await TestCluster.start({ segmentSizeBytes: 64 * MIB });
+      owner.after(() => cluster.close());
+      const leader = await cluster.leader();
+      const { directory } = cluster.node(leader);
+      const survivor = cluster.nodes.find(({ nodeId }) => nodeId !== leader)!;
+      const producer = await startProducer(owner, survivor.grpc, 'sync-error');
+      const load = new LoadProducer(owner, producer, 'sync-error', LANES);
+      await sentMore(load, 200);
+      await failNextSync(owner, cluster, leader);
+      equal(await cluster.exitOf(leader), DISK_FAILED);
+
+      match(cluster.logOf(leader), /"kind":"diskFailed".*Cannot sync .*EIO.*"note":"noted"/);
+      for (const path of failurePathsOf(directory)) {
+        match(readFileSync(path, 'utf8'), /^\{"time":"20.*"operation":"sync".*"code":"EIO"/);
+      }
+      await sentMore(load, 200);
+      await cluster.startNode(leader);
+      match(cluster.logOf(leader), /store\.disk_failed_before.*"count":1/);
+      await sentMore(load, 100);
+      await load.stop();
+      await cluster.converged();
+      t.diagnostic(`${load.sent.length} acknowledged, gap ${Math.round(load.longestGapMs())} ms`);
+      deepEqual(load.failures, []);
+      await allReceived(owner, load, cluster, survivor.grpc, 'sync-error');
+      await everyReplicaHolds(cluster, 'sync-error', load.sent);
+    });
+  });
+
+  test('the disk of the leader hangs: another one leads, and the process ends itself while the disk still hangs', {
+    skip: noFreeze ?? false,
+  }, async (t) => {
     await owning(async (owner) => {
       const disks = new Map<string, SmallDisk>();
       const directoryOf = (nodeId: string): string => {

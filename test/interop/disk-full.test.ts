@@ -80,7 +80,8 @@ function onlyRefusals(load: LoadProducer): void {
   for (const { name, message } of load.failures) match(`${name} ${message}`, REFUSED);
 }
 
-suite('full disk under load', { timeout: 300_000, skip }, () => {
+/** Two at a time: one of them waits for most of its time. */
+suite('full disk under load', { timeout: 290_000, concurrency: 2, skip }, () => {
   test('of the leader: sends are refused with the number, consumers go on, room cures it', async (t) => {
     await owning(async (owner) => {
       const { cluster, pids, disk, sees } = await startSmallCluster(owner);

@@ -39,7 +39,9 @@ export class Operator {
       const client = createAdminCallClient(raft);
       try {
         const call = { remainingMs: CALL_MS, hops: 0, stale: false, request };
-        const all = { ...call, options: { ...NO_OPTIONS, actor: this.#actor, ...options } };
+        // How quick the disk of the machine is that runs the tests is none of their subjects.
+        const allow = [...(options.allow ?? []), 'slowDisk'] as const;
+        const all = { ...call, options: { ...NO_OPTIONS, actor: this.#actor, ...options, allow } };
         return await client.call(all, new AbortController().signal);
       } catch (error) {
         if (!(error instanceof BrokerCallFailure)) throw error;
@@ -68,7 +70,7 @@ export class Operator {
       if (response.kind === 'changed' && response.state !== 'pending') return response;
       const isLate = Date.now() >= untilMs;
       ok(!isLate, JSON.stringify(response));
-      ok(response.kind === 'changed' || isOnlyLag(response), JSON.stringify(response));
+      ok(response.kind === 'changed' || isPassing(response), JSON.stringify(response));
       await delay(POLL_MS);
     }
   }
@@ -123,10 +125,19 @@ export class Operator {
   }
 }
 
-function isOnlyLag(response: AdminResponse): boolean {
+/** As `--wait` does: elections end, learners catch up, and the disk of a busy machine has a bad minute. */
+const PASSING = [
+  'ownTermCommitted',
+  'noTransferInProgress',
+  'targetCaughtUp',
+  'targetLive',
+  'targetDiskSpeed',
+];
+
+function isPassing(response: AdminResponse): boolean {
   if (response.kind !== 'refused') return false;
   const failed = response.checks.filter(({ verdict }) => verdict === 'failed');
-  return failed.every(({ id }) => id === 'targetCaughtUp' || id === 'targetLive');
+  return failed.every(({ id }) => PASSING.includes(id));
 }
 
 /** What was sent after the answer to another one lies behind it, wherever both are in one queue. */

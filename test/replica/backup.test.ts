@@ -11,6 +11,7 @@ import { restoreBackup } from '../../src/store/backup/restore.ts';
 import { planRestore } from '../../src/store/backup/restore-plan.ts';
 import { readManifest, verifyBackup } from '../../src/store/backup/verify-backup.ts';
 import { liveDumpOf } from '../../src/store/derived/test-rows.ts';
+import { inspectStore } from '../../src/store/inspect/inspect-store.ts';
 import {
   BACKUP,
   BackedUpGroup,
@@ -234,10 +235,24 @@ test('what a backup still reads is kept on its node, for as long as it is heard 
   await it.stop();
 });
 
+/** As `mq-raft log verify` sees it. */
+async function assertWhole(disk: MemoryDisk, directory: string, lastIndex: number): Promise<void> {
+  const nothing = (): void => {};
+  const inspection = await inspectStore({
+    ...{ disk, directory, depth: 'records', isLive: false, signal: NEVER },
+    ...{ onDamage: nothing, onProgress: nothing },
+  });
+  assert.equal(inspection.damageCount, 0);
+  assert.equal(inspection.startup?.kind, 'opens');
+  assert.equal(inspection.provenCommitIndex, inspection.last?.index);
+  assert.ok((inspection.last?.index ?? 0) > lastIndex);
+}
+
 test('a restored cluster: two of three directories begin, the third one follows, a new learner gets the whole log', async () => {
   const { it, disk, manifest } = await aBackup();
   const plan = planOf(manifest, ['m1', 'm2', 'm3']);
   const group = await restored(disk, plan);
+  for (const { directory } of plan.made) await assertWhole(disk, directory, manifest.last.index);
   await group.start(NodeId('m1'));
   await group.pass(10_000);
   assert.equal(group.serving, null, 'one of three decides nothing');

@@ -20,7 +20,7 @@ import {
 import { type GroupView, isWell, isWellIn, type MemberView, memberOf } from './group-view.ts';
 import { ADDRESS_LENGTH_MAX } from './limits.ts';
 import { bestHeir } from './plan.ts';
-import { arithmeticOf } from './quorum-arithmetic.ts';
+import { arithmeticOf, canDecide } from './quorum-arithmetic.ts';
 import { targetChecks } from './target-checks.ts';
 import { votersChecks } from './voters-checks.ts';
 import { courseOf, isKnown, isMembershipWish, type MembershipWish } from './wish.ts';
@@ -71,7 +71,7 @@ function membershipChecks(
   if (course.joiner !== null) {
     const joiner = memberOf(view, course.joiner);
     // Of `replace`: what is not there yet is waited for, not refused.
-    checks.push(...targetChecks(joiner, course.joiner, view, change.kind === 'replace'));
+    checks.push(...targetChecks(joiner, course.joiner, view, change.kind === 'replace', options));
   }
   if (course.leaver === view.self) checks.push(heirCheck(view, [view.self]));
   return checks;
@@ -212,16 +212,26 @@ function otherChecks(
     case 'unlock':
       return unlockChecks(view, options);
     case 'rollingRestart':
-      return [
-        quorumCheck(
-          'quorumBefore',
-          [arithmeticOf(view.membership.voters, isWellIn(view))],
-          QUORUM_REMEDY,
-        ),
-      ];
+      return restartChecks(view);
     default:
       return unreachable(change);
   }
+}
+
+/** Each voter in turn is down, whoever else is. */
+function restartChecks(view: GroupView): readonly Check[] {
+  const { voters } = view.membership;
+  const isLive = isWellIn(view);
+  const without = voters.map((down) => arithmeticOf(voters, (id) => id !== down && isLive(id)));
+  const undecided = without.filter((each) => !canDecide(each));
+  return [
+    quorumCheck('quorumBefore', [arithmeticOf(voters, isLive)], QUORUM_REMEDY),
+    quorumCheck(
+      'quorumDuring',
+      undecided.length > 0 ? undecided : without.slice(0, 1),
+      'bring every voter back first; a group of one or two cannot be restarted without a pause',
+    ),
+  ];
 }
 
 function voterCheck(nodeId: NodeId, view: GroupView): Check {

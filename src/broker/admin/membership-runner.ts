@@ -139,16 +139,23 @@ export class MembershipRunner {
   /** A new node takes its time: whoever waits asks again. */
   async #wait(step: PlanStep, undertaking: Undertaking, view: GroupView): Promise<RunOutcome> {
     const { change } = undertaking;
-    const plan = planOf(change, view);
     const { joiner } = courseOf(change, view);
     assert(joiner !== null, 'somebody is waited for');
     if (step.kind === 'join' && undertaking.ticket === null && this.#isTicketVoid(joiner)) {
       undertaking.ticket = await this.issueTicket(change, undertaking.words, view);
     }
+    return this.#pending(step.kind, undertaking, view);
+  }
+
+  #pending(phase: PlanStep['kind'], undertaking: Undertaking, view: GroupView): RunOutcome {
+    const { change } = undertaking;
+    const plan = planOf(change, view);
+    const { joiner } = courseOf(change, view);
+    assert(joiner !== null, 'somebody is waited for');
     const progress = this.#options.meter.report(joiner, view);
     const checks = this.#checks(undertaking, view, plan);
     return {
-      ...{ kind: 'changed', state: 'pending', phase: step.kind, plan, checks, progress },
+      ...{ kind: 'changed', state: 'pending', phase, plan, checks, progress },
       sentence: sentenceOf(progress),
       configIndex: view.configIndex,
       ticket: undertaking.ticket,
@@ -196,6 +203,11 @@ export class MembershipRunner {
     if (problems.every(isPassing)) {
       await situation.pause();
       return null;
+    }
+    const isOnlyBehind = problems.every((one) => isPassing(one) || one.kind === 'learnerBehind');
+    // It was close enough when we looked: a busy group is a little ahead again, and that passes.
+    if (undertaking.change.kind === 'replace' && isOnlyBehind) {
+      return this.#pending('catchUp', undertaking, view);
     }
     const plan = planOf(undertaking.change, view);
     return this.#refuse(undertaking, plan, problems.map(checkOfProblem));

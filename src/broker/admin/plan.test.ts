@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { LogIndex, NodeId, Term } from '../../base/units.ts';
 import { type AdminChange, NO_OPTIONS } from '../../protocol/admin.ts';
 import { ALLOWANCES, type Allowance, type Check } from '../../protocol/admin-plan.ts';
+import type { NodeHealth } from '../../protocol/admin-report.ts';
+import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import type { Membership } from '../../raft/membership.ts';
 import { applySteps, leaveJoint } from '../../raft/membership-change.ts';
 import { checksOf, hasFailed } from './checks.ts';
@@ -219,4 +221,73 @@ test('a check that fails says what was seen, what it must be, and the way out; n
     }),
     { numRuns: 1_000 },
   );
+});
+
+const WELL: Scene = {
+  ...{ voterCount: 3, learnerCount: 1, leader: 0 },
+  ...{ down: NODES.map(() => false), lagging: NODES.map(() => false) },
+};
+const [, , N3, N4] = NODES as [NodeId, NodeId, NodeId, NodeId];
+const REPLACE = { kind: 'replace', oldNodeId: N3, newNodeId: N4, raftAddress: '' } as const;
+
+function changedMember(view: GroupView, nodeId: NodeId, changes: Partial<MemberView>): GroupView {
+  const members = view.members.map((one) => (one.nodeId === nodeId ? { ...one, ...changes } : one));
+  return { ...view, members };
+}
+
+function failedIn(checks: readonly Check[]): readonly string[] {
+  return checks.flatMap(({ id, verdict }) => (verdict === 'failed' ? [id] : []));
+}
+
+test('a replacement goes on to the exchange only when the core would take the new node', () => {
+  for (const [lagBytes, next] of [
+    [HANDOVER_LAG_BYTES_MAX, 'joint'],
+    [HANDOVER_LAG_BYTES_MAX + 1, 'catchUp'],
+    [WELL_LAG_SIZE_BYTES_MAX, 'catchUp'],
+  ] as const) {
+    const view = changedMember(viewOf(WELL), N4, { lagBytes });
+    equal(nextStepOf(planOf(REPLACE, view))?.kind, next, `${lagBytes}`);
+  }
+});
+
+const HEALTH: NodeHealth = {
+  ...{ nodeId: N4, storeUuid: 's-n4', version: '1', featureLevelMax: 1, state: 'following' },
+  ...{ uptimeMs: 1, wallMs: 1, term: Term(3), lastIndex: LogIndex(9), durableIndex: LogIndex(9) },
+  ...{ commitIndex: LogIndex(9), appliedIndex: LogIndex(9), logSizeBytes: 1_000 },
+  ...{ diskFreeBytes: 1e9, diskTotalBytes: 2e9, syncMsP50: 1, syncMsP99: 1, isDiskStalled: false },
+  ...{ loopDelayMsP99: 1, swapUsedBytes: 0, repair: '', scrubFinishedAtMs: null, refused: '' },
+};
+
+test('a slow disk is refused unless it is allowed, a sick one always', () => {
+  const disk = (syncMsP99: number, isDiskStalled: boolean) => {
+    return changedMember(viewOf(WELL), N4, { isDiskStalled, health: { ...HEALTH, syncMsP99 } });
+  };
+  const risks = ALLOWANCES.filter((one) => one !== 'slowDisk');
+  const failed = (view: GroupView, allow: readonly Allowance[]) =>
+    failedIn(judge({ kind: 'promote', nodeId: N4 }, view, allow)).includes('targetDiskSpeed');
+  equal(failed(disk(1, false), []), false);
+  equal(failed(disk(80, false), risks), true);
+  equal(failed(disk(80, false), ['slowDisk']), false);
+  equal(failed(disk(80, true), ALLOWANCES), true);
+});
+
+test('a rolling restart passes exactly when each voter may be down in its turn', () => {
+  for (let voterCount = 1; voterCount <= 5; voterCount++) {
+    const voters = NODES.slice(0, voterCount);
+    for (const down of subsets(voters.slice(1))) {
+      const isDown = NODES.map((id) => down.includes(id));
+      const view = viewOf({ ...WELL, voterCount, learnerCount: 0, down: isDown });
+      const change = { kind: 'rollingRestart' } as const;
+      const checks = checksOf(change, view, ACTOR, planOf(change, view), 'op');
+      const up = voters.filter((id) => !down.includes(id));
+      const everyTurn = voters.every((id) =>
+        decides(voters, new Set(up.filter((one) => one !== id))),
+      );
+      equal(!hasFailed(checks), everyTurn, `${up} of ${voters}: ${failedIn(checks)}`);
+      const isShown = planOf(change, view).steps.some(({ kind, quorums }) =>
+        kind === 'restart' ? quorums.some(({ tolerates }) => tolerates < 0) : false,
+      );
+      equal(failedIn(checks).includes('quorumDuring'), isShown);
+    }
+  }
 });

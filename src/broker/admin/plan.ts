@@ -4,6 +4,7 @@ import { crc32 } from '../../base/crc32.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { AdminChange } from '../../protocol/admin.ts';
 import type { Plan, PlanStep, QuorumArithmetic, StepKind } from '../../protocol/admin-plan.ts';
+import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import { type GroupView, isWell, isWellIn, memberOf } from './group-view.ts';
 import { arithmeticOf } from './quorum-arithmetic.ts';
 import { actionOf, type Course, courseOf, isKnown, type MembershipWish } from './wish.ts';
@@ -149,7 +150,8 @@ function arrivalDrafts(joiner: NodeId, view: GroupView): readonly Draft[] {
     {
       kind: 'catchUp',
       sentence: `${joiner} copies the log`,
-      isDone: isVoter || (isHere && member !== null && isWell(member)),
+      // Closer than what makes a member one to count on: the core takes nobody who is further away.
+      isDone: isVoter || (isHere && isWell(member) && lagBytes <= HANDOVER_LAG_BYTES_MAX),
       bytes: isVoter ? 0 : lagBytes,
     },
   ];

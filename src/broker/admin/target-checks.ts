@@ -1,5 +1,6 @@
 /** Whether a learner is fit to become a voter: there, with the log, with room, and with a disk that is quick. */
 import type { NodeId } from '../../base/units.ts';
+import type { ChangeOptions } from '../../protocol/admin.ts';
 import type { Check } from '../../protocol/admin-plan.ts';
 import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import { check, checkOf } from './check-builder.ts';
@@ -12,13 +13,19 @@ export function targetChecks(
   nodeId: NodeId,
   view: GroupView,
   mayWait: boolean,
+  options: Pick<ChangeOptions, 'allow'>,
 ): readonly Check[] {
   const arrival = arrivalChecks(member, nodeId).map((one): Check => {
     const isLater = mayWait && one.verdict === 'failed';
     return isLater ? { ...one, verdict: 'warning', remedy: 'the operation waits for it' } : one;
   });
   if (member === null) return arrival;
-  return [...arrival, roomCheck(member, view), speedCheck(member), levelCheck(member, view)];
+  return [
+    ...arrival,
+    roomCheck(member, view),
+    speedCheck(member, options),
+    levelCheck(member, view),
+  ];
 }
 
 function arrivalChecks(member: MemberView | null, nodeId: NodeId): readonly Check[] {
@@ -68,11 +75,14 @@ function roomCheck({ nodeId, health }: MemberView, { logSizeBytes }: GroupView):
   return check('targetDiskRoom', freeBytes >= neededBytes, words);
 }
 
-function speedCheck(member: MemberView): Check {
+function speedCheck(member: MemberView, { allow }: Pick<ChangeOptions, 'allow'>): Check {
   const { nodeId, health, isDiskStalled } = member;
   const p99Ms = health?.syncMsP99 ?? null;
   const isQuick = p99Ms === null || p99Ms < SYNC_MS_P99_MAX;
-  return check('targetDiskSpeed', isQuick && !isDiskStalled && !isUnderRepair(member), {
+  const isSick = isDiskStalled || isUnderRepair(member);
+  const isTaken = !isSick && allow.includes('slowDisk');
+  const verdict = isQuick && !isSick ? 'ok' : isTaken ? 'warning' : 'failed';
+  return checkOf('targetDiskSpeed', verdict, {
     subject: nodeId,
     observed: isDiskStalled
       ? `a write of ${nodeId} does not end`
@@ -80,7 +90,9 @@ function speedCheck(member: MemberView): Check {
         ? `${nodeId} has synced nothing yet`
         : `fsync p99 of ${nodeId} is ${p99Ms.toFixed(1)} ms`,
     limit: `below ${SYNC_MS_P99_MAX} ms`,
-    remedy: 'look at its disk: as a voter it would slow down every write',
+    remedy: isSick
+      ? 'look at its disk: as a voter it would slow down every write'
+      : 'look at its disk: as a voter it would slow down every write; or accept it with --allow slowDisk',
   });
 }
 

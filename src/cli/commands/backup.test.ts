@@ -69,6 +69,27 @@ test('without a leader nothing is begun; a node that goes away leaves what can b
   match(terminal.stderr.text, /begun and not finished/);
 });
 
+test('what was cut off is gone on with; with a damaged note it is begun anew', async () => {
+  for (const isDamaged of [false, true]) {
+    const { terminal, node } = await aTerminal();
+    const { entries } = node;
+    node.entries = async function* (pull, signal) {
+      yield* entries({ ...pull, lastIndex: 5 }, signal);
+      terminal.interruptNow();
+      node.isGone = true;
+    };
+    equal(await terminal.run('backup', '/b'), 130);
+    const { terminal: next } = await aTerminal();
+    for (const path of terminal.writable.paths) {
+      await next.writable.writeFile(path, terminal.writable.contentOf(path));
+    }
+    if (isDamaged) next.writable.rot('/b/UNFINISHED.json', 0, Uint8Array.of(0));
+    equal(await next.run('backup', '/b'), 0, next.stderr.text);
+    match(next.stderr.text, isDamaged ? /begun anew/ : /going on with entry 6$/m);
+    equal(await next.run('backup', 'verify', '/b'), 0);
+  }
+});
+
 test('backup --rate wants a rate; --node a node that is known', async () => {
   const { terminal } = await aTerminal();
   equal(await terminal.run('backup', '/b', '--rate', '1K'), 2);

@@ -137,7 +137,7 @@ function tell(event: BackupEvent, note: (text: string) => void): void {
       note(`reading from ${event.node}, going on with entry ${event.nextIndex}`);
       return;
     case 'begunAnew':
-      note(`begun anew, for what was not copied yet is not kept any more: ${event.why}`);
+      note(`begun anew, for it cannot go on with what is here: ${event.why}`);
       return;
     case 'nodeFailed':
       note(`${event.node} cannot go on: ${event.why}`);

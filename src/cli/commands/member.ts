@@ -1,7 +1,7 @@
 /** `mq-raft member`: who belongs to the group, and changes of it. */
 import type { Command } from 'commander';
 import { NodeId } from '../../base/units.ts';
-import type { Allowance } from '../../protocol/admin-plan.ts';
+import { ALLOWANCES, type Allowance } from '../../protocol/admin-plan.ts';
 import { addStaleOption, askGroup, type StaleFlag } from '../admin-question.ts';
 import { addChangeOptions, type ChangeFlags, runChange, WAIT_COPY_MS } from '../change.ts';
 import { usageError } from '../cli-error.ts';
@@ -61,8 +61,11 @@ Examples:
     ),
 };
 
+const SLOW_DISK = 'also where its disk is slow: writes that wait for it become slow';
+
 interface PromoteOptions extends ChangeFlags {
   readonly allowEven?: true;
+  readonly allowSlowDisk?: true;
 }
 
 const promote: Verb = {
@@ -74,16 +77,21 @@ const promote: Verb = {
   mq-raft member promote n4 --allow-even`,
   build: (command, run) =>
     void addChangeOptions(
-      nodeArgument(command, 'a learner').option(
-        '--allow-even',
-        'also where the number of voters becomes even: one more to agree, none more to lose',
-      ),
+      nodeArgument(command, 'a learner')
+        .option(
+          '--allow-even',
+          'also where the number of voters becomes even: one more to agree, none more to lose',
+        )
+        .option('--allow-slow-disk', SLOW_DISK),
     ).action((name: string, options: PromoteOptions, self: Command) =>
       run(
         self,
         (invocation) => {
           const change = { kind: 'promote' as const, nodeId: nodeIdOf(name) };
-          const allow = allowances({ evenVoters: options.allowEven });
+          const allow = allowances({
+            evenVoters: options.allowEven,
+            slowDisk: options.allowSlowDisk,
+          });
           const kind = { confirm: null, allow, waitMs: WAIT_COPY_MS };
           return runChange(invocation, change, options, kind);
         },
@@ -136,6 +144,7 @@ Examples:
 interface ReplaceOptions extends ChangeFlags {
   readonly addr?: string;
   readonly planned?: true;
+  readonly allowSlowDisk?: true;
 }
 
 const replace: Verb = {
@@ -154,7 +163,8 @@ Examples:
       nodeArgument(command, 'the member that goes')
         .argument('<new>', 'name of the node that comes, never used before')
         .option('--addr <host:port>', 'where the others will reach NEW, unless it was added before')
-        .option('--planned', 'also a member that works'),
+        .option('--planned', 'also a member that works')
+        .option('--allow-slow-disk', SLOW_DISK),
     ).action((old: string, name: string, options: ReplaceOptions, self: Command) =>
       run(
         self,
@@ -165,7 +175,10 @@ Examples:
             newNodeId: nodeIdOf(name),
             raftAddress: options.addr === undefined ? '' : addressOf(options.addr),
           };
-          const allow = allowances({ planned: options.planned });
+          const allow = allowances({
+            planned: options.planned,
+            slowDisk: options.allowSlowDisk,
+          });
           const next = `wipe the directory of ${old} before its machine is used again, and give it a new name`;
           const typed = `replace ${old} ${name}${options.addr === undefined ? '' : ` --addr ${options.addr}`}`;
           const kind = { confirm: old, allow, next, typed, waitMs: WAIT_COPY_MS };
@@ -267,6 +280,5 @@ function addressOf(text: string): string {
 
 /** Those whose flag was given. */
 function allowances(flags: Readonly<Partial<Record<Allowance, true | undefined>>>): Allowance[] {
-  const all: readonly Allowance[] = ['evenVoters', 'belowThree', 'lessTolerance', 'planned'];
-  return all.filter((allowance) => flags[allowance] === true);
+  return ALLOWANCES.filter((allowance) => flags[allowance] === true);
 }

@@ -4,6 +4,7 @@ import { LogIndex } from '../../base/units.ts';
 import { aNodeReport } from '../../client/memory-cluster.ts';
 import type { BrokerRequest } from '../../protocol/verbs.ts';
 import { answered, MemoryTerminal, reportOf } from '../memory-environment.ts';
+import { aMembersReport, MemoryGroup } from '../memory-group.ts';
 
 test('status shows every node in 80 columns and ends with 0', async () => {
   const terminal = new MemoryTerminal((_, address) => reportOf(address));
@@ -196,4 +197,27 @@ test('what a node has found out about itself is said below the table', async () 
   match(text, /^ {2}n2: entry 7 is damaged$/m);
   match(text, /^ {2}n2: reading the log again takes longer than the scrub period/m);
   match(text, /^ {2}n3: another digest$/m);
+});
+
+function aGroupWithMembers(): MemoryGroup {
+  const group = new MemoryGroup();
+  group.answerQuestion = ({ kind }) =>
+    kind === 'members' ? { kind, report: aMembersReport() } : null;
+  return group;
+}
+
+test('status says which config is in force, and how many failures the group survives', async () => {
+  const group = aGroupWithMembers();
+  await group.run('status');
+  match(
+    group.terminal.stdout.text,
+    /^group broker-a of .*, config #118 \(stable\), leader n1 in term \d+,\s+quorum 2 of 3, survives 0 failures\n/,
+  );
+  ok(group.terminal.stdout.text.split('\n').every((line) => line.length <= 80));
+  const json = aGroupWithMembers();
+  await json.run('status', '-o', 'json');
+  const status = JSON.parse(json.terminal.stdout.text) as { groups: { config: object }[] };
+  deepEqual(status.groups[0]?.config, {
+    ...{ index: '118', state: 'stable', voters: ['n1', 'n2', 'n3'], survives: 0 },
+  });
 });

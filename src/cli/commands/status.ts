@@ -1,6 +1,10 @@
 /** `mq-raft status`: what every node says of itself. */
 import type { Command } from 'commander';
-import { clusterStatus } from '../../client/cluster-status.ts';
+import { type ClusterStatus, clusterStatus } from '../../client/cluster-status.ts';
+import { STATUS_TIMEOUT_MS } from '../../client/limits.ts';
+import { NoNodesKnown } from '../../client/node-directory.ts';
+import { AdminError } from '../../protocol/admin.ts';
+import type { MembersReport } from '../../protocol/admin-report.ts';
 import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
 import type { Invocation } from '../invocation.ts';
 import { Progress } from '../progress.ts';
@@ -25,7 +29,29 @@ async function showStatus(invocation: Invocation): Promise<CliExit> {
   const asking = new Progress(environment.stderr, environment.clock, () => 'asking the nodes ...');
   const status = await clusterStatus(invocation.client(), signal).finally(() => asking.stop());
   const { columns } = environment.stdout;
-  invocation.print(output === 'json' ? statusJson(status) : statusText(status, columns, paint));
+  const members = await membersOf(invocation, status);
+  invocation.print(
+    output === 'json' ? statusJson(status, members) : statusText(status, members, columns, paint),
+  );
   if (!isReachable(status)) return CLI_EXIT.unknown;
   return isHealthy(status) ? CLI_EXIT.ok : CLI_EXIT.unhealthy;
+}
+
+/** What only the leader knows: how many failures the group survives now. Of one group, when there is one. */
+async function membersOf(
+  invocation: Invocation,
+  { groups }: ClusterStatus,
+): Promise<MembersReport | null> {
+  const [group, ...others] = groups;
+  if (group === undefined || group.leader === null || others.length > 0) return null;
+  const { signal } = invocation;
+  const options = { signal, timeoutMs: STATUS_TIMEOUT_MS };
+  try {
+    const answer = await invocation.admin().question({ kind: 'members' }, options);
+    return answer.kind === 'members' ? answer.report : null;
+  } catch (error) {
+    // Without administration, or in an election: the nodes have said what they know by themselves.
+    if (!(error instanceof AdminError) && !(error instanceof NoNodesKnown)) throw error;
+    return null;
+  }
 }

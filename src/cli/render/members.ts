@@ -18,7 +18,11 @@ const STORE_CHARACTERS = 8;
 
 export function membersText(report: MembersReport, columns: number, paint: Paint): string {
   const rows = report.members.map((member) => rowOf(member, report));
-  const lines = [...headline(report, columns, paint), '', ...tableLines(COLUMNS, rows, paint)];
+  const lines = [
+    ...membersHeadline(report, columns, paint),
+    '',
+    ...tableLines(COLUMNS, rows, paint),
+  ];
   const { removed, lock } = report;
   if (removed.length > 0) lines.push('', `removed for ever: ${removed.join(', ')}`);
   if (lock !== null) {
@@ -31,7 +35,11 @@ export function membersText(report: MembersReport, columns: number, paint: Paint
 }
 
 /** `group broker-a of prod, config #118 (stable), leader n1 in term 42, quorum 2 of 3, ...`. */
-function headline(report: MembersReport, columns: number, paint: Paint): readonly string[] {
+export function membersHeadline(
+  report: MembersReport,
+  columns: number,
+  paint: Paint,
+): readonly string[] {
   const { groupId, clusterId, term, leader, isFromLeader, answeredBy } = report;
   const facts = [
     `group ${groupId} of ${clusterId}`,
@@ -41,26 +49,56 @@ function headline(report: MembersReport, columns: number, paint: Paint): readonl
     ...(isFromLeader ? [] : [`as ${answeredBy} knows it`]),
   ];
   const style = leader === null ? 'bad' : 'bold';
-  return wrap(facts.join(', '), columns).map((line) => paint(line, style));
+  return wrappedFacts(facts, columns).map((line) => paint(line, style));
 }
 
-export function configText({ configIndex, outgoing, isCommitted }: MembersReport): string {
-  const state = outgoing.length > 0 ? 'joint' : isCommitted ? 'stable' : 'not committed';
-  return `#${configIndex} (${state})`;
+/** A line never ends within a fact, unless it alone is too long. */
+function wrappedFacts(facts: readonly string[], columns: number): readonly string[] {
+  const lines: string[] = [];
+  for (const [i, fact] of facts.entries()) {
+    const text = i < facts.length - 1 ? `${fact},` : fact;
+    const longer = `${lines.at(-1) ?? ''} ${text}`;
+    if (lines.length > 0 && longer.length <= columns) lines[lines.length - 1] = longer;
+    else lines.push(text);
+  }
+  return lines.flatMap((line) => wrap(line, columns));
+}
+
+export function configText(report: MembersReport): string {
+  return `#${report.configIndex} (${configState(report)})`;
+}
+
+export function configState({ outgoing, isCommitted }: MembersReport): string {
+  return outgoing.length > 0 ? 'joint' : isCommitted ? 'stable' : 'not committed';
 }
 
 /** Majorities of the sets that decide now. */
-export function quorumText({ voters, outgoing, members }: MembersReport): string {
-  const majority = (count: number): number => Math.floor(count / 2) + 1;
-  const sets = [voters, ...(outgoing.length > 0 ? [outgoing] : [])];
-  const quorums = sets.map(({ length }) => `${majority(length)} of ${length}`).join(' AND ');
-  if (members.some(({ isLive }) => isLive === null)) return `quorum ${quorums}`;
+export function quorumText(report: MembersReport): string {
+  const quorums = decidingSets(report).map(({ length }) => `${majority(length)} of ${length}`);
+  const tolerates = failuresSurvived(report);
+  if (tolerates === null) return `quorum ${quorums.join(' AND ')}`;
+  const survives = tolerates < 0 ? 'no quorum' : `survives ${plural(tolerates, 'failure')}`;
+  return `quorum ${quorums.join(' AND ')}, ${survives}`;
+}
+
+/** Of the weakest set that decides; below 0: it cannot. null: who answered does not know who is live. */
+export function failuresSurvived(report: MembersReport): number | null {
+  const { members } = report;
+  if (members.some(({ isLive }) => isLive === null)) return null;
   const isLive = (id: string): boolean =>
     members.some((member) => member.nodeId === id && member.isLive === true);
-  const margins = sets.map((set) => set.filter(isLive).length - majority(set.length));
-  const tolerates = Math.min(...margins);
-  const survives = tolerates < 0 ? 'no quorum' : `survives ${plural(tolerates, 'failure')}`;
-  return `quorum ${quorums}, ${survives}`;
+  const margins = decidingSets(report).map(
+    (set) => set.filter(isLive).length - majority(set.length),
+  );
+  return Math.min(...margins);
+}
+
+function decidingSets({ voters, outgoing }: MembersReport): readonly (readonly string[])[] {
+  return [voters, ...(outgoing.length > 0 ? [outgoing] : [])];
+}
+
+function majority(count: number): number {
+  return Math.floor(count / 2) + 1;
 }
 
 function rowOf(member: MemberReport, { leader }: MembersReport): readonly Cell[] {

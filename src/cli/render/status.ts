@@ -1,5 +1,6 @@
 /** The state of a cluster as text and as JSON. */
 import type { ClusterStatus, GroupStatus, MemberStatus } from '../../client/cluster-status.ts';
+import type { MembersReport } from '../../protocol/admin-report.ts';
 import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
 import type {
   CheckpointReport,
@@ -10,6 +11,7 @@ import type {
 } from '../../protocol/verbs.ts';
 import { jsonLine } from './json.ts';
 import { labelled } from './log-words.ts';
+import { configState, failuresSurvived, membersHeadline } from './members.ts';
 import {
   type Cell,
   type Column,
@@ -86,10 +88,11 @@ const FSYNC_COLUMN = 8;
 
 export function statusText(
   { groups, nameServers }: ClusterStatus,
+  members: MembersReport | null,
   columns: number,
   paint: Paint,
 ): string {
-  const lines = groups.flatMap((group) => [...groupLines(group, columns, paint), '']);
+  const lines = groups.flatMap((group) => [...groupLines(group, members, columns, paint), '']);
   if (nameServers.length > 0) {
     const seen = nameServers.map(
       ({ address, isReachable }) =>
@@ -100,7 +103,12 @@ export function statusText(
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function groupLines(group: GroupStatus, columns: number, paint: Paint): readonly string[] {
+function groupLines(
+  group: GroupStatus,
+  members: MembersReport | null,
+  columns: number,
+  paint: Paint,
+): readonly string[] {
   const leader = leaderOf(group);
   const rows = group.nodes.map((node) => rowOf(node, leader));
   const who =
@@ -113,8 +121,10 @@ function groupLines(group: GroupStatus, columns: number, paint: Paint): readonly
   const troubles = [...away, ...group.nodes.flatMap((node) => soundnessLines(node, paint))];
   const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
   const table = fittingTable(rows, columns, paint);
+  const hasMembers = leader !== null && members?.isFromLeader === true;
+  const head = hasMembers ? membersHeadline(members, columns, paint) : [`${title}, ${who}`];
   return [
-    `${title}, ${who}`,
+    ...head,
     '',
     ...table,
     ...scrubLines(group, columns),
@@ -199,7 +209,10 @@ function stateText(state: NodeState, report: NodeReport | null): string {
   return install.phase === 'missing' ? 'needs a snapshot' : `${state}, ${install.phase}`;
 }
 
-export function statusJson({ groups, nameServers }: ClusterStatus): string {
+export function statusJson(
+  { groups, nameServers }: ClusterStatus,
+  members: MembersReport | null,
+): string {
   return jsonLine({
     kind: 'status',
     groups: groups.map((group) => {
@@ -209,6 +222,7 @@ export function statusJson({ groups, nameServers }: ClusterStatus): string {
         group: group.group,
         leader: group.leader,
         term: leader === null ? null : String(leader.term),
+        config: members === null ? null : configJson(members),
         nodes: group.nodes.map((node) => nodeJson(node, leader)),
       };
     }),
@@ -217,6 +231,15 @@ export function statusJson({ groups, nameServers }: ClusterStatus): string {
       reachable: isReachable,
     })),
   });
+}
+
+function configJson(members: MembersReport): object {
+  return {
+    index: String(members.configIndex),
+    state: configState(members),
+    voters: members.voters,
+    survives: failuresSurvived(members),
+  };
 }
 
 function nodeJson(node: MemberStatus, leader: NodeReport | null): object {

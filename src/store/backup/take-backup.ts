@@ -54,7 +54,7 @@ export interface TakeBackupOptions {
 export type BackupEvent =
   | { readonly kind: 'begun'; readonly node: string; readonly firstIndex: LogIndex }
   | { readonly kind: 'resumed'; readonly node: string; readonly nextIndex: LogIndex }
-  /** Entries that were not copied yet are gone everywhere. */
+  /** Entries that were not copied yet are gone everywhere, or the note of what was begun is damaged. */
   | { readonly kind: 'begunAnew'; readonly why: string }
   | { readonly kind: 'nodeFailed'; readonly node: string; readonly why: string }
   | {
@@ -301,12 +301,11 @@ class Taking {
   /** What an earlier attempt has left: only what is read again and verified counts. */
   async #found(): Promise<Copy | null> {
     const { disk, signal, onEvent } = this.#options;
-    const bytes = await readOrEmpty(disk, this.#paths.unfinished);
-    if (bytes.length === 0) {
+    const what = await this.#noted();
+    if (what === null) {
       await this.#clear();
       return null;
     }
-    const what = decodeUnfinished(bytes);
     const hasSnapshot = await this.#hasSnapshot(what);
     onEvent({ kind: 'verifying' });
     const { tip } = await walkLog({
@@ -319,6 +318,19 @@ class Taking {
     });
     await this.#setNames(tip, what);
     return { ...what, tip, hasSnapshot };
+  }
+
+  /** null: nothing was begun, or nobody can say any more what it was. */
+  async #noted(): Promise<UnfinishedBackup | null> {
+    const bytes = await readOrEmpty(this.#options.disk, this.#paths.unfinished);
+    if (bytes.length === 0) return null;
+    try {
+      return decodeUnfinished(bytes);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#options.onEvent({ kind: 'begunAnew', why: error.message });
+      return null;
+    }
   }
 
   /** One that is damaged is fetched again. */
