@@ -2,6 +2,7 @@
 
 const REPLACED: readonly (readonly [original: string, planted: string])[] = [
   ['/src/store/open-commit-log.js', './planted-log.js'],
+  ['/src/broker/broker.js', './planted-broker.js'],
   ['/src/broker/gateway.js', './planted-gateway.js'],
   ['/src/broker/fresh-answer.js', './planted-fresh-answer.js'],
   ['/src/replica/grpc-peer-transport.js', './planted-peers.js'],

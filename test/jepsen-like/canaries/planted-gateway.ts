@@ -6,8 +6,8 @@ import {
 } from '../../../src/broker/gateway.ts';
 import type { BrokerCall } from '../../../src/protocol/verb-codec.ts';
 import type { BrokerReply } from '../../../src/protocol/verbs.ts';
-import type { Leadership, Replica } from '../../../src/replica/replica.ts';
 import { withOverrides } from '../../stack/planted/with-overrides.ts';
+import { clingsToLeadership } from './clinging-replica.ts';
 
 export * from '../../../src/broker/gateway.ts';
 
@@ -28,18 +28,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     default:
       return create(options);
   }
-}
-
-/** It leads until it hears of another leader, and answers from its state meanwhile (see planted-fresh-answer.ts). */
-function clingsToLeadership(replica: Replica): Replica {
-  let last: Leadership | null = null;
-  return withOverrides(replica, {
-    leadership: () => {
-      const now = replica.leadership();
-      if (now !== null || replica.leader() !== null) last = now;
-      return last;
-    },
-  });
 }
 
 /** The clients of the suite come in over the port for peers and administration: hops counts from there. */

@@ -15,13 +15,15 @@ import {
 const SLOT_SIZE_BYTES = 4096;
 /** Somewhere in the fields of a slot. */
 const SLOT_BYTE = 20;
-/** Below this a log is not worth damaging at a place for each node. */
-const HELIX_SPAN_BYTES_MIN = 256 * 1024;
+/** For each node: longer than an entry of most workloads, so that no two are hurt in the same one. */
+const HELIX_PART_SIZE_BYTES_MIN = 32 * 1024;
 
 export async function damageLog(context: FaultContext<'damageLog'>): Promise<string> {
   const { cluster, step, targets, lasting } = context;
   // Before anybody is killed: of a log that others write, what is there now is there later.
-  if (step.isHelix && spanSizeBytes(sharedSpan(await logsOf(targets))) < HELIX_SPAN_BYTES_MIN)
+  const isLong = (span: Span): boolean =>
+    spanSizeBytes(span) >= targets.length * HELIX_PART_SIZE_BYTES_MIN;
+  if (step.isHelix && !isLong(sharedSpan(await logsOf(targets))))
     throw new FaultImpossible('the log is short');
   await Promise.all(targets.map((node) => node.kill('killed, to damage its log')));
   const notes: string[] = [];
