@@ -148,10 +148,25 @@ export const HAZARDS: readonly Hazard[] = [
     ],
   },
   {
+    id: 'H16',
+    what: 'what was compacted is asked for, or taken for a conflict',
+    scenarios: [
+      script('behind-the-base.txt'),
+      at(
+        'test/replica',
+        'snapshots.test.ts',
+        'a follower that was away while the log was compacted',
+      ),
+      at('test/broker', 'reads-beside-compaction.test.ts', 'a message that goes between'),
+    ],
+    processes: [],
+  },
+  {
     id: 'H17',
     what: 'retention deletes what is needed',
     scenarios: [
-      script('behind-the-base.txt'),
+      stack('H17: retention runs beside a follower at a trickle'),
+      stack('H17: all followers are down while retention runs'),
       at('test/broker', 'retention.test.ts', 'nothing goes as long as the replica needs it'),
     ],
     processes: [
@@ -164,6 +179,8 @@ export const HAZARDS: readonly Hazard[] = [
     id: 'H18',
     what: 'installation of a snapshot',
     scenarios: [
+      stack('H18: power fails in each step of an installation'),
+      stack('H18: another leader, and with it another snapshot'),
       script('snapshot-crash.txt'),
       script('snapshot-append-race.txt'),
       script('snapshot-stale.txt'),

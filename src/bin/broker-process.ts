@@ -130,7 +130,7 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const admin = startAdmin(options, { replica, clock, diskRoom, report });
+  const admin = startAdmin(options, { replica, clock, diskRoom, soundness });
   const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, services);
   const messaging = await startMessagingEndpoint({

@@ -9,12 +9,12 @@ import {
   type NodeFacts,
   type NodeTasks,
 } from '../broker/admin/admin-ports.ts';
-import type { SoundnessReport } from '../broker/services/node-report.ts';
 import type { Clock } from '../io/clock.ts';
 import { AdminError } from '../protocol/admin.ts';
 import type { RoomReport } from '../protocol/verbs.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import type { BrokerOptions } from './broker-options.ts';
+import type { Soundness } from './soundness.ts';
 import { VERSION } from './version.ts';
 
 const NS_PER_MS = 1e6;
@@ -26,12 +26,12 @@ export interface NodeAdminOptions {
   readonly replica: RunningReplica;
   readonly clock: Clock;
   readonly diskRoom: () => RoomReport;
-  readonly report: () => SoundnessReport;
+  readonly soundness: Pick<Soundness, 'report' | 'scrubNow'>;
 }
 
 export function startAdmin(
   { members }: BrokerOptions,
-  { replica, clock, diskRoom, report }: NodeAdminOptions,
+  { replica, clock, diskRoom, soundness }: NodeAdminOptions,
 ): Admin {
   const delays = monitorEventLoopDelay();
   delays.enable();
@@ -42,15 +42,15 @@ export function startAdmin(
     uptimeMs: process.uptime() * MS_PER_SECOND,
     loopDelayMsP99: delays.count === 0 ? null : delays.percentile(99) / NS_PER_MS,
     swapUsedBytes: swapUsedBytes(),
-    scrubFinishedAtMs: report().scrub?.lastFinishedAtMs ?? null,
+    scrubFinishedAtMs: soundness.report().scrub?.lastFinishedAtMs ?? null,
     // Damage that is found and not mended: nobody else may leave meanwhile.
-    repair: report().scrub?.damage ?? '',
+    repair: soundness.report().scrub?.damage ?? '',
   });
   const admin = createAdmin({
     ...{ replica, clock, diskRoom, facts, randomBytes },
     transport: createGrpcAdminTransport(),
     founders: members,
-    tasks: nodeTasks(replica),
+    tasks: nodeTasks(replica, soundness),
   });
   return {
     answer: (call, signal) => admin.answer(call, signal),
@@ -73,12 +73,32 @@ function swapUsedBytes(): number | null {
   }
 }
 
-function nodeTasks(replica: RunningReplica): NodeTasks {
-  const refuse = async (what: string): Promise<string> => {
-    throw new AdminError(
-      'unsupported',
-      `${replica.status().nodeId} cannot ${what} on request yet.`,
-    );
+export function nodeTasks(
+  { snapshotKeeper }: Pick<RunningReplica, 'snapshotKeeper'>,
+  { scrubNow }: Pick<Soundness, 'scrubNow'>,
+): NodeTasks {
+  return {
+    takeSnapshot: async () => {
+      if (snapshotKeeper === null) {
+        throw new AdminError(
+          'unsupported',
+          'This node keeps its whole log and takes no snapshots.',
+        );
+      }
+      const outcome = await snapshotKeeper.take();
+      if (outcome.kind === 'failed') {
+        throw new AdminError('internal', `No snapshot was taken: ${outcome.why}.`);
+      }
+      const { appliedIndex, chunkCount } = outcome.info;
+      return `The snapshot after entry ${appliedIndex} is durable, in ${chunkCount} chunks.`;
+    },
+    scrub: async () => {
+      const sentence = scrubNow();
+      if (sentence !== null) return sentence;
+      throw new AdminError(
+        'unsupported',
+        'Scrubbing is switched off in the settings of this node.',
+      );
+    },
   };
-  return { takeSnapshot: () => refuse('take a snapshot'), scrub: () => refuse('scrub its log') };
 }

@@ -41,6 +41,8 @@ export interface SoundnessParts {
 export interface Soundness {
   readonly verify: VerifyService;
   report(): SoundnessReport;
+  /** Begins a pass of the scrubber. @returns what came of it, in words; null: this node does not scrub */
+  scrubNow(): string | null;
   /** Before the replica is closed. Idempotent. */
   stop(): Promise<void>;
 }
@@ -70,6 +72,7 @@ export function startSoundness(parts: SoundnessParts): Soundness {
     ...common,
     standingAt: (index) => judge.standingAt(index),
     withScratch: (work) => withScratch(parts, work),
+    snapshots: replica.snapshotKeeper?.files ?? null,
     onDamage,
     checkpoint: () => proposer.checkpoint(),
   });
@@ -87,6 +90,7 @@ export function startSoundness(parts: SoundnessParts): Soundness {
         divergence: judge.divergence,
       },
     }),
+    scrubNow: () => scrubNow(scrubber),
     stop: async () => {
       response.stop();
       await Promise.all([scrubber?.stop(), verify.stop(), proposer.stop(), judge.stop()]);
@@ -110,6 +114,13 @@ function scrubberOf(
       if (event.kind === 'scrubFound') onDamage(event.damage);
     },
   });
+}
+
+function scrubNow(scrubber: Scrubber | null): string | null {
+  if (scrubber === null) return null;
+  if (scrubber.passNow()) return 'A pass over the whole log begins.';
+  const { passDoneBytes, passTotalBytes } = scrubber.progress;
+  return `A pass is under way: ${passDoneBytes} of ${passTotalBytes} bytes are read.`;
 }
 
 function reportOf(progress: ScrubProgress) {

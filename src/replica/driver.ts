@@ -78,7 +78,6 @@ export async function startReplica(given: ReplicaOptions): Promise<RunningReplic
     },
     { hardState, base, entries, memberships, commitIndex, appliedIndex, hasTornTail },
     options.random,
-    options.rules,
   );
   // Core and table have their own records of the entries by now.
   log.releaseRecovered();

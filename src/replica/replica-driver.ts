@@ -39,6 +39,7 @@ import type {
 } from './replica.ts';
 import type { ReplicaMetrics, ReplicaParts, RunningReplica } from './replica-options.ts';
 import { logExtentOf, replicaStatus } from './replica-status.ts';
+import type { SnapshotKeeper } from './snapshot/snapshot-keeper.ts';
 import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
 import { StorePins } from './store-pins.ts';
 import { Ticker } from './ticker.ts';
@@ -171,6 +172,10 @@ export class ReplicaDriver implements RunningReplica {
   }
 
   get snapshotAnswers(): SnapshotAnswers | null {
+    return this.#turns.snapshots;
+  }
+
+  get snapshotKeeper(): SnapshotKeeper | null {
     return this.#turns.snapshots;
   }
 

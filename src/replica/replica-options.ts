@@ -4,7 +4,6 @@ import type { LogIndex, NodeId } from '../base/units.ts';
 import type { Clock } from '../io/clock.ts';
 import type { AlarmId } from '../raft/effects.ts';
 import type { ChangeProblem, LoggedMembership } from '../raft/membership.ts';
-import type { SafetyRules } from '../raft/rules.ts';
 import type { CommitLog } from '../store/commit-log.ts';
 import type { DerivedState } from '../store/derived/derived-state.ts';
 import type { SwitchableState } from '../store/derived/switchable-state.ts';
@@ -14,6 +13,7 @@ import type { PeerCounters, PeerTransport } from './peer-transport.ts';
 import type { LogExtent, NodeAddresses, PeerRefusalStatus, Replica } from './replica.ts';
 import type { SnapshotParts } from './snapshot/snapshot-desk.ts';
 import type { SnapshotEvent } from './snapshot/snapshot-event.ts';
+import type { SnapshotKeeper } from './snapshot/snapshot-keeper.ts';
 import type { SnapshotAnswers } from './snapshot/snapshot-port.ts';
 import type { SnapshotMetrics } from './snapshot/snapshot-status.ts';
 
@@ -44,8 +44,6 @@ export interface ReplicaOptions {
   readonly version?: string;
   readonly tickMs?: number;
   readonly timing?: Partial<RaftTiming>;
-  /** Production leaves them out; the simulator plants classic bugs here. */
-  readonly rules?: SafetyRules;
   /** The replica stands still from here on; the owner ends the process. At most once. */
   readonly onFatal: (error: Error) => void;
   readonly onEvent: (event: ReplicaEvent) => void;
@@ -115,6 +113,8 @@ export interface RunningReplica extends Replica {
   metrics(): ReplicaMetrics;
   /** null for a replica without snapshots. */
   readonly snapshotAnswers: SnapshotAnswers | null;
+  /** The same. */
+  readonly snapshotKeeper: SnapshotKeeper | null;
   /** null for a replica without snapshots. */
   readonly backups: BackupDesk | null;
   /**

@@ -18,7 +18,7 @@ import type {
   ReplicaStatus,
   TransferOutcome,
 } from '../../src/replica/replica.ts';
-import type { CommitLog } from '../../src/store/commit-log.ts';
+import { type CommitLog, EntriesGone } from '../../src/store/commit-log.ts';
 import type {
   CommittedEntry,
   DerivedState,
@@ -41,6 +41,8 @@ export class MemoryReplica implements Replica {
   /** Others lead by now, and this node has not heard of it: nobody confirms its reads. */
   isDeposed = false;
   barrierCount = 0;
+  /** What happens between the look into a queue and the read of the log. */
+  beforeRead: (() => Promise<void>) | null = null;
   /** Answer of the next proposals instead of an append. */
   refusal: 'busy' | 'notLeader' | null = null;
   readonly addresses = new Map<NodeId, NodeAddresses>();
@@ -256,6 +258,9 @@ export class MemoryReplica implements Replica {
   #memoryLog(): CommitLog {
     const log: Pick<CommitLog, 'readRecord' | 'diskStats'> = {
       readRecord: async (at, sizeBytes) => {
+        await this.beforeRead?.();
+        const { logStart } = this.state;
+        if (at < logStart.offset) throw new EntriesGone(`The record at ${at}`, logStart.index);
         const found = this.#payloads.find(
           ({ at: start, bytes }) => start <= at && at + sizeBytes <= start + bytes.length,
         );

@@ -33,6 +33,7 @@ export const KEEPS_LITTLE: Pick<TestClusterOptions, 'segmentSizeBytes' | 'broker
 export interface SmallLog {
   readonly cluster: TestCluster;
   readonly topic: string;
+  /** When it all began. Its process stays: the client is told it, and takes long to come back to one that was away. */
   readonly leader: string;
   readonly followers: readonly string[];
   readonly load: LoadProducer;

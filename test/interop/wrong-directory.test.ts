@@ -35,18 +35,22 @@ suite('directories that are not what they were', { timeout: 170_000 }, () => {
       // It serves on after the copy: what it acknowledges from now on the copy does not know.
       await cluster.startNode(restored!.nodeId);
       await sentMore(load, 200);
+      // As a machine is cloned: at one moment, while it runs. Where its original is, it does not even start.
+      const original = healthy[0]!;
+      const clone = `${original.directory}-clone`;
+      process.kill(cluster.pidOf(original.nodeId), 'SIGSTOP');
+      cpSync(original.directory, clone, { recursive: true });
+      process.kill(cluster.pidOf(original.nodeId), 'SIGCONT');
+      await rejects(
+        cluster.startDouble('clone', original.nodeId, clone),
+        new RegExp(`exited with ${DIRECTORY_LOCKED}.* is using it`),
+      );
       await Promise.all([wiped!, restored!].map(({ nodeId }) => cluster.kill(nodeId)));
       rmSync(wiped!.directory, { recursive: true });
       rmSync(restored!.directory, { recursive: true });
       cpSync(copy, restored!.directory, { recursive: true });
       await Promise.all([wiped!, restored!].map(({ nodeId }) => cluster.startNode(nodeId)));
       load.slow();
-      const clone = `${healthy[0]!.directory}-clone`;
-      cpSync(healthy[0]!.directory, clone, { recursive: true });
-      await rejects(
-        cluster.startDouble('clone', healthy[0]!.nodeId, clone),
-        new RegExp(`exited with ${DIRECTORY_LOCKED}.* is using it`),
-      );
       for (const { nodeId } of [wiped!, restored!]) {
         equal(await cluster.exitOf(nodeId, REFUSAL_MS_MAX), REFUSED_BY_GROUP, nodeId);
         match(cluster.logOf(nodeId), /"event":"process\.fatal".*"kind":"refusedByGroup"/);

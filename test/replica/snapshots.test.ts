@@ -423,3 +423,23 @@ async function fillSnapshot(group: ReplicaGroup): Promise<void> {
     assert.equal(outcome.kind, 'applied');
   }
 }
+
+test('a snapshot that is asked for is there when the answer comes, with all that was applied', async () => {
+  const group = await startedGroup();
+  await send(group, 5);
+  await group.allApplied();
+  const node = group.node(NodeId('n2'));
+  const keeper = node.replica.snapshotKeeper;
+  assert.ok(keeper !== null);
+  const { appliedIndex } = node.replica.state;
+  const taken = await group.outcomeOf(keeper.take());
+  assert.ok(taken.kind === 'taken' && taken.info.appliedIndex >= appliedIndex);
+  assert.deepEqual(node.snapshots.newest, taken.info);
+  // Nothing new: the same one will do.
+  assert.deepEqual(await group.outcomeOf(keeper.take()), taken);
+  await send(group, 1);
+  const asking = keeper.take();
+  await group.stop(NodeId('n2'));
+  assert.ok(['taken', 'failed'].includes((await asking).kind), 'nobody waits for ever');
+  await group.stopAll();
+});

@@ -1,6 +1,7 @@
 /** Verifying a replica on demand, beside its work: rot, another state, rows that rotted in the database. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { KIB } from '../../src/base/sizes.ts';
 import type { NodeId } from '../../src/base/units.ts';
 import { encodeCommandRecord } from '../../src/protocol/command-record.ts';
 import type { VerifyVerdict } from '../../src/protocol/verify-codec.ts';
@@ -10,6 +11,9 @@ import { TABLE } from '../../src/store/derived/key-codec.ts';
 import { MemoryKvStore } from '../../src/store/derived/memory-kv-store.ts';
 import type { LogDamage } from '../../src/store/scrub/log-on-disk.ts';
 import { messageProposal, ReplicaGroup } from './replica-group.ts';
+
+const SEGMENT = 16 * KIB;
+const SNAPSHOT_LIMITS = { entriesMax: 1_000_000, periodMs: 3_600_000, pauseMsMin: 0 };
 
 async function loadedGroup(): Promise<ReplicaGroup> {
   const group = await ReplicaGroup.started();
@@ -27,13 +31,15 @@ async function verified(
   group: ReplicaGroup,
   nodeId: NodeId,
   changes: { readonly skipsDerived?: boolean } = {},
+  scratch: () => MemoryKvStore = () => new MemoryKvStore(),
 ): Promise<{ readonly verdict: VerifyVerdict; readonly damages: readonly LogDamage[] }> {
   const { replica } = group.node(nodeId);
   const damages: LogDamage[] = [];
   const parts = {
     ...{ replica, clock: group.clock },
+    snapshots: replica.snapshotKeeper?.files ?? null,
     standingAt: () => null,
-    withScratch: <T>(work: (store: MemoryKvStore) => Promise<T>) => work(new MemoryKvStore()),
+    withScratch: <T>(work: (store: MemoryKvStore) => Promise<T>) => work(scratch()),
     onDamage: (damage: LogDamage) => void damages.push(damage),
   };
   const run = { bytesPerSecond: 100_000, skipsDerived: false, checkpointIndex: null, ...changes };
@@ -111,12 +117,82 @@ test('a replica that applied another value than its log says is found', async ()
   await group.stopAll();
 });
 
+/** Retention has taken the beginning of every log. */
+async function compactedGroup(): Promise<ReplicaGroup> {
+  const group = await ReplicaGroup.started({
+    ...{ segmentSizeBytes: SEGMENT, snapshotLimits: SNAPSHOT_LIMITS },
+  });
+  await group.pinned();
+  await group.createTopic();
+  const { replica } = await group.leader();
+  for (let at = 0; at < 60; at += 5) {
+    const proposal = messageProposal(at, { count: 5, bodySizeBytes: 1_000 });
+    await group.outcomeOf(replica.propose(proposal));
+  }
+  await group.allApplied();
+  const start = replica.logExtent(false).segments.at(-1);
+  assert.ok(start !== undefined);
+  const { firstIndex, physicalOffset } = start;
+  const why = { reason: 'size', storeTimestampMs: 0, atMs: 1 } as const;
+  const command = { kind: 'advanceLogStart', firstIndex, physicalOffset, ...why } as const;
+  const records = encodeCommandRecord(command);
+  await group.outcomeOf(replica.propose({ records, messageRecordAt: [] }));
+  await group.until('all logs begin later', () =>
+    [...group.running.values()].every((node) => node.log.base.desc !== null),
+  );
+  await group.allApplied();
+  return group;
+}
+
+test('of a log that has lost its beginning the state is derived from a snapshot on', async () => {
+  const group = await compactedGroup();
+  const { state } = (await verified(group, 'n2' as NodeId)).verdict;
+  assert.deepEqual([state.outcome, state.details], ['same', []]);
+  assert.ok(state.rowCount > 10);
+  await group.stopAll();
+});
+
+test('a row that rotted is found there too', async () => {
+  const group = await compactedGroup();
+  const kv = group.kvs.get('n3' as NodeId);
+  assert.ok(kv !== undefined);
+  await group.node('n3' as NodeId).replica.state.flushed();
+  const [row] = kv.range(TABLE.topic, `${TABLE.topic}\xff`);
+  assert.ok(row !== undefined);
+  const value = row.value.slice();
+  value[value.length - 1] = (value.at(-1) ?? 0) ^ 1;
+  await kv.commit(new Map([[row.key, value]]));
+  const { state } = (await verified(group, 'n3' as NodeId)).verdict;
+  assert.equal(state.outcome, 'differs');
+  assert.match(state.details[0] ?? '', /^table T, key /);
+  await group.stopAll();
+});
+
+test('a database that is replaced while it is compared is not judged', async () => {
+  const group = await compactedGroup();
+  const { replica } = group.node('n2' as NodeId);
+  const kv = group.kvs.get('n2' as NodeId);
+  /** Looked at when the view of the other one is open, and nothing is compared yet. */
+  class Scratch extends MemoryKvStore {
+    override view() {
+      void kv?.close(); // in memory it is done at once
+      return super.view();
+    }
+  }
+  const { state } = (await verified(group, 'n2' as NodeId, {}, () => new Scratch())).verdict;
+  assert.equal(state.outcome, 'skipped');
+  assert.match(state.details[0] ?? '', /taken the place/);
+  assert.ok(replica.state.appliedIndex > 0, 'it goes on');
+  await group.stopAll();
+});
+
 test('a run ends when whoever asked goes away', async () => {
   const group = await loadedGroup();
   const { replica } = group.node('n2' as NodeId);
   const gone = new AbortController();
   const parts = {
     ...{ replica, clock: group.clock },
+    snapshots: replica.snapshotKeeper?.files ?? null,
     standingAt: () => null,
     withScratch: async () => 'not wanted',
     onDamage: () => {},

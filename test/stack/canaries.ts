@@ -4,7 +4,6 @@
  * muted, by one that sees the damage. Without the second hunt a check that never fires would go
  * unnoticed. Ids: the list of re-injected bugs in docs/TESTING.md.
  */
-import { standardRules } from '../../src/raft/rules.ts';
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
@@ -94,7 +93,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bug: 'A wrong CRC of a payload is ignored',
     bugs: storeRules({ forgives: (problem) => problem === 'badPayloadCrc' }),
     witnesses: [
-      witness('disk', ['F2'], 6),
+      witness('disk', ['F2'], 9),
       // Damage that is not seen where it lies is seen by the peer that it is sent to.
       witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 48, ['F2']),
     ],
@@ -132,7 +131,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C14',
     bug: 'A cut runs front to back, and the watermark is lowered last',
     bugs: storeRules({ orderOfCut: (lowers, zeros) => [...[...zeros].reverse(), lowers] }),
-    witnesses: [witness('churn', ['F1'], 5)],
+    witnesses: [witness('churn', ['F1'], 17)],
   },
   {
     id: 'C21',
@@ -156,20 +155,8 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bugs: { ...NO_BUGS, wrapPins: forgetsBoots },
     witnesses: [
       witness('rollback', ['H21'], 1),
-      witness('rollback', ['A1', 'I9', 'I1'], 1, ['H21', 'F1', 'F3']),
+      witness('rollback', ['A1', 'I9', 'I1'], 48, ['H21', 'F1', 'F3']),
     ],
-  },
-  {
-    id: 'C24',
-    bug: 'A snapshot replaces a log that holds more than it',
-    bugs: { ...NO_BUGS, coreRules: { ...standardRules, snapshotReplacesLog: () => true } },
-    witnesses: [witness('retention', ['F1'], 1)],
-  },
-  {
-    id: 'C25',
-    bug: 'Segments of the old log outlive the installation of a snapshot',
-    bugs: storeRules({ generationAfter: (generation) => generation }),
-    witnesses: [witness('retention', ['F1'], 1)],
   },
   {
     id: 'C33',
@@ -193,19 +180,20 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C37',
     bug: 'Retention ignores what followers still need',
     bugs: { ...NO_BUGS, wrapExtent: countsOnlyTheLeader },
-    witnesses: [witness('retention', ['R1'], 1)],
+    witnesses: [witness('retention', ['R1'], 2)],
   },
   {
     id: 'takes-unconsumed',
     bug: 'Retention takes by size what nobody has consumed',
     bugs: { ...NO_BUGS, wrapLimits: () => ({ ageMsMax: 0, sizeBytesMax: null }) },
-    witnesses: [witness('retention', ['A1'], 1)],
+    // The consumers wait for what is gone before the log is looked at.
+    witnesses: [witness('retention', ['L1'], 1), witness('retention', ['A1'], 1, ['L1'])],
   },
   {
     id: 'unlinks-first',
     bug: 'Files go before the base is durable that says so (H8)',
     bugs: storeRules({ orderOfCompaction: (swapsBase, unlinks) => [...unlinks, swapsBase] }),
-    witnesses: [witness('retention', ['F1'], 1)],
+    witnesses: [witness('retention', ['F1', 'I3'], 7)],
   },
 ];
 

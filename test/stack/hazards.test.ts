@@ -4,8 +4,9 @@
  */
 import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { KIB } from '../../src/base/sizes.ts';
 import { ROT_KINDS } from './fault-script.ts';
-import { finds, type PlannedFault, survives, times } from './hazard-run.ts';
+import { finds, type PlannedFault, type Stage, survives, times } from './hazard-run.ts';
 import { withOverrides } from './planted/with-overrides.ts';
 import { NO_BUGS } from './stack-bugs.ts';
 import { StackWorld } from './stack-world.ts';
@@ -167,6 +168,75 @@ test('H11: disks hang for a while, that of the leader too: another one leads, an
     { kind: 'slowDisk', atMs: 1_500, target: 'leader', forMs: 2_000 },
     { kind: 'slowDisk', atMs: 2_500, target: 0, forMs: 1_000 },
   ]);
+});
+
+/** Segments go as soon as they are consumed. */
+const RETENTION: Stage = {
+  ...{ chaosMs: 11_000, producers: 6, consumers: 5 },
+  retentionSizeBytes: 16 * KIB,
+};
+const AWAY_MS = 2_200;
+const CYCLE_MS = 3_200;
+
+/** The follower is left behind again and again, and needs a snapshot each time. */
+function leavesBehind(target: number, count: number): readonly PlannedFault[] {
+  return times(count, CYCLE_MS, (atMs) => ({ kind: 'isolate', atMs, target, forMs: AWAY_MS }));
+}
+
+test('H17: retention runs beside a follower at a trickle: nothing goes that it still needs', async () => {
+  const storm: readonly PlannedFault[] = [
+    { kind: 'slowDisk', atMs: 1_000, target: 2, forMs: 7_500 },
+    ...times(6, 900, (atMs) => ({ kind: 'cutPair', atMs, target: 2, forMs: 120 })),
+  ];
+  const results = await survives(storm, RETENTION);
+  for (const { compactions, installs, seed } of results) {
+    ok(compactions > 0, `seed ${seed}: retention did run`);
+    equal(installs, 0, `seed ${seed}: whoever is heard needs no snapshot`);
+  }
+});
+
+test('H17: all followers are down while retention runs, then one for long: it gets a snapshot', async () => {
+  const storm: readonly PlannedFault[] = [
+    { kind: 'kill', atMs: 1_500, target: 1, downMs: 900 },
+    { kind: 'kill', atMs: 1_500, target: 2, downMs: 900 },
+    { kind: 'isolate', atMs: 3_200, target: 'leader', forMs: 700 },
+    { kind: 'powerCut', atMs: 4_800, target: 0, downMs: 2_500 },
+  ];
+  const results = await survives(storm, RETENTION);
+  ok(
+    results.some(({ installs }) => installs > 0),
+    'somebody was left behind',
+  );
+});
+
+test('H18: power fails in each step of an installation', async () => {
+  const moments = ['pulls', 'installs', 'rebuilds'] as const;
+  for (const afterRounds of [1, 4]) {
+    const traps = moments.map((moment, i) => ({
+      ...{ kind: 'trap' as const, atMs: 1_500 + i * CYCLE_MS, target: 2, moment },
+      ...{ afterRounds, downMs: 200 },
+    }));
+    const results = await survives([...leavesBehind(2, 3), ...traps], RETENTION);
+    const isInstalled = results.some(({ installs }) => installs > 0);
+    ok(isInstalled, 'a snapshot took the place of a log');
+  }
+});
+
+test('H18: another leader, and with it another snapshot, while one is on its way', async () => {
+  const storm: readonly PlannedFault[] = [
+    ...leavesBehind(2, 3),
+    ...times(3, CYCLE_MS, (atMs, i) => ({
+      ...{ kind: 'kill', atMs: atMs + AWAY_MS + 30 * (i + 1), target: 'leader', downMs: 150 },
+    })),
+    ...times(3, CYCLE_MS, (atMs, i) => ({
+      ...{ kind: 'breakStream', atMs: atMs + AWAY_MS + 20 * (i + 1), target: 2, forMs: 0 },
+    })),
+  ];
+  const results = await survives(storm, RETENTION);
+  ok(
+    results.some(({ installs }) => installs > 0),
+    'a snapshot took the place of a log',
+  );
 });
 
 test('H19: nodes die at any step of applying: derived state and its place in the log stay together', async () => {

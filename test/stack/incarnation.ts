@@ -126,7 +126,6 @@ async function join(
     ...{ members, addresses, log, state, snapshots, clock, onFatal },
     transport: spied(node, peers, watch),
     random: node.raftRandom(),
-    rules: bugs.coreRules,
     timing: TIMING,
     onEvent: (event) => {
       onSnapshotEvent(node, event);

@@ -152,11 +152,8 @@ export const STACK_PROFILES: readonly StackProfile[] = [
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];
 
-/** For storms that a test has written down itself (hazard-run.ts); no weather comes of it. */
-const WRITTEN: StackProfile = { ...BASE, name: 'hazard', kinds: [] };
-
 export function stackProfileNamed(name: string): StackProfile {
-  const profile = [...STACK_PROFILES, WRITTEN].find((candidate) => candidate.name === name);
+  const profile = STACK_PROFILES.find((candidate) => candidate.name === name);
   if (profile !== undefined) return profile;
   const known = STACK_PROFILES.map((candidate) => candidate.name).join(', ');
   throw new Error(`Unknown profile ${name}: known are ${known}`);

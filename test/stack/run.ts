@@ -15,7 +15,7 @@ import type { CheckId, Violation } from './check-id.ts';
 import { checkWorld } from './checks.ts';
 import { FaultEngine } from './fault-engine.ts';
 import type { StackFaultKind } from './fault-script.ts';
-import { type StackProfile, stackProfileNamed } from './profiles.ts';
+import type { StackProfile } from './profiles.ts';
 import { setRealTimeTrap } from './real-time-trap.ts';
 import { type StackScript, scriptOf } from './script.ts';
 import type { StackBugs } from './stack-bugs.ts';
@@ -65,7 +65,7 @@ export function runSeed(
 }
 
 export async function runScript(script: StackScript, options: RunOptions = {}): Promise<RunResult> {
-  const { retentionSizeBytes } = stackProfileNamed(script.profile);
+  const { retentionSizeBytes = null } = script;
   const world = new StackWorld(script.seed, { ...options, retentionSizeBytes });
   const { observer } = world;
   const removeTrap = setRealTimeTrap((what) => observer.violation('T1', `${what} was called`));

@@ -9,12 +9,14 @@ export interface StackScript {
   readonly chaosMs: number;
   readonly producers: number;
   readonly consumers: number;
+  /** Of the log so much stays, once it is consumed; null, or in older scripts nothing: everything. */
+  readonly retentionSizeBytes?: number | null;
   readonly faults: readonly StackFault[];
 }
 
 export function scriptOf(seed: number, profile: StackProfile): StackScript {
-  const { name, chaosMs, consumers, producersMax } = profile;
+  const { name, chaosMs, consumers, producersMax, retentionSizeBytes } = profile;
   const producers = 1 + (seed % producersMax);
   const faults = faultScriptOf(seed, profile);
-  return { seed, profile: name, chaosMs, producers, consumers, faults };
+  return { seed, profile: name, chaosMs, producers, consumers, retentionSizeBytes, faults };
 }

@@ -2,14 +2,12 @@
 import type { Gateway } from '../../src/broker/gateway.ts';
 import type { RetentionLimits } from '../../src/broker/services/retention-decision.ts';
 import type { SyncFate } from '../../src/io/memory/memory-disk.ts';
-import { type SafetyRules, standardRules } from '../../src/raft/rules.ts';
 import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
 import type { LogExtent, Replica } from '../../src/replica/replica.ts';
 import type { CommitLog } from '../../src/store/commit-log.ts';
 import { type StoreRules, standardStoreRules } from '../../src/store/store-rules.ts';
 
 export interface StackBugs {
-  readonly coreRules: SafetyRules;
   readonly storeRules: StoreRules;
   /** What a sync of a file comes to. */
   readonly syncFate: (path: string) => SyncFate;
@@ -31,7 +29,6 @@ export interface StackBugs {
 }
 
 export const NO_BUGS: StackBugs = {
-  coreRules: standardRules,
   storeRules: standardStoreRules,
   syncFate: () => 'durable',
   syncsDirectories: true,

@@ -27,11 +27,12 @@ import { LogCompactor } from './log-compactor.ts';
 import { type LogNeeds, logNeeds } from './log-needs.ts';
 import { MemberContacts } from './member-contacts.ts';
 import type { SnapshotEvent } from './snapshot-event.ts';
+import type { SnapshotKeeper } from './snapshot-keeper.ts';
 import type { Answer, PeerAddress, SnapshotAnswers, SnapshotPort } from './snapshot-port.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { type InstallStatus, installStatus, type SnapshotMetrics } from './snapshot-status.ts';
-import { SnapshotTaker } from './snapshot-taker.ts';
+import { SnapshotTaker, type TakeOutcome } from './snapshot-taker.ts';
 import { baseIndexOf, type StateRebuilder } from './state-rebuilder.ts';
 
 /** What a replica needs to live with a log that does not begin at its first entry. */
@@ -62,7 +63,7 @@ export interface SnapshotDeskOptions {
 /** Of two offers that cross, both may still become the log. */
 const STAGED_BASES_MAX = 2;
 
-export class SnapshotDesk implements SnapshotAnswers {
+export class SnapshotDesk implements SnapshotAnswers, SnapshotKeeper {
   readonly #options: SnapshotDeskOptions;
   readonly #limits: SnapshotLimits;
   readonly #taker: SnapshotTaker;
@@ -133,6 +134,17 @@ export class SnapshotDesk implements SnapshotAnswers {
     if (!this.#hasFittingSnapshot()) this.#taker.want();
     this.#taker.check();
     this.#compactor.check();
+  }
+
+  get files(): SnapshotFiles {
+    return this.#options.parts.files;
+  }
+
+  /** Of what is applied now; resolves when it is durable. */
+  take(): Promise<TakeOutcome> {
+    const { rebuilder } = this.#options;
+    if (!rebuilder.isNeeded) return this.#taker.request();
+    return Promise.resolve({ kind: 'failed', why: 'this replica waits for a snapshot itself' });
   }
 
   onLead(): void {

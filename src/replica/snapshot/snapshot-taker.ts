@@ -3,6 +3,7 @@
  * often. One at a time, beside everything else.
  */
 import { CorruptionError, FatalError } from '../../base/errors.ts';
+import type { LogIndex } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import { DiskError, isOutOfSpace } from '../../io/disk.ts';
 import type { DerivedState } from '../../store/derived/derived-state.ts';
@@ -22,16 +23,25 @@ export interface SnapshotTakerOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+const STOPPING = 'this node stops';
+
 /** The writer of a snapshot was told to stop. */
 class Stopped extends Error {
   override readonly name = 'Stopped';
 }
+
+/** What came of a snapshot that was asked for; `failed`: it is tried again later. */
+export type TakeOutcome =
+  | { readonly kind: 'taken'; readonly info: SnapshotInfo }
+  | { readonly kind: 'failed'; readonly why: string };
 
 export class SnapshotTaker {
   readonly #options: SnapshotTakerOptions;
   readonly #pauses: Pauses;
   #taking: Promise<void> | null = null;
   #isWanted = false;
+  /** Who asked, and waits for what is applied by now to be in a snapshot. */
+  #asking: { readonly from: LogIndex; readonly resolve: (outcome: TakeOutcome) => void }[] = [];
   /** Monotonic: when the last one was begun, or this process. */
   #begunAtMs: number;
   #notBeforeMs = 0;
@@ -46,6 +56,23 @@ export class SnapshotTaker {
   want(): void {
     this.#isWanted = true;
     this.check();
+  }
+
+  /** Resolves when all that is applied now is in a durable snapshot. */
+  request(): Promise<TakeOutcome> {
+    const { files, state } = this.#options;
+    const { newest } = files;
+    if (this.#pauses.closed) return Promise.resolve({ kind: 'failed', why: STOPPING });
+    if (newest !== null && newest.appliedIndex >= state.appliedIndex) {
+      return Promise.resolve({ kind: 'taken', info: newest });
+    }
+    if (state.appliedIndex === 0) {
+      return Promise.resolve({ kind: 'failed', why: 'nothing is applied yet' });
+    }
+    return new Promise((resolve) => {
+      this.#asking.push({ from: state.appliedIndex, resolve });
+      this.want();
+    });
   }
 
   /** Call it from time to time. */
@@ -74,6 +101,16 @@ export class SnapshotTaker {
   async close(): Promise<void> {
     this.#pauses.close();
     await this.#taking;
+    this.#answer({ kind: 'failed', why: STOPPING });
+  }
+
+  #answer(outcome: TakeOutcome): void {
+    const index = outcome.kind === 'taken' ? outcome.info.appliedIndex : Number.POSITIVE_INFINITY;
+    const answered = this.#asking.filter(({ from }) => from <= index);
+    this.#asking = this.#asking.filter(({ from }) => from > index);
+    for (const { resolve } of answered) resolve(outcome);
+    // What was applied after one was begun needs another.
+    if (this.#asking.length > 0) this.#isWanted = true;
   }
 
   #isDue(newCount: number, nowMs: number): boolean {
@@ -87,6 +124,7 @@ export class SnapshotTaker {
       const snapshot = await this.#options.state.takeSnapshot();
       try {
         const info = await files.write(snapshot, () => this.#breathe());
+        this.#answer({ kind: 'taken', info });
         onTaken(info, clock.monotonicMs() - startedMs);
       } finally {
         snapshot.close();
@@ -111,6 +149,7 @@ export class SnapshotTaker {
     }
     this.#isWanted = true;
     this.#notBeforeMs = this.#options.clock.monotonicMs() + TAKE_RETRY_MS;
+    this.#answer({ kind: 'failed', why: error.message });
     this.#options.onFailed(error.message);
   }
 }

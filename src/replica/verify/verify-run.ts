@@ -15,11 +15,12 @@ import type {
   VerifyVerdict,
 } from '../../protocol/verify-codec.ts';
 import { EntriesGone } from '../../store/commit-log.ts';
-import type { KvStore } from '../../store/derived/kv-store.ts';
-import { type Rederived, rederive } from '../../store/derived/rederive.ts';
+import { type KvStore, ViewRevoked } from '../../store/derived/kv-store.ts';
+import { type Rederived, type RederiveFrom, rederive } from '../../store/derived/rederive.ts';
 import { SCRUB_READ_SIZE_BYTES } from '../../store/scrub/limits.ts';
 import { damageText, type LogDamage } from '../../store/scrub/log-on-disk.ts';
 import { pause } from '../../store/scrub/pause.ts';
+import type { SnapshotFiles } from '../../store/snapshots/snapshot-files.ts';
 import type { Standing } from '../checkpoints/divergence.ts';
 import type { Replica } from '../replica.ts';
 import {
@@ -35,6 +36,8 @@ export type WithScratch = <T>(work: (store: KvStore) => Promise<T>) => Promise<T
 export interface VerifyParts {
   readonly replica: Pick<Replica, 'log' | 'state'>;
   readonly clock: Clock;
+  /** null: a replica whose log loses nothing. */
+  readonly snapshots: Pick<SnapshotFiles, 'all' | 'hold' | 'chunks'> | null;
   readonly standingAt: (index: LogIndex) => Standing | null;
   readonly withScratch: WithScratch;
   readonly onDamage: (damage: LogDamage) => void;
@@ -134,11 +137,6 @@ class Verifier {
     if (this.#run.skipsDerived) return skipped('as asked');
     if (log.damageCount > 0)
       return skipped('the log is damaged: there is nothing to derive it from');
-    if (log.firstIndex > 1) {
-      return skipped(
-        `the log begins with entry ${log.firstIndex}, and what was before is only in it`,
-      );
-    }
     if (replica.state.appliedIndex === 0) return skipped('nothing is applied yet');
     const result = await this.#rederived();
     if (typeof result === 'string') return skipped(result);
@@ -149,22 +147,52 @@ class Verifier {
 
   /** @returns why it could not be done, in words, or what came of it */
   async #rederived(): Promise<Rederived | string> {
-    const { replica, withScratch } = this.#parts;
+    const { replica, withScratch, snapshots } = this.#parts;
+    const source = this.#source();
+    if (typeof source === 'string') return source;
+    const release = source === null ? null : snapshots?.hold(source.appliedIndex);
     try {
       return await withScratch((scratch) =>
         rederive({
           log: replica.log,
           live: replica.state,
+          from: source,
           scratch,
           onProgress: (progress) => this.#tell(progress),
           breathe: (sizeBytes) => this.#breathe(sizeBytes),
         }),
       );
     } catch (error) {
-      // Retention took the first entries, or rot came, between the reading of the log and this one.
-      if (!(error instanceof EntriesGone || error instanceof CorruptionError)) throw error;
+      // Retention took the first entries, rot came, or a snapshot took the place of the state meanwhile.
+      const isExpected =
+        error instanceof EntriesGone ||
+        error instanceof CorruptionError ||
+        error instanceof ViewRevoked;
+      if (!isExpected) throw error;
       return error.message;
+    } finally {
+      release?.();
     }
+  }
+
+  /**
+   * The oldest snapshot that the log can be read from: then the most is derived again. It is our own, or was
+   * verified when it came, and its digest is that of the group.
+   *
+   * @returns null: the log has everything; why there is none, in words
+   */
+  #source(): RederiveFrom | null | string {
+    const { replica, snapshots } = this.#parts;
+    const { desc } = replica.log.base;
+    if (desc === null) return null;
+    const usable = snapshots?.all.find(({ appliedIndex, logStart }) => {
+      return logStart.index > desc.last.index && appliedIndex <= replica.state.appliedIndex;
+    });
+    if (snapshots === null || usable === undefined) {
+      return `the log begins behind entry ${desc.last.index}, and no snapshot here reaches back to it`;
+    }
+    const { appliedIndex } = usable;
+    return { appliedIndex, chunks: () => snapshots.chunks(appliedIndex) };
   }
 
   standings(): readonly NodeStanding[] {

@@ -6,6 +6,7 @@
 import { END_KEY, FIRST_KEY } from './key-codec.ts';
 import type { KvKey, KvRow, KvView } from './kv-store.ts';
 import { COMPARED_ROWS_PER_TURN, DIFFERENCES_TOLD_MAX } from './limits.ts';
+import type { IsLive } from './live-filter.ts';
 
 export interface RowComparison {
   /** Of both together, equal ones once. */
@@ -19,6 +20,8 @@ export interface CompareOptions {
   /** What is, and what should be. */
   readonly found: Pick<KvView, 'range'>;
   readonly expected: Pick<KvView, 'range'>;
+  /** Rows that nobody sees are compared with nothing, on either side. */
+  readonly isLive?: IsLive;
   readonly onProgress: (rowCount: number) => void;
   /** Lets the event loop turn. @throws when the comparison is to end */
   readonly breathe: () => Promise<void>;
@@ -26,6 +29,7 @@ export interface CompareOptions {
 
 export async function compareRows(options: CompareOptions): Promise<RowComparison> {
   const { found, expected, onProgress, breathe } = options;
+  const { isLive = isAlways } = options;
   const differences: string[] = [];
   let [rowCount, differenceCount] = [0, 0];
   const tell = (what: string, key: KvKey): void => {
@@ -37,9 +41,9 @@ export async function compareRows(options: CompareOptions): Promise<RowCompariso
     const [ours, theirs] = [pageOf(found, from), pageOf(expected, from)];
     // Beyond the end of the shorter page one side is not known.
     const end = endOf(ours, theirs);
-    const wanted = new Map(theirs.filter(({ key }) => isBefore(key, end)).map(pairOf));
-    for (const { key, value } of ours) {
-      if (!isBefore(key, end)) break;
+    const here = ({ key }: KvRow): boolean => isBefore(key, end);
+    const wanted = new Map(theirs.filter(here).filter(isLive).map(pairOf));
+    for (const { key, value } of ours.filter(here).filter(isLive)) {
       rowCount += 1;
       const other = wanted.get(key);
       wanted.delete(key);
@@ -58,6 +62,8 @@ export async function compareRows(options: CompareOptions): Promise<RowCompariso
   }
   return { rowCount, differenceCount, differences };
 }
+
+const isAlways: IsLive = () => true;
 
 function pageOf(rows: Pick<KvView, 'range'>, from: KvKey): readonly KvRow[] {
   const page: KvRow[] = [];

@@ -17,13 +17,24 @@ export interface KvRow {
 /** null deletes. */
 export type KvChanges = ReadonlyMap<KvKey, Uint8Array | null>;
 
-/** One finished commit, whatever is committed afterwards. */
+/**
+ * The store of a view was closed while it was open, because another database took its place: what it
+ * showed is not there any more. An expected outcome for whoever looks for long.
+ */
+export class ViewRevoked extends Error {
+  override readonly name = 'ViewRevoked';
+  constructor() {
+    super('Another database has taken the place of the one that was looked at');
+  }
+}
+
+/** One finished commit, whatever is committed afterwards. Reads throw ViewRevoked once the store is closed. */
 export interface KvView {
   /** The value, owned by the caller; null when absent. */
   get(key: KvKey): Uint8Array | null;
   /** Rows with from <= key < to, ascending. Is not kept open beyond the turn it was made in. */
   range(from: KvKey, to: KvKey): Iterable<KvRow>;
-  /** The store keeps what the view sees until then; before the store is closed. Idempotent. */
+  /** The store keeps what the view sees until then, or until it is closed itself. Idempotent. */
   close(): void;
 }
 
@@ -41,6 +52,6 @@ export interface KvStore {
   view(): KvView;
   /** Removes every row. */
   clear(): Promise<void>;
-  /** Idempotent. */
+  /** Views that are open show nothing any more. Idempotent. */
   close(): Promise<void>;
 }

@@ -3,7 +3,9 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { ViewRevoked } from './kv-store.ts';
 import { LmdbKvStore } from './lmdb-kv-store.ts';
+import { MemoryKvStore } from './memory-kv-store.ts';
 
 async function temporaryDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'mq-raft-derived.'));
@@ -46,6 +48,24 @@ test('keys are ordered as bytes, whatever the bytes are', async (t) => {
   for (const [i, key] of shuffled.entries()) assert.deepEqual([...store.get(key)!], [i]);
   assert.equal(store.get('A\x02'), null);
 });
+
+for (const kind of ['LMDB', 'memory'] as const) {
+  test(`a view that is open when its store is closed says so, and harms nobody (${kind})`, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const store = kind === 'LMDB' ? new LmdbKvStore(directory) : new MemoryKvStore();
+    await store.commit(new Map([['a', value(1)]]));
+    const [view, closed] = [store.view(), store.view()];
+    closed.close();
+    assert.deepEqual([...(view.get('a') ?? [])], [1]);
+    const closing = store.close();
+    assert.throws(() => view.get('a'), ViewRevoked);
+    assert.throws(() => [...view.range('a', 'b')], ViewRevoked);
+    view.close();
+    closed.close();
+    await closing;
+    assert.throws(() => view.get('a'), ViewRevoked);
+  });
+}
 
 test('values belong to the reader', async (t) => {
   const store = new LmdbKvStore(await temporaryDirectory(t));

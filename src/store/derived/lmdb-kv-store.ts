@@ -12,7 +12,14 @@ import { FatalError } from '../../base/errors.ts';
 import { KIB } from '../../base/sizes.ts';
 import { type Disk, DiskError } from '../../io/disk.ts';
 import { END_KEY, FIRST_KEY } from './key-codec.ts';
-import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
+import {
+  type KvChanges,
+  type KvKey,
+  type KvRow,
+  type KvStore,
+  type KvView,
+  ViewRevoked,
+} from './kv-store.ts';
 
 /** Keys are binary strings (kv-store.ts): one byte per character, no other encoding. */
 const keyEncoder = {
@@ -63,6 +70,7 @@ export class LmdbKvStore implements KvStore {
   readonly #directory: string;
   readonly #disk: Pick<Disk, 'room'> | null;
   readonly #database: RootDatabase<Uint8Array, string>;
+  readonly #views = new Set<LmdbView>();
   #closing: Promise<void> | null = null;
 
   /** Creates the directory when it is missing. Throws when LMDB cannot make sense of what is there. */
@@ -120,7 +128,9 @@ export class LmdbKvStore implements KvStore {
     // Else it may be the one that reads of this turn began with, older than the last commit.
     try {
       this.#database.resetReadTxn();
-      return new LmdbView(this.#database, this.#directory);
+      const view = new LmdbView(this.#database, this.#directory, () => this.#views.delete(view));
+      this.#views.add(view);
+      return view;
     } catch (error) {
       throw asFailure(error, this.#directory);
     }
@@ -132,7 +142,10 @@ export class LmdbKvStore implements KvStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#database.close();
+    if (this.#closing !== null) return this.#closing;
+    // A read transaction must not outlive its database: LMDB would read what is not mapped any more.
+    for (const view of [...this.#views]) view.revoke();
+    this.#closing = this.#database.close();
     return this.#closing;
   }
 }
@@ -141,17 +154,21 @@ export class LmdbKvStore implements KvStore {
 class LmdbView implements KvView {
   readonly #database: RootDatabase<Uint8Array, string>;
   readonly #directory: string;
+  readonly #onClosed: () => void;
   #transaction: Transaction | null;
+  #isRevoked = false;
 
-  constructor(database: RootDatabase<Uint8Array, string>, directory: string) {
+  constructor(database: RootDatabase<Uint8Array, string>, directory: string, onClosed: () => void) {
     this.#database = database;
     this.#directory = directory;
     this.#transaction = database.useReadTransaction();
+    this.#onClosed = onClosed;
   }
 
   get(key: KvKey): Uint8Array | null {
+    const transaction = this.#open();
     try {
-      return this.#database.get(key, { transaction: this.#open() }) ?? null;
+      return this.#database.get(key, { transaction }) ?? null;
     } catch (error) {
       throw asFailure(error, this.#directory);
     }
@@ -165,9 +182,16 @@ class LmdbView implements KvView {
   close(): void {
     this.#transaction?.done();
     this.#transaction = null;
+    this.#onClosed();
+  }
+
+  revoke(): void {
+    this.#isRevoked = true;
+    this.close();
   }
 
   #open(): Transaction {
+    if (this.#isRevoked) throw new ViewRevoked();
     assert(this.#transaction !== null, 'a closed view is not read');
     return this.#transaction;
   }

@@ -1,10 +1,19 @@
 /** A {@link KvStore} in memory, for tests and the simulator: what is committed survives a "crash". */
 import { assert } from '../../base/assert.ts';
-import type { KvChanges, KvKey, KvRow, KvStore, KvView } from './kv-store.ts';
+import {
+  type KvChanges,
+  type KvKey,
+  type KvRow,
+  type KvStore,
+  type KvView,
+  ViewRevoked,
+} from './kv-store.ts';
 
 export class MemoryKvStore implements KvStore {
   readonly #rows = new Map<KvKey, Uint8Array>();
   #sortedKeys: KvKey[] | null = null;
+  /** It opens again with the next process: views are of one of its lives. */
+  #lifeCount = 0;
 
   get(key: KvKey): Uint8Array | null {
     return this.#rows.get(key)?.slice() ?? null;
@@ -31,9 +40,14 @@ export class MemoryKvStore implements KvStore {
   view(): KvView {
     const copy = new MemoryKvStore();
     for (const [key, value] of this.#rows) copy.#rows.set(key, value);
+    const life = this.#lifeCount;
+    const rows = (): MemoryKvStore => {
+      if (life !== this.#lifeCount) throw new ViewRevoked();
+      return copy;
+    };
     return {
-      get: (key) => copy.get(key),
-      range: (from, to) => copy.range(from, to),
+      get: (key) => rows().get(key),
+      range: (from, to) => rows().range(from, to),
       close: () => {},
     };
   }
@@ -43,5 +57,7 @@ export class MemoryKvStore implements KvStore {
     this.#sortedKeys = null;
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#lifeCount++;
+  }
 }

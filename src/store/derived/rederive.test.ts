@@ -94,6 +94,7 @@ test('state that was derived rightly is derived again to the same rows', async (
   const result = await rederive({
     log,
     live: state,
+    from: null,
     scratch: new MemoryKvStore(),
     onProgress: (progress) => seen.push(progress),
     breathe,
@@ -110,6 +111,7 @@ test('writing goes on meanwhile, and both are compared at one index', async () =
   const result = await rederive({
     log,
     live: state,
+    from: null,
     scratch: new MemoryKvStore(),
     onProgress: () => {},
     breathe: async () => {
@@ -136,7 +138,14 @@ test('one changed, missing or foreign row of any table is told by its table', as
           : new Map([[row.key, damage === 'change' ? changed : null]]),
       );
       const scratch = new MemoryKvStore();
-      const result = await rederive({ log, live: state, scratch, onProgress: () => {}, breathe });
+      const result = await rederive({
+        log,
+        live: state,
+        from: null,
+        scratch,
+        onProgress: () => {},
+        breathe,
+      });
       assert.equal(result.differenceCount, 1, `${damage} in ${table}`);
       assert.match(result.differences[0] ?? '', new RegExp(`^table ${table}, key [0-9a-f]+: `));
       assert.equal(advance(result.index, 0), 21);

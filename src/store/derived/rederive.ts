@@ -10,13 +10,23 @@ import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import type { CommitLog, StoredEntry } from '../commit-log.ts';
 import { compareRows, type RowComparison } from './compare-rows.ts';
 import type { CommittedEntry, DerivedState } from './derived-state.ts';
+import { type InstallSource, installSnapshot } from './install-snapshot.ts';
 import type { KvStore } from './kv-store.ts';
 import { REDERIVE_READ_SIZE_BYTES } from './limits.ts';
+import { liveFilterOf } from './live-filter.ts';
 import { appliedIndexOf } from './meta-row.ts';
 import { openDerivedState } from './open-derived-state.ts';
 
+/** A log that does not begin at its first entry is derived from such a snapshot on. */
+export interface RederiveFrom {
+  readonly appliedIndex: LogIndex;
+  readonly chunks: () => AsyncIterable<Uint8Array>;
+}
+
 export interface RederiveOptions {
   readonly log: Pick<CommitLog, 'readEntries'>;
+  /** null: from the first entry. */
+  readonly from: RederiveFrom | null;
   readonly live: Pick<DerivedState, 'appliedIndex' | 'takeView'>;
   /** Empty; the caller closes and removes it. */
   readonly scratch: KvStore;
@@ -38,10 +48,13 @@ export interface Rederived extends RowComparison {
 }
 
 export async function rederive(options: RederiveOptions): Promise<Rederived> {
-  const { live, scratch, onProgress, breathe } = options;
+  const { live, scratch, from, onProgress, breathe } = options;
+  if (from !== null) {
+    await installSnapshot(scratch, { chunks: from.chunks, entries: entriesIn(options) });
+  }
   const state = await openDerivedState({
     kv: scratch,
-    durableIndexMax: LogIndex(0),
+    durableIndexMax: from?.appliedIndex ?? LogIndex(0),
     onEvent: () => assert(false, 'an empty database is usable'),
   });
   await follow(options, state, live.appliedIndex);
@@ -56,6 +69,7 @@ export async function rederive(options: RederiveOptions): Promise<Rederived> {
       const comparison = await compareRows({
         found: view,
         expected,
+        isLive: liveFilterOf(expected),
         onProgress: (done) => onProgress({ phase: 'rows', done, total: null }),
         breathe: () => breathe(0),
       });
@@ -66,6 +80,23 @@ export async function rederive(options: RederiveOptions): Promise<Rederived> {
   } finally {
     view.close();
   }
+}
+
+/** For the installation of the snapshot. */
+function entriesIn({ log, onProgress, breathe }: RederiveOptions): InstallSource['entries'] {
+  return async function* (from, to) {
+    for (let next = from; next <= to; ) {
+      const entries = await log.readEntries(next, to, REDERIVE_READ_SIZE_BYTES);
+      let sizeBytes = 0;
+      for (const entry of entries) {
+        yield committedEntryOf(entry);
+        sizeBytes += entry.bytes.length;
+        next = advance(entry.desc.index, 1);
+      }
+      onProgress({ phase: 'derived', done: next - 1, total: to });
+      await breathe(sizeBytes);
+    }
+  };
 }
 
 async function follow(

@@ -4,7 +4,7 @@ import type { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import { appendRecords, messageRecord, TOPIC_PUT } from '../inspect/inspect-fixture.ts';
-import { EntryChain, openTestLog, persisted, TEST_IDENTITY } from '../log-fixture.ts';
+import { baseAt, EntryChain, openTestLog, persisted, TEST_IDENTITY } from '../log-fixture.ts';
 
 export const RECOVERED_GROUP = foundingMembership(
   ['n1', 'n2', 'n3'].map((id, i) => ({
@@ -33,9 +33,18 @@ export async function aGroupStore(
   directory: string,
   nodeId: NodeId,
   chain: EntryChain,
+  form: 'whole' | 'compacted' = 'whole',
 ): Promise<void> {
   const log = await openTestLog(disk, { directory, identity: { ...RECOVERED_IDENTITY, nodeId } });
   const term = chain.entries.at(-1)?.desc.term ?? Term(1);
   await persisted(log, { hardState: { term, votedFor: null }, entries: chain.entries });
+  if (form === 'compacted') {
+    // The entry that brought the membership goes with the first segment: the base is all that knows it.
+    const { desc } = baseAt(chain, RECOVERED_IDENTITY.segmentSizeBytes);
+    if (desc === null) throw new Error('a base has a description');
+    log.noteCommitIndex(chain.lastIndex);
+    const membership = { index: LogIndex(2), membership: RECOVERED_GROUP };
+    await log.compact({ ...desc, membership });
+  }
   await log.close();
 }

@@ -81,6 +81,33 @@ test('one of three goes on alone, under another cluster id, with all it had', as
   await log.close();
 });
 
+test('a log whose beginning was removed goes on in the same way, and begins where it began', async () => {
+  const disk = new MemoryDisk();
+  const chain = aGroupLog(40);
+  await aGroupStore(disk, '/a', n1, chain, 'compacted');
+  const before = await survey(disk, '/a');
+  const begun = await inspectAll(disk, '/a');
+  ok(begun.messageCount > 0 && begun.messageCount < 40, `${begun.messageCount} messages are left`);
+  deepEqual(before.membership, RECOVERED_GROUP, 'the base knows it');
+  const plan = planned(planRecovery([before], [], WISH));
+  deepEqual(plan.lost, [n2, n3]);
+
+  const lastIndex = await executeRecovery(taskOf(plan, {}), aWorld(disk));
+
+  const after = await survey(disk, '/a');
+  deepEqual([after.problem, after.lastIndex], [null, lastIndex]);
+  deepEqual(after.membership?.voters, [n1]);
+  const whole = await inspectAll(disk, '/a');
+  deepEqual([whole.damageCount, whole.messageCount], [0, begun.messageCount]);
+  const log = await openTestLog(disk, {
+    directory: '/a',
+    identity: { ...RECOVERED_IDENTITY, nodeId: n1, clusterId: 'test-cluster-r1' },
+  });
+  equal(log.base.desc?.endOffset, RECOVERED_IDENTITY.segmentSizeBytes);
+  equal(log.recovered.entries[0]?.index, (log.base.desc?.last.index ?? 0) + 1);
+  await log.close();
+});
+
 test('the old configuration does not start what has been recovered', async () => {
   const disk = new MemoryDisk();
   await aGroupStore(disk, '/a', n1, aGroupLog(3));
@@ -106,8 +133,11 @@ function inspectAll(disk: MemoryDisk, directory: string) {
   });
 }
 
+/** Of a compacted log some are in the segment that is gone. */
+const MESSAGE_COUNTS = { whole: 12, compacted: 40 } as const;
+
 /** Steps of the disk that a whole recovery takes. */
-async function begunRecovery(): Promise<{
+async function begunRecovery(form: 'whole' | 'compacted' = 'whole'): Promise<{
   readonly steps: Steps;
   readonly disk: MemoryDisk;
   readonly task: RecoveryTask;
@@ -115,42 +145,47 @@ async function begunRecovery(): Promise<{
 }> {
   const steps = new Steps();
   const disk = new MemoryDisk({ later: steps.later });
-  await steps.until(aGroupStore(disk, '/a', n1, aGroupLog(12)));
+  await steps.until(aGroupStore(disk, '/a', n1, aGroupLog(MESSAGE_COUNTS[form]), form));
   const survivor = await steps.until(survey(disk, '/a'));
   const task = taskOf(planned(planRecovery([survivor], [], WISH)), { why: 'test' });
   return { steps, disk, task, running: executeRecovery(task, aWorld(disk)) };
 }
 
-test('a power cut at any step is finished by the same call, and nothing is lost', async () => {
-  let stepCount = 0;
-  const whole = await begunRecovery();
-  let isDone = false;
-  void whole.running.then(() => {
-    isDone = true;
+for (const form of ['whole', 'compacted'] as const) {
+  test(`a power cut at any step is finished by the same call, and nothing is lost (${form} log)`, async () => {
+    const whole = await begunRecovery(form);
+    let stepCount = 0;
+    let isDone = false;
+    void whole.running.then(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      await whole.steps.next();
+      stepCount++;
+    }
+    ok(stepCount > 20, `${stepCount} steps`);
+    // Without a cut: the test above compares it with what was there before.
+    const { messageCount } = await whole.steps.until(inspectAll(whole.disk, '/a'));
+    if (form === 'whole') equal(messageCount, MESSAGE_COUNTS.whole);
+    for (let cutAt = 0; cutAt < stepCount; cutAt++) {
+      const { steps, disk, task } = await begunRecovery(form);
+      for (let i = 0; i < cutAt; i++) await steps.next();
+      const survived = disk.powerCut(new Prng(cutAt, 'power cut'));
+      const state = `cut at step ${cutAt} of ${stepCount}`;
+      const after = async (): Promise<void> => {
+        const resumed = (await unfinishedTask(survived, '/a')) ?? task;
+        await executeRecovery(resumed, aWorld(survived));
+        equal(await unfinishedTask(survived, '/a'), null, state);
+        const found = await inspectAll(survived, '/a');
+        equal(found.damageCount, 0, state);
+        equal(found.messageCount, messageCount, state);
+        deepEqual(found.memberships.at(-1)?.membership.voters, [n1], state);
+        equal(found.view.superblock.newest?.identity.clusterId, 'test-cluster-r1', state);
+      };
+      await steps.until(after());
+    }
   });
-  while (!isDone) {
-    await whole.steps.next();
-    stepCount++;
-  }
-  ok(stepCount > 20, `${stepCount} steps`);
-  for (let cutAt = 0; cutAt < stepCount; cutAt++) {
-    const { steps, disk, task } = await begunRecovery();
-    for (let i = 0; i < cutAt; i++) await steps.next();
-    const survived = disk.powerCut(new Prng(cutAt, 'power cut'));
-    const state = `cut at step ${cutAt} of ${stepCount}`;
-    const after = async (): Promise<void> => {
-      const resumed = (await unfinishedTask(survived, '/a')) ?? task;
-      await executeRecovery(resumed, aWorld(survived));
-      equal(await unfinishedTask(survived, '/a'), null, state);
-      const found = await inspectAll(survived, '/a');
-      equal(found.damageCount, 0, state);
-      equal(found.messageCount, 12, state);
-      deepEqual(found.memberships.at(-1)?.membership.voters, [n1], state);
-      equal(found.view.superblock.newest?.identity.clusterId, 'test-cluster-r1', state);
-    };
-    await steps.until(after());
-  }
-});
+}
 
 test('between its steps the directory starts under no name of the old group', async () => {
   const { steps, disk, running } = await begunRecovery();

@@ -182,3 +182,17 @@ test('an empty log does not make it spin', async () => {
   assert.ok(log.reads.length >= 10);
   await scrubber.stop();
 });
+
+test('a pass that is asked for begins at once, unless one is under way', async () => {
+  const clock = new ManualClock();
+  const log = new CountedLog(clock, 1, MIB);
+  const { scrubber, events } = scrubbing(log, clock);
+  assert.equal(scrubber.passNow(), false, 'the first pass is under way');
+  while (events.length === 0) await clock.advanceSettling(HOUR_MS / 4);
+  const readCount = log.reads.length;
+  assert.equal(scrubber.passNow(), true);
+  await clock.advanceSettling(1);
+  assert.ok(log.reads.length > readCount, 'it has begun');
+  assert.equal(scrubber.passNow(), false);
+  await scrubber.stop();
+});

@@ -88,6 +88,8 @@ export class Scrubber {
     isFromDevice: null,
   };
   #running: Promise<void> | null = null;
+  /** Ends the rest between two passes; null while one is under way. */
+  #resting: AbortController | null = null;
 
   constructor(options: ScrubberOptions) {
     this.#options = options;
@@ -99,6 +101,16 @@ export class Scrubber {
 
   start(): void {
     this.#running ??= this.#run().catch(this.#options.onFatal);
+  }
+
+  /**
+   * The next pass begins now. @returns whether it does; false: one is under way already, and what was
+   * written since it began is read by the next one.
+   */
+  passNow(): boolean {
+    if (this.#resting === null) return false;
+    this.#resting.abort();
+    return true;
   }
 
   /** Resolves when nothing is being read any more. */
@@ -131,8 +143,14 @@ export class Scrubber {
       });
       // Of an empty log a pass takes no time, and the next one must not begin in the same turn.
       const restMs = Math.max(passMs - tookMs, SCRUB_YIELD_PAUSE_MS);
-      if (!(await pause(clock, restMs, this.#stopping.signal))) return;
+      await this.#rest(clock, restMs);
     }
+  }
+
+  async #rest(clock: Clock, restMs: number): Promise<void> {
+    this.#resting = new AbortController();
+    await pause(clock, restMs, AbortSignal.any([this.#stopping.signal, this.#resting.signal]));
+    this.#resting = null;
   }
 
   /** @returns false when it was stopped */
