@@ -5,6 +5,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CLIENT_AVOIDS_MS } from '../../src/broker/admin/limits.ts';
 import {
   aWorkingDirectory,
   type CommandEnd,
@@ -19,6 +20,7 @@ import { TestCluster, waitFor } from './test-cluster.ts';
 
 const TIMEOUT = { timeout: 170_000 };
 const LANES = 4;
+const MARGIN_MS = 2_000;
 /** From before it has read its arguments to after it has asked for the first time. */
 const LIFETIMES_MS = [20, 200, 300, 400, 500, 700, 1_000];
 
@@ -187,6 +189,8 @@ test(
           (await run('catchup', node)).code === 0 ? true : null,
         );
         ends(await run('undrain', node), 0);
+        // The gate of the plan: a client that has met the node as dead goes to it again only then.
+        await delay(CLIENT_AVOIDS_MS + MARGIN_MS);
         await sentMore(load, 20);
       }
     }),
