@@ -9,6 +9,8 @@ import { type FaultContext, FaultImpossible } from './fault.ts';
 const TRANSFER_PERIOD_MS = 500;
 /** Until the others know that it is dead. */
 const DEAD_MS = 2_500;
+const CATCH_UP_ATTEMPTS_MAX = 40;
+const CATCH_UP_PAUSE_MS = 250;
 const LAST_WORDS_LENGTH = 200;
 
 export async function transferStorm({
@@ -44,6 +46,7 @@ export async function membership({
   const spare = await work.join();
   if (spare === null) return work.notes;
   try {
+    await work.untilCaughtUp(spare, lasting);
     await lasting(step.learnerMs);
     await work.command(step.operators, 'promote', spare.name, '--allow-even');
     await lasting(step.voterMs);
@@ -66,6 +69,7 @@ export async function replaceDead({
   const dying = await work.join();
   if (dying === null) return work.notes;
   try {
+    await work.untilCaughtUp(dying, lasting);
     const isVoter = await work.command(1, 'promote', dying.name, '--allow-even');
     await dying.stop();
     dying.forget();
@@ -124,6 +128,17 @@ class Change {
     }
     await spare.start(ticket[1] ?? '', ticket[2] ?? '');
     return spare;
+  }
+
+  /** Until then its promotion is refused. Ends also when it takes too long, or when everything is to be healed. */
+  async untilCaughtUp({ name }: SpareNode, lasting: (ms: number) => Promise<void>): Promise<void> {
+    const { operator } = this.#cluster;
+    for (let attempt = 0; attempt < CATCH_UP_ATTEMPTS_MAX; attempt++) {
+      const { code } = await operator.command('member', 'catchup', name);
+      if (code === 0) return;
+      await lasting(CATCH_UP_PAUSE_MS);
+    }
+    this.#notes.push(`${name} has not caught up`);
   }
 
   /** By so many operators at the same time. @returns whether one of them was told that it is done */
