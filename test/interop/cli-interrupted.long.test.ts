@@ -1,11 +1,10 @@
 /**
- * The operator's command dies at any moment, two operators want different things, and all nodes restart one
- * after the other: under the load of the official client, without one failed send.
+ * The operator's command dies at any moment, and two operators want different things: under the load of the
+ * official client, without one failed send.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CLIENT_AVOIDS_MS } from '../../src/broker/admin/limits.ts';
 import {
   aWorkingDirectory,
   type CommandEnd,
@@ -16,11 +15,10 @@ import {
 import { allReceived, LoadProducer, sentMore, startProducer } from './official-client.ts';
 import { disorderOf } from './operator.ts';
 import { type Owner, owning } from './owner.ts';
-import { TestCluster, waitFor } from './test-cluster.ts';
+import { TestCluster } from './test-cluster.ts';
 
 const TIMEOUT = { timeout: 170_000 };
 const LANES = 4;
-const MARGIN_MS = 2_000;
 /** From before it has read its arguments to after it has asked for the first time. */
 const LIFETIMES_MS = [20, 200, 300, 400, 500, 700, 1_000];
 
@@ -162,36 +160,4 @@ test('of two operations that are wanted at once one is refused, and names the ot
     equal((await membersOf(run)).lock, null);
     for (const name of ['n4', 'n5']) cluster.dropNode(name);
   }),
-);
-
-test(
-  'a rolling restart by its plan, under the official client from before it to after it',
-  TIMEOUT,
-  () =>
-    underLoad('rolling', async ({ cluster, load, run }) => {
-      const shown = await run('rolling-restart', '--plan', '-o', 'json');
-      ends(shown, 0);
-      const [planned] = jsonLines<{ plan: { steps: { kind: string; sentence: string }[] } }>(
-        shown.stdout,
-      );
-      const order = (planned?.plan.steps ?? [])
-        .filter(({ kind }) => kind === 'restart')
-        .map(({ sentence }) => /\bn\d+\b/.exec(sentence)?.[0] ?? '');
-      deepEqual(order.toSorted(), ['n1', 'n2', 'n3']);
-      for (const node of order) {
-        ends(await run('drain', node), 0);
-        await cluster.kill(node, 'SIGTERM');
-        const down = load.sent.length;
-        await sentMore(load, 20);
-        ok(load.sent.length > down, 'it goes on without the node');
-        await cluster.startNode(node);
-        await waitFor(`${node} caught up`, async () =>
-          (await run('catchup', node)).code === 0 ? true : null,
-        );
-        ends(await run('undrain', node), 0);
-        // The gate of the plan: a client that has met the node as dead goes to it again only then.
-        await delay(CLIENT_AVOIDS_MS + MARGIN_MS);
-        await sentMore(load, 20);
-      }
-    }),
 );

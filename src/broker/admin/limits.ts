@@ -47,10 +47,5 @@ export const DRAIN_PERIOD_MS = 500;
 export const CATCHUP_WINDOW_MS = 10_000;
 export const CATCHUP_SAMPLE_MS_MIN = 200;
 export const CATCHUP_SAMPLES_MAX = 64;
-/**
- * Official clients avoid a node for so long after a call to it has failed (Node.js client, BaseClient: isolated
- * nodes are cleared with each heartbeat). While they avoid two of three, the third one must not go.
- */
-export const CLIENT_AVOIDS_MS = 10_000;
 /** What this program supports. Level 1: administration in the log. */
 export const FEATURE_LEVEL_MAX = 1;

@@ -6,12 +6,10 @@ import type { AdminChange } from '../../protocol/admin.ts';
 import type { Plan, PlanStep, QuorumArithmetic, StepKind } from '../../protocol/admin-plan.ts';
 import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import { type GroupView, isWell, isWellIn, memberOf } from './group-view.ts';
-import { CLIENT_AVOIDS_MS } from './limits.ts';
 import { arithmeticOf } from './quorum-arithmetic.ts';
 import { actionOf, type Course, courseOf, isKnown, type MembershipWish } from './wish.ts';
 
 const HASH_DIGITS = 8;
-const CLIENT_AVOIDS_S = CLIENT_AVOIDS_MS / 1_000;
 const encoder = new TextEncoder();
 
 /** A step before it is known which one is the next. */
@@ -208,10 +206,7 @@ function restartDrafts(view: GroupView): readonly Draft[] {
       oneDraft('drain', `mq-raft drain ${nodeId}`),
       { ...oneDraft('restart', `restart the process of ${nodeId}`), quorums: [without] },
       {
-        ...oneDraft(
-          'gate',
-          `wait until ${nodeId} is live and caught up, check is green, and ${CLIENT_AVOIDS_S} s more: clients avoid it so long`,
-        ),
+        ...oneDraft('gate', `wait until ${nodeId} is live and caught up, and check is green`),
         quorums: quorumNow(view),
       },
       oneDraft('undrain', `mq-raft undrain ${nodeId}`),
