@@ -50,14 +50,14 @@ test('a message that is gone behind one that was acknowledged before it began is
   );
 });
 
-test('a log that has lost everything has lost the newest', () => {
-  const sent = [0, 1].map((i) => ({ messageId: `${i}`, begunAtMs: i, acknowledgedAtMs: i + 2 }));
+test('of a log that has lost everything all has expired, but for what is known to be kept', () => {
+  const sent = [0, 1, 9].map((i) => ({ messageId: `${i}`, begunAtMs: i, acknowledgedAtMs: i + 2 }));
   deepEqual(
     lostOf(sent, () => false),
-    ['1'],
+    [],
   );
   deepEqual(
     unexpiredOf(sent, (messageId) => messageId === '1'),
-    [sent[1]],
+    sent.slice(1),
   );
 });

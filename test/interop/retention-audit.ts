@@ -7,13 +7,15 @@ import type { Sent } from './official-client.ts';
 
 type Times = Pick<Sent, 'messageId' | 'begunAtMs' | 'acknowledgedAtMs'>;
 
-/** What is there, and what has to be because something before it is. Nothing there: the newest has to be. */
+/**
+ * What is there, and what has to be because something before it is. By age everything may go, also the newest:
+ * whoever knows that something was kept says so in `isThere`.
+ */
 export function unexpiredOf<T extends Times>(
   sent: readonly T[],
   isThere: (messageId: string) => boolean,
 ): readonly T[] {
   const kept = sent.filter(({ messageId }) => isThere(messageId));
-  if (kept.length === 0) return sent.slice(-1);
   const firstKeptAtMs = Math.min(...kept.map(({ acknowledgedAtMs }) => acknowledgedAtMs));
   return sent.filter(({ messageId, begunAtMs }) => begunAtMs > firstKeptAtMs || isThere(messageId));
 }
