@@ -172,7 +172,11 @@ export const HAZARDS: readonly Hazard[] = [
     processes: [
       at(INTEROP, 'snapshot.test.ts', 'a follower is away while the log is compacted under load'),
       at(INTEROP, 'snapshot.long.test.ts', 'while all followers but one are away, nothing goes'),
-      at(INTEROP, 'retention.test.ts', 'consumers that are before the beginning of their queues'),
+      at(
+        INTEROP,
+        'retention.long.test.ts',
+        'consumers that are before the beginning of their queues',
+      ),
     ],
   },
   {
@@ -209,7 +213,7 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/replica', 'rollback.test.ts', 'a clone that is started beside its original'),
     ],
     processes: [
-      at(INTEROP, 'wrong-directory.test.ts', 'a clone does not start'),
+      at(INTEROP, 'wrong-directory.long.test.ts', 'a clone does not start'),
       at(INTEROP, 'doubled-directory.long.test.ts', 'one of a clone and its original is refused'),
       at(INTEROP, 'hostile-handshake.test.ts', 'another cluster'),
     ],
@@ -223,7 +227,11 @@ export const HAZARDS: readonly Hazard[] = [
     ],
     processes: [
       at(INTEROP, 'decisive-wipe.long.test.ts', 'it elects nobody, is refused'),
-      at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
+      at(
+        INTEROP,
+        'wrong-directory.long.test.ts',
+        'a wiped node and one restored from an older copy',
+      ),
     ],
   },
   {
@@ -234,7 +242,11 @@ export const HAZARDS: readonly Hazard[] = [
       at('test/replica', 'rollback.test.ts', 'an image of the same start is refused'),
     ],
     processes: [
-      at(INTEROP, 'wrong-directory.test.ts', 'a wiped node and one restored from an older copy'),
+      at(
+        INTEROP,
+        'wrong-directory.long.test.ts',
+        'a wiped node and one restored from an older copy',
+      ),
       at(INTEROP, 'doubled-directory.long.test.ts', 'an older copy under a new leader too'),
     ],
   },

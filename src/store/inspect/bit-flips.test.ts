@@ -46,7 +46,7 @@ const FORMS: readonly {
       [4, 0, 0, 1],
       [2, 0, 0, 0],
     ],
-    step: 1,
+    step: 5,
   },
   {
     form: 'installed',
