@@ -73,7 +73,11 @@ export const HAZARDS: readonly Hazard[] = [
       at(STORE, 'repair/all-damage.test.ts', 'three logs whose damage does not overlap heal'),
     ],
     processes: [
-      at(INTEROP, 'rot-under-load.test.ts', 'of one node, then of all three in different places'),
+      at(
+        INTEROP,
+        'rot-under-load.long.test.ts',
+        'of one node, then of all three in different places',
+      ),
       at(INTEROP, 'repair.long.test.ts', 'another entry damaged on each of three nodes'),
     ],
   },
