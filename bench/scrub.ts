@@ -37,6 +37,8 @@ try {
     const own = join(directory, String(entrySizeBytes));
     const log = await logWith(own, entrySizeBytes);
     const paths = readdirSync(join(own, 'data'))
+      // The next segment is prepared beside.
+      .filter((name) => name.endsWith('.seg'))
       .sort()
       .map((name) => join(own, 'data', name));
     const row = {
