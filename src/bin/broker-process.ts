@@ -13,6 +13,7 @@ import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
+import { createAdminCallClient } from '../client/admin-client.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { probeSyncMs } from '../io/node/sync-probe.ts';
@@ -69,7 +70,10 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
-  const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
+  const options = await settleFounding(asked, {
+    ...{ disk: new NodeDisk(), clock, logger, signal: starting.signal },
+    ...{ connect: createAdminCallClient, mintUuid: randomUUID },
+  });
   const care = startDiskCare(options, clock, logger);
   await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {

@@ -7,6 +7,7 @@
 export const CHECKS = {
   I1: 'at most one leader per term',
   I3: 'equal entries have equal bytes on every node',
+  I7: 'what is applied is durable with a majority of every set that decides',
   I9: 'nobody applies another entry at an index',
   N1: 'a node remembers its term and its vote',
   N6: 'a node remembers what it has acknowledged',
@@ -22,9 +23,17 @@ export const CHECKS = {
   F3: 'no node raises an alarm',
   H21: 'who comes with a wrong directory is refused, and nobody else is',
   H28: 'no damaged frame is taken for a message',
+  M1: 'members change by the operation that holds the lock, and only as far as it was allowed',
+  M2: 'one change of members at a time, each made of the one before',
+  M3: 'what was removed, node or store, is never heard or taken in again',
+  M4: 'what an operator was told is so',
+  M5: 'the trail says what was done, and nothing else',
+  M6: 'voters change only when a majority of those afterwards is not known to be dead',
+  M7: 'a node leads with votes of a majority of every set that decides',
   R1: 'retention takes nothing that a member needs who is heard',
   L1: 'with a healed majority every request is answered',
   L2: 'after everything has healed all nodes agree',
+  L3: 'after everything has healed a command that is typed again ends, and the group can be changed',
   T1: 'nothing asks for real time or real chance',
 } as const;
 

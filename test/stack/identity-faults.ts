@@ -84,6 +84,14 @@ export class IdentityFaults {
     if (!node.isLost) node.standing = MEMBER;
   }
 
+  /** For good; its node is off, and comes back under its old id with nothing. */
+  lose(node: StackNode): void {
+    node.isLost = true;
+    node.mount({ disk: node.emptyDisk(), kv: null, lineage: ++this.#lineageCount });
+    node.standing = { kind: 'impostor', refusedAs: ['otherStore', 'removedNode'] };
+    this.#world.allowRefusals(['otherStore']);
+  }
+
   #isMember(node: StackNode): boolean {
     if (node.running?.replica == null || node.isStopping) return false;
     return node.standing.kind === 'member' && !node.isLost && !this.#away.has(node);
