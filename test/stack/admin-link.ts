@@ -76,6 +76,7 @@ export class AdminLink implements AdminTransport {
       const asked = decodeAdminCall(encodeAdminCall(call));
       const answer = (reply: AdminReply) => {
         if (!there.isAlive) return;
+        this.#world.group?.onReply(call, reply);
         const known = decodeAdminReply(encodeAdminReply(reply));
         const deliver = () => {
           timer.cancel();

@@ -6,6 +6,7 @@
  */
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
+import { MEMBERSHIP_CANARIES } from './membership-canaries.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
 import {
   callsTimeoutsFailures,
@@ -195,6 +196,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bugs: storeRules({ orderOfCompaction: (swapsBase, unlinks) => [...unlinks, swapsBase] }),
     witnesses: [witness('retention', ['F1', 'I3'], 7)],
   },
+  ...MEMBERSHIP_CANARIES,
 ];
 
 export function stackCanaryNamed(id: string): StackCanary {

@@ -30,17 +30,21 @@ export class ClaimBook {
   readonly #open = new Set<OpenCall>();
   readonly #allowed = new Map<string, Set<Allowance>>();
   readonly #ifConfig = new Map<string, number>();
+  /** Operations that were told to take the lock from whoever has it. */
+  readonly #steals = new Set<string>();
   #claims: Claim[] = [];
   /** Memberships that were looked at. */
   #seenCount = 1;
+  #seenLines = 0;
 
   constructor(world: StackWorld, group: GroupWatch) {
     this.#world = world;
     this.#group = group;
   }
 
-  allow(change: AdminChange, { actor, allow, ifConfig }: ChangeOptions): void {
+  allow(change: AdminChange, { actor, allow, ifConfig, steal }: ChangeOptions): void {
     const id = `${actionOf(change)} by ${actor}`;
+    if (steal) this.#steals.add(id);
     const allowed = this.#allowed.get(id) ?? new Set();
     for (const each of allow) allowed.add(each);
     this.#allowed.set(id, allowed);
@@ -70,6 +74,12 @@ export class ClaimBook {
       const config = ledger.configs[this.#seenCount];
       const before = ledger.configs[this.#seenCount - 1];
       if (config !== undefined && before !== undefined) this.#checkAllowed(config, before);
+    }
+    for (; this.#seenLines < ledger.lines.length; this.#seenLines++) {
+      const { takenFrom, action, actor, index } = ledger.lines[this.#seenLines]!; // below the length
+      if (takenFrom === null || this.#steals.has(`${action} by ${actor}`)) continue;
+      const sentence = `"${action}" by ${actor} takes the lock of "${takenFrom}" at ${index} unasked`;
+      this.#world.observer.violation('M1', sentence);
     }
     const ripe = this.#claims.filter(({ configIndex }) => configIndex <= ledger.lastIndex);
     this.#claims = this.#claims.filter(({ configIndex }) => configIndex > ledger.lastIndex);

@@ -73,8 +73,14 @@ function endOfJoint(before: Membership, after: Membership): ConfigStep {
 function describedAnew(before: Membership, after: Membership): readonly Member[] {
   return after.members.filter((member) => {
     const known = before.members.find(({ nodeId }) => nodeId === member.nodeId);
-    return known !== undefined && JSON.stringify(known) !== JSON.stringify(member);
+    return known !== undefined && !isSame(known, member);
   });
+}
+
+function isSame(a: Member, b: Member): boolean {
+  return (
+    a.storeUuid === b.storeUuid && a.raftAddress === b.raftAddress && a.priority === b.priority
+  );
 }
 
 /** None is ever forgotten, and they stand in the order in which they left. */

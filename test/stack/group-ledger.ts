@@ -3,7 +3,6 @@
  * and the trail. It knows nothing of how production decides; it only knows what must never be in a log.
  */
 import type { LogIndex, NodeId } from '../../src/base/units.ts';
-import { tokenHashOf } from '../../src/broker/admin/admin-log.ts';
 import type { AdminCommand, AdminDeed, AuditLine } from '../../src/protocol/admin-command.ts';
 import { decodeMembership } from '../../src/protocol/membership-codec.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
@@ -34,6 +33,8 @@ export interface LedgerConfig extends LoggedMembership {
 export interface LedgerLine extends AuditLine {
   readonly index: LogIndex;
   readonly deed: AdminDeed['kind'];
+  /** The operation that held the lock until this one took it; null: none. */
+  readonly takenFrom: string | null;
 }
 
 interface Token {
@@ -83,11 +84,6 @@ export class GroupLedger {
 
   get removed(): readonly NodeId[] {
     return this.current.membership.removed;
-  }
-
-  isTokenUsed(nodeId: NodeId, token: string): boolean {
-    const known = this.#tokens.get(nodeId);
-    return known !== undefined && known.hash === hashOf(token) && known.usedBy !== '';
   }
 
   get goneStores(): ReadonlySet<string> {
@@ -168,8 +164,11 @@ export class GroupLedger {
 
   /** As derived state must take it: what is refused leaves no line. */
   #onAdmin(index: LogIndex, { line, deed }: AdminCommand): void {
+    const held = this.lock?.operationId ?? null;
     if (!this.#takes(index, line, deed)) return;
-    this.lines.push({ ...line, index, deed: deed.kind });
+    const isStolen = deed.kind === 'takeLock' && held !== deed.operationId;
+    const takenFrom = isStolen ? held : null;
+    this.lines.push({ ...line, index, deed: deed.kind, takenFrom });
     if (line.phase === 'done') this.#checkDone(index, line);
   }
 
@@ -227,10 +226,6 @@ export class GroupLedger {
     if (isJoint(membership) || isWishOf(action, membership)) return;
     this.#accuse('M5', `the line at ${index} says that "${action}" is done, and it is not`);
   }
-}
-
-function hashOf(token: string): string {
-  return Buffer.from(tokenHashOf(token)).toString('hex');
 }
 
 /** Does the change belong to what the operation is about? */

@@ -4,6 +4,7 @@
  */
 import type { FatalReason } from '../../src/base/errors.ts';
 import type { LogIndex, NodeId, Term } from '../../src/base/units.ts';
+import type { AdminCall, AdminReply } from '../../src/protocol/admin.ts';
 import { decodeMembership } from '../../src/protocol/membership-codec.ts';
 import type { AlarmId } from '../../src/raft/effects.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
@@ -30,6 +31,8 @@ export class GroupWatch {
   readonly #world: StackWorld;
   readonly ledger: GroupLedger;
   /** Who has voted for whom, by term and candidate. */
+  /** The store that each token has let in. */
+  readonly #granted = new Map<string, string>();
   readonly #votes = new Map<string, Set<NodeId>>();
   #durableIndex = 0;
 
@@ -83,6 +86,25 @@ export class GroupWatch {
     }
   }
 
+  /** Two stores never come in with one token, nor one that was here before. */
+  onReply({ request }: AdminCall, reply: AdminReply): void {
+    if (request.kind !== 'join' || reply.kind !== 'answer') return;
+    if (reply.response.kind !== 'granted') return;
+    const { observer } = this.#world;
+    const { token, storeUuid, nodeId } = request;
+    observer.checkCount++;
+    const first = this.#granted.get(token) ?? storeUuid;
+    this.#granted.set(token, first);
+    if (first !== storeUuid) {
+      observer.violation(
+        'M3',
+        `${nodeId} is let in as ${first} and as ${storeUuid} with one token`,
+      );
+    }
+    if (!this.ledger.goneStores.has(storeUuid)) return;
+    observer.violation('M3', `${nodeId} is let in with ${storeUuid}, of a node that was removed`);
+  }
+
   mayEnd(node: StackNode, reason: FatalReason): boolean {
     const { nodeId } = node;
     const isRemoved = this.ledger.removed.includes(nodeId);
@@ -106,7 +128,9 @@ export class GroupWatch {
   mayRefuse(by: NodeId, code: RefusalCode, sentence: string): boolean {
     const peer = /\bNode (n\d+)/.exec(sentence)?.[1];
     const own = this.#world.nodeOf(by)?.running?.replica?.status().membership.membership;
-    if (code === 'removedNode') return this.ledger.removed.some((id) => id === peer);
+    // In force is what is appended: a joint phase that is committed ends in any case.
+    const removed = [...this.ledger.removed, ...(own?.removed ?? [])];
+    if (code === 'removedNode') return removed.some((id) => id === peer);
     // What has not come here yet, or never will: a change that was cut off with its leader.
     if (code === 'strangerNode') return own?.members.every(({ nodeId }) => nodeId !== peer) ?? true;
     return false;

@@ -233,12 +233,13 @@ function serve(node: StackNode, running: Incarnation, watched: Watched): void {
   const forwarder = new MemoryForwarder(world, nodeId);
   if (world.group !== null) {
     const random = node.adminRandom();
-    running.admin = createAdmin({
+    const admin = createAdmin({
       replica: world.bugs.wrapAdminReplica(inner),
       ...{ clock, founders, facts: () => FACTS, diskRoom: () => ROOM, tasks: TASKS },
       transport: new AdminLink(world, nodeId, clock),
       randomBytes: (count) => Uint8Array.from({ length: count }, () => random.below(256)),
     });
+    running.admin = world.bugs.wrapAdmin(admin);
   }
   running.broker = broker;
   running.forwarder = forwarder;

@@ -225,10 +225,8 @@ export class Operators {
     const ticket = random.pick(tickets);
     const goneStores = [...this.#group.ledger.goneStores];
     const isOld = goneStores.length > 0 && random.chance(1, 2);
-    const storeUuid = isOld ? random.pick(goneStores) : 'rogue';
-    const { ledger } = this.#group;
-    // A token that nobody has used lets in whoever comes first: then he is no rogue.
-    if (!isOld && !ledger.isTokenUsed(ticket.nodeId, ticket.token)) return;
+    // A token that nobody has used lets in whoever comes first; nobody comes second.
+    const storeUuid = isOld ? random.pick(goneStores) : `rogue-${ticket.nodeId}`;
     const request: JoinRequest = {
       ...{ kind: 'join', token: ticket.token, nodeId: ticket.nodeId, storeUuid },
       ...{ raftAddress: addressOf(ticket.nodeId), clusterId: '', groupId: '', diskFreeBytes: null },
@@ -239,10 +237,9 @@ export class Operators {
     const { died } = node.running ?? {};
     if (admin == null || died === undefined) return;
     const reply = await Promise.race([admin.answer(asking, new AbortController().signal), died]);
-    const isIn = reply !== 'died' && reply.kind === 'answer';
-    this.#count(isIn ? 'rogue taken in' : 'rogue refused');
-    if (!isIn) return;
-    this.#world.observer.violation('M3', `${ticket.nodeId} is let in with store ${storeUuid}`);
+    if (reply === 'died') return;
+    this.#group.onReply(asking, reply);
+    this.#count(reply.kind === 'answer' ? 'rogue taken in' : 'rogue refused');
   }
 
   #count(what: string): void {

@@ -1,4 +1,5 @@
 /** Where a bug can be planted around the code of production. Without one everything is what it is. */
+import type { Admin } from '../../src/broker/admin/admin.ts';
 import type { Gateway } from '../../src/broker/gateway.ts';
 import type { RetentionLimits } from '../../src/broker/services/retention-decision.ts';
 import type { SyncFate } from '../../src/io/memory/memory-disk.ts';
@@ -30,6 +31,7 @@ export interface StackBugs {
   readonly wrapRoster: (current: LoggedMembership) => LoggedMembership;
   /** What administration sees of the replica. */
   readonly wrapAdminReplica: (replica: Replica) => Replica;
+  readonly wrapAdmin: (admin: Admin) => Admin;
   /** Rules of the core that are other ones. */
   readonly coreRules: Partial<SafetyRules>;
   /** What retention is told to keep. */
@@ -50,5 +52,6 @@ export const NO_BUGS: StackBugs = {
   wrapLimits: (limits) => limits,
   wrapRoster: (current) => current,
   wrapAdminReplica: (replica) => replica,
+  wrapAdmin: (admin) => admin,
   coreRules: {},
 };
