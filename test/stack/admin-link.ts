@@ -58,10 +58,15 @@ export class AdminLink implements AdminTransport {
     const { network, nodes } = this.#world;
     const self = this.#self;
     return new Promise((resolve, reject) => {
-      const fail = (reason: CallFailureReason) => {
+      const end = () => {
         timer.cancel();
+        signal.removeEventListener('abort', cancel);
+      };
+      const fail = (reason: CallFailureReason) => {
+        end();
         if (!this.#isClosed) reject(new BrokerCallFailure(reason, `${address} did not answer`));
       };
+      const cancel = () => fail('cancelled');
       const timer = this.#clock.setTimer(call.remainingMs, () => fail('timedOut'));
       const target = nodes.find(({ nodeId }) => addressOf(nodeId) === address);
       const there = target?.running ?? null;
@@ -69,7 +74,7 @@ export class AdminLink implements AdminTransport {
         fail('unreachable');
         return;
       }
-      signal.addEventListener('abort', () => fail('cancelled'), { once: true });
+      signal.addEventListener('abort', cancel, { once: true });
       void there.died.then(() => fail('unreachable')); // Settles at the latest with the world.
       const { admin } = there;
       const peer = target.nodeId;
@@ -79,7 +84,7 @@ export class AdminLink implements AdminTransport {
         this.#world.group?.onReply(call, reply);
         const known = decodeAdminReply(encodeAdminReply(reply));
         const deliver = () => {
-          timer.cancel();
+          end();
           if (!this.#isClosed) resolve(known);
         };
         network.post({ from: peer, to: self, bytes: SOME_BYTES, deliver });

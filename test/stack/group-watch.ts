@@ -163,10 +163,20 @@ export class GroupWatch {
     return this.believed.every((each) => holdsMajority(decidingSets(each), isHere));
   }
 
-  /** Removed, and nobody has told it. */
+  /**
+   * Removed, and runs as if it were not, although those who decide by its own belief are there to tell it. Whoever
+   * was away until all that it knows had left as well can hear it of nobody.
+   */
   get unawareNodes(): readonly StackNode[] {
     const { removed } = this.ledger;
-    return this.#world.nodes.filter((node) => removed.includes(node.nodeId) && hasLog(node));
+    return this.#world.nodes.filter((node) => {
+      const status = node.running?.replica?.status();
+      if (status === undefined || !removed.includes(node.nodeId)) return false;
+      const { voters, outgoing } = status.membership.membership;
+      const others = [...new Set([...voters, ...outgoing])].filter((id) => id !== node.nodeId);
+      const known = others.filter((id) => this.#world.nodeOf(id)?.running?.replica != null);
+      return known.length >= majorityOf(others.length);
+    });
   }
 
   /** The trail of a member says what the log says. */

@@ -2,6 +2,11 @@
 import { KIB } from '../../src/base/sizes.ts';
 import type { Moment, StackFaultKind } from './fault-script.ts';
 
+/** The end of a run is not that all heal: most are gone for good, and the rest is recovered. */
+export interface LossProfile {
+  readonly awayMsMax: number;
+}
+
 export interface StackProfile {
   readonly name: string;
   readonly chaosMs: number;
@@ -23,6 +28,7 @@ export interface StackProfile {
   readonly retentionSizeBytes: number | null;
   readonly founderCount: number;
   /** Mean time between two commands of operators; null: there are none. */
+  readonly loss: LossProfile | null;
   readonly operations: { readonly gapMsMin: number; readonly gapMsMax: number } | null;
 }
 
@@ -90,6 +96,7 @@ const BASE = {
   retentionSizeBytes: null,
   founderCount: 3,
   operations: null,
+  loss: null,
 } as const;
 
 /** The log loses its beginning again and again, and whoever was away needs a snapshot. */
@@ -210,6 +217,20 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     moments: RETENTION.moments,
     producersMax: 6,
     retentionSizeBytes: 16 * KIB,
+  },
+  {
+    ...BASE,
+    ...{ name: 'quorum-loss', loss: { awayMsMax: 3_000 } },
+    kinds: ['kill', 'powerCut', 'isolate', 'mute', 'slowDisk', 'stop', 'cutPair', 'slowNetwork'],
+    enabledPer10: 4,
+    gapMsMin: 500,
+    gapMsMax: 2_000,
+  },
+  {
+    ...RETENTION,
+    ...{ name: 'quorum-loss-five', loss: { awayMsMax: 3_000 }, founderCount: 5 },
+    kinds: ['kill', 'powerCut', 'isolate', 'mute', 'slowDisk', 'cutPair', 'deleteDerived'],
+    ...{ enabledPer10: 4, gapMsMin: 500, gapMsMax: 2_000, producersMax: 6, chaosMs: 6_000 },
   },
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];

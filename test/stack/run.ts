@@ -11,6 +11,7 @@
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { StoredEntry } from '../../src/store/commit-log.ts';
+import { keyedU32 } from '../sim/keyed-random.ts';
 import type { CheckId, Violation } from './check-id.ts';
 import { checkWorld } from './checks.ts';
 import { plantCoreRules } from './core-rules.ts';
@@ -18,6 +19,7 @@ import { endOperations } from './end-operations.ts';
 import { FaultEngine } from './fault-engine.ts';
 import type { StackFaultKind } from './fault-script.ts';
 import { GroupWatch } from './group-watch.ts';
+import { LossRun } from './loss-run.ts';
 import { Operators } from './operators.ts';
 import type { StackProfile } from './profiles.ts';
 import { setRealTimeTrap } from './real-time-trap.ts';
@@ -28,6 +30,10 @@ import { StackWorld } from './stack-world.ts';
 import { Workload } from './workload.ts';
 
 const MAJORITY = 2;
+const STEADY_PAUSE_MS = 60;
+const FLOOD_MS = 500;
+const FLOOD_PAUSE_MS = 8;
+const DROUGHT_PAUSE_MS = 800;
 /** For each of the steps after the storm. */
 const CALM_TIMEOUT_MS = 60_000;
 const REFUSAL_TIMEOUT_MS = 10_000;
@@ -77,6 +83,8 @@ export async function runScript(script: StackScript, options: RunOptions = {}): 
   const size = founderCount === undefined ? {} : { founderCount };
   const world = new StackWorld(script.seed, {
     ...{ ...options, ...size, retentionSizeBytes, watchGroup },
+    // Else what is said of a time is only as good as the clocks.
+    clocksAgree: script.loss != null && script.seed % 4 < 2,
   });
   const { observer } = world;
   const restoreRules = plantCoreRules(options.bugs ?? NO_BUGS);
@@ -99,6 +107,7 @@ class Run {
   readonly #faults: FaultEngine;
   readonly #random: Prng;
   readonly #operators: Operators | null;
+  readonly #loss: LossRun | null;
 
   constructor(world: StackWorld, script: StackScript) {
     this.#world = world;
@@ -108,12 +117,19 @@ class Run {
     this.#random = new Prng(script.seed, 'healing');
     const { operations } = script;
     const { group } = world;
+    this.#loss = script.loss == null ? null : new LossRun(world, this.#workload);
+    if (this.#loss !== null) this.#workload.pauseMsAt = paceOf(script.seed);
     this.#operators = group === null ? null : new Operators(world, group, operations ?? []);
   }
 
   async play(): Promise<void> {
     const { observer } = this.#world;
     await this.#storm();
+    const { loss = null } = this.#script;
+    if (loss !== null) {
+      if (!observer.isBroken) await this.#loss?.play(loss.awayMsMax);
+      return;
+    }
     if (!observer.isBroken) await this.#healMajority();
     if (!observer.isBroken) await this.#healRest();
     if (!observer.isBroken) await this.#endOperations();
@@ -139,7 +155,7 @@ class Run {
       ...{ compactions: observer.compactionCount, installs: observer.installCount },
       faults: this.#faults.counts,
       configs: this.#world.group?.ledger.configs.length ?? 0,
-      commands: this.#operators?.counts ?? new Map(),
+      commands: this.#operators?.counts ?? this.#loss?.counts ?? new Map(),
     };
   }
 
@@ -151,8 +167,9 @@ class Run {
     while (clock.monotonicMs() < chaosMs && !observer.isBroken) {
       await this.#world.step(() => this.#faults.run());
       this.#operators?.run();
+      this.#loss?.watch();
     }
-    this.#workload.stopping = true;
+    if (this.#loss === null) this.#workload.stopping = true;
   }
 
   async #healMajority(): Promise<void> {
@@ -272,6 +289,15 @@ class Run {
     });
     return JSON.stringify(states);
   }
+}
+
+/** Every other run is steady; in the others half a second of flood follows a drought, and so on. */
+function paceOf(seed: number): (nowMs: number) => number {
+  if (seed % 2 === 0) return () => STEADY_PAUSE_MS;
+  return (nowMs) => {
+    const isFlood = keyedU32(seed, Math.floor(nowMs / FLOOD_MS)) % 3 === 0;
+    return isFlood ? FLOOD_PAUSE_MS : DROUGHT_PAUSE_MS;
+  };
 }
 
 function shuffled(nodes: readonly StackNode[], random: Prng): readonly StackNode[] {

@@ -1,7 +1,7 @@
 /** All that a run is made from: a seed's, or what a shrinker has left of it. */
 import { faultScriptOf, type StackFault } from './fault-script.ts';
 import { operationScriptOf, type StackOperation } from './operation-script.ts';
-import type { StackProfile } from './profiles.ts';
+import type { LossProfile, StackProfile } from './profiles.ts';
 
 export interface StackScript {
   /** Of clocks, network, disks and clients; the faults below are drawn already. */
@@ -14,6 +14,8 @@ export interface StackScript {
   readonly retentionSizeBytes?: number | null;
   /** Left out in older scripts: three. */
   readonly founderCount?: number;
+  /** Left out: nobody is lost for good. */
+  readonly loss?: LossProfile | null;
   readonly faults: readonly StackFault[];
   /** What operators type; null, or in older scripts nothing: there are none. */
   readonly operations?: readonly StackOperation[] | null;
@@ -26,6 +28,6 @@ export function scriptOf(seed: number, profile: StackProfile): StackScript {
   const operations = profile.operations === null ? null : operationScriptOf(seed, profile);
   return {
     ...{ seed, profile: name, chaosMs, producers, consumers, retentionSizeBytes },
-    ...{ founderCount: profile.founderCount, faults, operations },
+    ...{ founderCount: profile.founderCount, loss: profile.loss, faults, operations },
   };
 }

@@ -8,6 +8,9 @@ import type { SafetyRules } from '../../src/raft/rules.ts';
 import type { LocalRosterOptions } from '../../src/replica/handshake.ts';
 import type { LogExtent, Replica } from '../../src/replica/replica.ts';
 import type { CommitLog } from '../../src/store/commit-log.ts';
+import type { RecoveryPlan } from '../../src/store/recover/recovery-plan.ts';
+import type { Survivor } from '../../src/store/recover/survivor.ts';
+import type { RecoveryTask } from '../../src/store/recover/unsafe-recovery.ts';
 import { type StoreRules, standardStoreRules } from '../../src/store/store-rules.ts';
 
 export interface StackBugs {
@@ -32,6 +35,8 @@ export interface StackBugs {
   /** What administration sees of the replica. */
   readonly wrapAdminReplica: (replica: Replica) => Replica;
   readonly wrapAdmin: (admin: Admin) => Admin;
+  readonly wrapSurvivor: (survivor: Survivor) => Survivor;
+  readonly wrapTask: (task: RecoveryTask, plan: RecoveryPlan) => RecoveryTask;
   /** Rules of the core that are other ones. */
   readonly coreRules: Partial<SafetyRules>;
   /** What retention is told to keep. */
@@ -53,5 +58,7 @@ export const NO_BUGS: StackBugs = {
   wrapRoster: (current) => current,
   wrapAdminReplica: (replica) => replica,
   wrapAdmin: (admin) => admin,
+  wrapSurvivor: (survivor) => survivor,
+  wrapTask: (task) => task,
   coreRules: {},
 };

@@ -21,6 +21,9 @@ import type { StackWorld } from './stack-world.ts';
 
 /** Clocks of different machines; the second one is ahead of whoever follows it. */
 const CLOCK_SKEW_MS = [0, 700, -400];
+/** How far they are ahead of the true time, and apart from each other, at most. */
+export const CLOCK_AHEAD_MS_MAX = 700;
+export const CLOCK_SKEW_MS_MAX = 1_100;
 export const DISK_SPEED_DEFAULT = 6;
 
 /** What the node must be when it is started on the directory it has now. */
@@ -131,7 +134,8 @@ export class StackNode {
     const died = new Promise<'died'>((resolve) => {
       die = () => resolve('died');
     });
-    const clock = new NodeClock(this.world.clock, CLOCK_SKEW_MS[this.number] ?? 0, this.#clockRate);
+    const skewMs = this.world.clocksAgree ? 0 : (CLOCK_SKEW_MS[this.number] ?? 0);
+    const clock = new NodeClock(this.world.clock, skewMs, this.#clockRate);
     const parts = { log: null, state: null, files: null, peers: null, replica: null, broker: null };
     const more = { gateway: null, forwarder: null, admin: null, isAlive: true, isStopping: false };
     const running: Incarnation = { clock, died, die, ...parts, ...more };

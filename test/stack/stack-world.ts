@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly bugs?: StackBugs;
   readonly muted?: readonly CheckId[];
   readonly founderCount?: number;
+  /** All clocks show the same time. */
+  readonly clocksAgree?: boolean;
   /** Sees every change of members; null: nobody asks for one, and nodes run without administration. */
   readonly watchGroup?: ((world: StackWorld) => GroupWatch) | null;
 }
@@ -48,6 +50,7 @@ export class StackWorld {
   /** With whom the group was founded. */
   readonly founderIds: readonly NodeId[];
   readonly group: GroupWatch | null;
+  readonly clocksAgree: boolean;
   /** Second processes with the name of a node. */
   readonly clones = new Set<StackNode>();
   /** Who may be sent away, and why. */
@@ -58,7 +61,8 @@ export class StackWorld {
 
   constructor(seed: number, options: WorldOptions = {}) {
     const { bugs = NO_BUGS, muted = [], retentionSizeBytes = null } = options;
-    const { founderCount = NODE_COUNT, watchGroup = null } = options;
+    const { founderCount = NODE_COUNT, watchGroup = null, clocksAgree = false } = options;
+    this.clocksAgree = clocksAgree;
     this.seed = seed;
     this.bugs = bugs;
     this.observer = new Observer(() => this.clock.monotonicMs(), muted);
@@ -167,13 +171,18 @@ export class StackWorld {
     for (let round = 0; round < ROUNDS_PER_STEP; round++) {
       await settled();
       await beforeRound();
-      this.#round++;
-      for (const node of this.nodes) node.runDisk(this.#round);
-      for (const clone of this.clones) clone.runDisk(this.#round);
-      await settled();
-      this.network.deliver();
+      await this.turn();
     }
     await settled();
+  }
+
+  /** Everybody gets a turn; no time passes. */
+  async turn(): Promise<void> {
+    this.#round++;
+    for (const node of this.nodes) node.runDisk(this.#round);
+    for (const clone of this.clones) clone.runDisk(this.#round);
+    await settled();
+    this.network.deliver();
   }
 
   /** @returns what the promise brings, while the world goes on; null when it takes too long */

@@ -65,13 +65,13 @@ export function ranked(survivors: readonly Survivor[]): readonly Survivor[] {
 }
 
 /**
- * Where two logs must be the same: as far as both go, up to the highest index that either proves committed.
- * null: nothing is proven.
+ * Where two logs must be the same: what the worse one proves committed the better one holds, as a leader would
+ * (Raft 5.4). The tail of the worse one may be another one: of a leader that nobody followed. null: nothing is
+ * proven, or the better one does not go so far, which is no matter of comparing.
  */
-export function comparedIndex(a: Survivor, b: Survivor): LogIndex | null {
-  const proven = Math.max(a.provenCommitIndex, b.provenCommitIndex);
-  const index = Math.min(proven, a.lastIndex, b.lastIndex);
-  return index === 0 ? null : LogIndex(index);
+export function comparedIndex(better: Survivor, worse: Survivor): LogIndex | null {
+  const index = worse.provenCommitIndex;
+  return index === 0 || index > better.lastIndex ? null : index;
 }
 
 export function planRecovery(

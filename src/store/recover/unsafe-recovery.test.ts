@@ -10,15 +10,15 @@ import { foundingMembership } from '../../raft/membership.ts';
 import { readFounding, writeFounding } from '../founding-file.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
 import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
+import { disagreementsAmong } from './disagreements.ts';
 import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
 import {
-  comparedIndex,
   type Disagreement,
   nextClusterId,
   planRecovery,
   type RecoveryVerdict,
 } from './recovery-plan.ts';
-import { chainAt, type Survivor, surveySurvivor } from './survivor.ts';
+import { type Survivor, surveySurvivor } from './survivor.ts';
 import {
   executeRecovery,
   type RecoveryTask,
@@ -340,23 +340,34 @@ test('where the membership was never changed, those it has met are the lost ones
   deepEqual(plan.membership.removed, [n2, n3]);
 });
 
-test('logs are compared by their chain, as far as both go and something is proven', async () => {
+test('what the worse log proves committed the better one must hold; its tail may be another one', async () => {
   const disk = new MemoryDisk();
   await aGroupStore(disk, '/a', n1, aGroupLog(20));
   await aGroupStore(disk, '/b', n2, aGroupLog(10));
-  const other = aGroupLog(5);
-  other.append({ payload: Buffer.from('another'), term: Term(1) });
-  await aGroupStore(disk, '/c', n3, other);
-  const [a, b, c] = [await survey(disk, '/a'), await survey(disk, '/b'), await survey(disk, '/c')];
-  const crcAt = async (survivor: Survivor, index: LogIndex | null) => {
-    ok(index !== null);
-    const { directory } = survivor;
-    return (await chainAt({ disk, directory, signal }, [index])).get(index);
-  };
-  const ab = comparedIndex(a, b);
-  equal(await crcAt(a, ab), await crcAt(b, ab));
-  const ac = comparedIndex(a, c);
-  ok((await crcAt(a, ac)) !== (await crcAt(c, ac)));
+  const tail = aGroupLog(5);
+  tail.append({ payload: Buffer.from('another'), term: Term(1) });
+  await aGroupStore(disk, '/c', n3, tail);
+  const committed = aGroupLog(5);
+  committed.append({ payload: Buffer.from('another'), term: Term(1) });
+  const leaderCommit = committed.lastIndex;
+  committed.append({ payload: Buffer.from('proof'), term: Term(1), leaderCommit });
+  await aGroupStore(disk, '/d', n3, committed);
+  const [a, b, c, d] = await Promise.all(['/a', '/b', '/c', '/d'].map((at) => survey(disk, at)));
+  ok(a && b && c && d);
+  const disagreements = (...all: readonly Survivor[]) =>
+    disagreementsAmong(all, ({ directory }) => ({ disk, directory, signal }));
+  deepEqual(await disagreements(b, a), []);
+  deepEqual(await disagreements(c, a), []);
+  deepEqual(await disagreements(d, a), [{ a: n1, b: n3, index: leaderCommit }]);
+});
+
+test('where the better log has lost its beginning there is nothing to compare', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(40), 'compacted');
+  await aGroupStore(disk, '/b', n2, aGroupLog(2));
+  const [a, b] = [await survey(disk, '/a'), await survey(disk, '/b')];
+  const placeOf = ({ directory }: Survivor) => ({ disk, directory, signal });
+  deepEqual(await disagreementsAmong([a, b], placeOf), []);
 });
 
 test('law: at a steady rate the bound is never below the true loss', () => {
