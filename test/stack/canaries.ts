@@ -6,6 +6,7 @@
  */
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
+import { LOSS_CANARIES } from './loss-canaries.ts';
 import { MEMBERSHIP_CANARIES } from './membership-canaries.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
 import {
@@ -197,6 +198,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     witnesses: [witness('retention', ['F1', 'I3'], 7)],
   },
   ...MEMBERSHIP_CANARIES,
+  ...LOSS_CANARIES,
 ];
 
 export function stackCanaryNamed(id: string): StackCanary {

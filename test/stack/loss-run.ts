@@ -72,9 +72,17 @@ export class LossRun {
     const { nodes, network, observer } = world;
     const random = this.#random;
     const count = 1 + random.below(Math.ceil(nodes.length / 2) - 1);
-    const rest = [...nodes];
-    const left = Array.from({ length: count }, () => rest.splice(random.below(rest.length), 1)[0]!); // fewer than there are
-    const isAway = random.chance(2, 3);
+    // Often the leader, with what it has appended while nobody follows it.
+    const isLeading = ({ running }: StackNode) => running?.replica?.leadership() != null;
+    const rest = random.chance(1, 2)
+      ? nodes.toSorted((a, b) => Number(isLeading(b)) - Number(isLeading(a)))
+      : [...nodes];
+    const first = random.chance(1, 2) ? 0 : random.below(rest.length);
+    const left = Array.from(
+      { length: count },
+      (_, i) => rest.splice(i === 0 ? first : random.below(rest.length), 1)[0]!,
+    ); // fewer than there are
+    const isAway = random.chance(5, 6);
     const edges = left.flatMap((a) =>
       rest.flatMap((b) => [[a.nodeId, b.nodeId] as const, [b.nodeId, a.nodeId] as const]),
     );

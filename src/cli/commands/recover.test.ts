@@ -124,6 +124,6 @@ function aSurvivor(node: string): Survivor {
     },
     ...{ term: 1, lastIndex: LogIndex(LENGTH), lastTerm: 1, provenCommitIndex: LogIndex(LENGTH) },
     ...{ membership: RECOVERED_GROUP, peersMet: [], problem: null },
-    traffic: { lastAtMs: null, messagesPerSecond: 0 },
+    traffic: { lastAtMs: null, provenAtMs: null, messagesPerSecond: 0 },
   } as unknown as Survivor;
 }

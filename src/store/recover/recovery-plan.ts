@@ -3,8 +3,10 @@
  * what is true of the disks has been found out before (survivor.ts).
  *
  * What is certain: entries that a survivor proves committed are kept. What is not: the lost majority may have
- * committed more than any survivor ever saw, and nobody who is left can know. So the bound is what the group
- * would have taken in at its last rate until the moment it was lost.
+ * committed more than any survivor ever saw, and nobody who is left can know. All of that was stored after the last
+ * message that is proven committed, and before the moment of the loss, as far as the clocks agree. So the bound is
+ * what the group would have taken in at its last rate in that time. It is no promise for a group that was busier
+ * then: at k times the rate it is k times as much.
  */
 import { LogIndex, type NodeId, type Term } from '../../base/units.ts';
 import { isJoint, type Membership } from '../../raft/membership.ts';
@@ -16,7 +18,7 @@ export interface LossBound {
   /** Up to here everything is kept, whether anybody was told of it or not. */
   readonly keptIndex: LogIndex;
   readonly messagesPerSecond: number;
-  /** For how long the lost may have gone on without this survivor. null: no message says when it ended. */
+  /** From the last message that is proven committed to the loss: then the lost may have gone on without this survivor. null: no message says when. */
   readonly unseenMs: number | null;
   /** Messages at most, at that rate for that time. */
   readonly messagesMax: number;
@@ -211,7 +213,8 @@ function lossOf(
 ): LossBound {
   const { traffic, lastIndex } = winner;
   const proven = Math.max(...ranking.map(({ provenCommitIndex }) => provenCommitIndex));
-  const unseenMs = traffic.lastAtMs === null ? null : Math.max(0, lostAtMs - traffic.lastAtMs);
+  const { provenAtMs } = traffic;
+  const unseenMs = provenAtMs === null ? null : Math.max(0, lostAtMs - provenAtMs);
   return {
     provenIndex: LogIndex(Math.min(proven, lastIndex)),
     keptIndex: lastIndex,

@@ -8,6 +8,7 @@ import { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import { readFounding, writeFounding } from '../founding-file.ts';
+import { appendRecords, messageRecord } from '../inspect/inspect-fixture.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
 import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
 import { disagreementsAmong } from './disagreements.ts';
@@ -271,7 +272,7 @@ const anySurvivor: Survivor = {
   provenCommitIndex: LogIndex(90),
   membership: RECOVERED_GROUP,
   peersMet: [n2, n3],
-  traffic: { lastAtMs: 1_000_000, messagesPerSecond: 50 },
+  traffic: { lastAtMs: 1_000_000, provenAtMs: 1_000_000, messagesPerSecond: 50 },
   problem: null,
 };
 
@@ -370,6 +371,57 @@ test('where the better log has lost its beginning there is nothing to compare', 
   deepEqual(await disagreementsAmong([a, b], placeOf), []);
 });
 
+/** A group whose messages come when they come; the survivor has those before `cutAt`, and a tail of its own. */
+const aHistory = fc.record({
+  gapsMs: fc.array(fc.integer({ min: 0, max: 2_000 }), { minLength: 3, maxLength: 60 }),
+  cutShare: fc.double({ min: 0.05, max: 1, noNaN: true }),
+  tailMs: fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 5 }),
+  slackMs: fc.integer({ min: 0, max: 5_000 }),
+});
+
+test('law: whatever is lost was stored in the time that is named, in bursts too; at the rate it is within the bound', () => {
+  fc.assert(
+    fc.property(aHistory, ({ gapsMs, cutShare, tailMs, slackMs }) => {
+      let atMs = 1_000_000;
+      const times = gapsMs.map((gapMs) => (atMs += gapMs));
+      const provenCount = Math.max(1, Math.floor(times.length * cutShare));
+      const proven = times.slice(0, provenCount);
+      const lost = times.slice(provenCount);
+      const provenAtMs = proven.at(-1)!; // at least one
+      // Meanwhile a leader that was cut off goes on writing for a while.
+      const lastAtMs = tailMs.reduce((sum, gapMs) => sum + gapMs, provenAtMs);
+      const lostAtMs = Math.max(lastAtMs, times.at(-1)!) + slackMs; // at least three
+      const spanMs = Math.max(1_000, provenAtMs - proven[0]!); // at least one
+      const messagesPerSecond = (Math.max(1, proven.length - 1) * 1_000) / spanMs;
+      const traffic = { lastAtMs, provenAtMs, messagesPerSecond };
+      const wish = { lostAtMs, newClusterId: null };
+      const { loss } = planned(planRecovery([{ ...anySurvivor, traffic }], [], wish));
+      const fromMs = lostAtMs - (loss.unseenMs ?? 0);
+      ok(lost.every((storedAtMs) => storedAtMs >= fromMs && storedAtMs <= lostAtMs));
+      const actual = (lost.length * 1_000) / Math.max(1, loss.unseenMs ?? 0);
+      const timesAsMuch = Math.max(1, actual / loss.messagesPerSecond);
+      ok(
+        lost.length <= Math.ceil(loss.messagesMax * timesAsMuch),
+        'k times the rate, k times as much',
+      );
+    }),
+  );
+});
+
+test('the time is counted from what is proven, not from the tail of a leader that was cut off', async () => {
+  const disk = new MemoryDisk();
+  const chain = aGroupLog(5);
+  const plan = { topic: 'orders', queueId: 0, queueOffset: 5, body: 'tail' };
+  const record = { bytes: messageRecord(plan), kind: 'message' } as const;
+  // Nothing proves it.
+  appendRecords(chain, [record], { term: Term(1), leaderCommit: LogIndex(0) });
+  await aGroupStore(disk, '/a', n1, chain);
+  const { traffic, provenCommitIndex, lastIndex } = await survey(disk, '/a');
+  ok(provenCommitIndex < lastIndex - 1);
+  ok(traffic.provenAtMs !== null && traffic.lastAtMs !== null);
+  ok(traffic.provenAtMs <= traffic.lastAtMs);
+});
+
 test('law: at a steady rate the bound is never below the true loss', () => {
   const anOutage = fc.record({
     intervalMs: fc.integer({ min: 1, max: 5_000 }),
@@ -383,7 +435,12 @@ test('law: at a steady rate the bound is never below the true loss', () => {
       const spanMs = (seenCount - 1) * intervalMs;
       // Below a second of traffic there is no rate to speak of.
       fc.pre(spanMs >= 1_000);
-      const traffic = { lastAtMs, messagesPerSecond: ((seenCount - 1) * 1_000) / spanMs };
+      const provenAtMs = lastAtMs;
+      const traffic = {
+        lastAtMs,
+        provenAtMs,
+        messagesPerSecond: ((seenCount - 1) * 1_000) / spanMs,
+      };
       const lostAtMs = lastAtMs + lostCount * intervalMs + slackMs;
       const wish = { lostAtMs, newClusterId: null };
       const { loss } = planned(planRecovery([{ ...anySurvivor, traffic }], [], wish));
