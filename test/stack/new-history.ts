@@ -32,7 +32,7 @@ export class NewHistory {
 
   async check(winner: StackNode, plan: RecoveryPlan, kept: Kept): Promise<void> {
     const { observer, nodes } = this.#world;
-    observer.forgetAfter(plan.loss.provenIndex);
+    observer.forgetAfter(plan.loss.provenIndex, plan.newTerm);
     for (const node of nodes) if (node !== winner) observer.outcasts.add(node.nodeId);
     winner.clusterId = plan.newClusterId;
     winner.isHeld = false;

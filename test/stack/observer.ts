@@ -161,8 +161,9 @@ export class Observer {
     return this.#applied.get(index) ?? null;
   }
 
-  /** Another history goes on from here. */
-  forgetAfter(index: number): void {
+  /** Another history goes on from here, and the old one may have gone on, too. */
+  forgetAfter(index: number, term: Term): void {
+    for (const each of [...this.#leaders.keys()]) if (each >= term) this.#leaders.delete(each);
     for (const each of [...this.#applied.keys()]) if (each > index) this.#applied.delete(each);
     this.appliedMax = Math.min(this.appliedMax, index);
   }

@@ -1,6 +1,6 @@
 /**
- * The config entry with which a log goes on under another membership when nobody leads: offline, in a term that
- * no leader ever had or will have. A filler comes first where the segment has no room.
+ * The config entry with which a log goes on under another membership when nobody leads: offline, in a term that no
+ * survivor has seen. Those who are lost may have used it; they are of another cluster from here on. A filler comes first where the segment has no room.
  */
 import { crc32 } from '../../base/crc32.ts';
 import { advance, LogIndex, type Term } from '../../base/units.ts';
