@@ -10,9 +10,6 @@ import { replayLine, runSeed } from './run.ts';
 
 const SEEDS_PER_PROFILE = 10;
 
-const isLong = ({ operations, loss }: StackProfile): boolean =>
-  operations !== null || loss !== null;
-
 for (const profile of STACK_PROFILES.filter((each) => !isLong(each))) {
   const seeds = Array.from({ length: SEEDS_PER_PROFILE }, (_, place) => place + 1);
   test(`what was acknowledged survives every storm of profile ${profile.name}`, async () => {
