@@ -89,7 +89,9 @@ export type StackFault =
 export type Moment =
   | ('votes' | 'acknowledges' | 'cuts' | 'wins' | 'boots')
   /** A snapshot is taken; the log begins later; one is got; takes the place of the log; of the state. */
-  | ('snapshots' | 'compacts' | 'pulls' | 'installs' | 'rebuilds');
+  | ('snapshots' | 'compacts' | 'pulls' | 'installs' | 'rebuilds')
+  /** A membership goes to its disk; the group has taken it in. */
+  | ('decides' | 'joins');
 
 export type StackFaultKind = StackFault['kind'];
 

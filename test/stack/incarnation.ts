@@ -118,12 +118,14 @@ async function foundingOf(node: StackNode, running: Incarnation): Promise<Settle
     ...{ members: isFounder ? founders : [], token: joinPlan?.token ?? null },
     join: joinPlan?.addresses ?? [],
   };
-  return settleFounding(asked, {
+  const settled = await settleFounding(asked, {
     ...{ disk: node.disk, clock: running.clock, logger: SILENT },
     connect: (address) => new AdminLink(world, nodeId, running.clock).to(address),
     mintUuid: () => node.mintUuid(),
     signal: new AbortController().signal,
   });
+  if (!isFounder && running.isAlive) node.onMoment?.('joins');
+  return settled;
 }
 
 interface Stored {
@@ -313,6 +315,7 @@ function watched(node: StackNode, log: CommitLog): CommitLog {
         node.onMoment?.('cuts');
       }
       node.world.group?.onPersist(node, write.entries);
+      if (write.entries.some(({ desc }) => desc.type === 'config')) node.onMoment?.('decides');
       log.persist(write);
     },
   });
