@@ -216,7 +216,8 @@ export class FaultEngine {
     node.isHeld = true;
     this.#later(LOSS_MS, () => {
       node.isHeld = false;
-      if (group.canSpare(node, 'sound')) this.#identity.lose(node);
+      if (group.canSpare(node, 'sound') && this.#identity.isKnownToAll(node))
+        this.#identity.lose(node);
       node.start();
     });
     return true;

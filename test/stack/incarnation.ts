@@ -11,7 +11,7 @@ import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/
 import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
 import type { GroupMember } from '../../src/replica/replica-options.ts';
 import type { SnapshotParts } from '../../src/replica/snapshot/snapshot-desk.ts';
-import type { CommitLog } from '../../src/store/commit-log.ts';
+import { type CommitLog, EntriesGone } from '../../src/store/commit-log.ts';
 import { derivedHome } from '../../src/store/derived/derived-home.ts';
 import type { DerivedState } from '../../src/store/derived/derived-state.ts';
 import {
@@ -202,11 +202,17 @@ async function observeReplayed(node: StackNode, replica: RunningReplica) {
   const { log, state } = replica;
   const last = state.appliedIndex;
   for (let next = LogIndex(world.observer.appliedMax + 1); next <= last; ) {
-    for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
-      const replayed = committedEntryOf(entry);
-      world.observer.onApplied(nodeId, replayed);
-      world.group?.onApplied(node, replayed);
-      next = advance(entry.desc.index, 1);
+    try {
+      for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
+        const replayed = committedEntryOf(entry);
+        world.observer.onApplied(nodeId, replayed);
+        world.group?.onApplied(node, replayed);
+        next = advance(entry.desc.index, 1);
+      }
+    } catch (error) {
+      // Compacted meanwhile.
+      if (!(error instanceof EntriesGone)) throw error;
+      next = error.firstIndex;
     }
   }
 }

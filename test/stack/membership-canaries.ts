@@ -6,10 +6,10 @@ import {
   forgetsIfConfig,
   forgetsRemoved,
   forgetsRetiredStores,
-  forgetsTokenUse,
   ignoresConfig,
   takesAllForLive,
   takesAnyLock,
+  takesAnyToken,
   takesNoLock,
 } from './planted/careless-admin.ts';
 import { NO_BUGS } from './stack-bugs.ts';
@@ -63,9 +63,9 @@ export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
     witnesses: [witness('membership-disk', ['M6', 'L3'], 1)],
   },
   {
-    id: 'token-twice',
-    bug: 'A token that was used lets in another store',
-    bugs: { ...NO_BUGS, wrapAdminReplica: forgetsTokenUse },
+    id: 'any-token',
+    bug: 'A token lets in another node than its own',
+    bugs: { ...NO_BUGS, wrapAdminReplica: takesAnyToken },
     witnesses: [witness('membership-crash', ['M3'], 1)],
   },
   {

@@ -48,7 +48,7 @@ const STEP_MS = 10;
 const WEIGHTS: Readonly<Record<OperationKind, number>> = {
   ...{ add: 10, promote: 10, remove: 5, removeDead: 3, replace: 8, replaceDead: 5 },
   ...{ replaceLeader: 4, transfer: 4, drain: 2, undrain: 3, unlock: 2, same: 4, again: 5 },
-  ...{ unknown: 1, tombstoned: 2, itself: 1, usedAddress: 1, staleConfig: 3, rogueJoin: 3 },
+  ...{ unknown: 1, tombstoned: 2, itself: 1, usedAddress: 1, staleConfig: 3, rogueJoin: 5 },
 };
 const BAG = OPERATION_KINDS.flatMap((kind) => Array.from({ length: WEIGHTS[kind] }, () => kind));
 

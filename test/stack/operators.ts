@@ -223,13 +223,20 @@ export class Operators {
     const running = this.#world.nodes.filter(({ running }) => running?.admin != null);
     if (tickets.length === 0 || running.length === 0) return;
     const ticket = random.pick(tickets);
+    // For the node of the ticket, or for one that is waited for.
+    const { members, learners } = this.#group.ledger.current.membership;
+    const awaited = members.filter(
+      ({ nodeId, storeUuid }) => storeUuid === null && learners.includes(nodeId),
+    );
+    const isForOther = awaited.length > 0 && random.chance(1, 2);
+    const { nodeId } = isForOther ? random.pick(awaited) : ticket;
     const goneStores = [...this.#group.ledger.goneStores];
     const isOld = goneStores.length > 0 && random.chance(1, 2);
     // A token that nobody has used lets in whoever comes first; nobody comes second.
-    const storeUuid = isOld ? random.pick(goneStores) : `rogue-${ticket.nodeId}`;
+    const storeUuid = isOld ? random.pick(goneStores) : `rogue-${nodeId}`;
     const request: JoinRequest = {
-      ...{ kind: 'join', token: ticket.token, nodeId: ticket.nodeId, storeUuid },
-      ...{ raftAddress: addressOf(ticket.nodeId), clusterId: '', groupId: '', diskFreeBytes: null },
+      ...{ kind: 'join', token: ticket.token, nodeId, storeUuid },
+      ...{ raftAddress: addressOf(nodeId), clusterId: '', groupId: '', diskFreeBytes: null },
     };
     const node = random.pick(running);
     const asking = { remainingMs: CALL_MS, hops: 0, stale: false, request, options: NO_OPTIONS };

@@ -60,9 +60,9 @@ export function takesAllForLive(replica: Replica): Replica {
   });
 }
 
-/** A token that was used lets in whoever comes next, too. */
-export function forgetsTokenUse(replica: Replica): Replica {
-  return withOutcomes(replica, 'tokenUsed');
+/** Any token lets in any node: one that was voided, or is for another one. */
+export function takesAnyToken(replica: Replica): Replica {
+  return withOutcomes(replica, 'noToken');
 }
 
 /** The store of a node that left is a store like any other. */
