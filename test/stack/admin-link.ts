@@ -79,9 +79,10 @@ export class AdminLink implements AdminTransport {
       const { admin } = there;
       const peer = target.nodeId;
       const asked = decodeAdminCall(encodeAdminCall(call));
+      let onReply = (_reply: AdminReply): void => {};
       const answer = (reply: AdminReply) => {
         if (!there.isAlive) return;
-        this.#world.group?.onReply(call, reply);
+        onReply(reply);
         const known = decodeAdminReply(encodeAdminReply(reply));
         const deliver = () => {
           end();
@@ -91,6 +92,7 @@ export class AdminLink implements AdminTransport {
       };
       const deliver = () => {
         if (!there.isAlive) return;
+        onReply = this.#world.group?.onCall(asked) ?? onReply;
         admin
           .answer(asked, new AbortController().signal)
           .then(answer, (error: unknown) =>

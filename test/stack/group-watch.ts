@@ -4,7 +4,7 @@
  */
 import type { FatalReason } from '../../src/base/errors.ts';
 import type { LogIndex, NodeId, Term } from '../../src/base/units.ts';
-import type { AdminCall, AdminReply } from '../../src/protocol/admin.ts';
+import type { AdminCall, AdminReply, JoinRequest } from '../../src/protocol/admin.ts';
 import { decodeMembership } from '../../src/protocol/membership-codec.ts';
 import type { AlarmId } from '../../src/raft/effects.ts';
 import { ENTRY_HEADER_SIZE_BYTES } from '../../src/raft/entry.ts';
@@ -87,11 +87,18 @@ export class GroupWatch {
   }
 
   /** Two stores never come in with one token, nor one that was here before. */
-  onReply({ request }: AdminCall, reply: AdminReply): void {
-    if (request.kind !== 'join' || reply.kind !== 'answer') return;
-    if (reply.response.kind !== 'granted') return;
+  onCall({ request }: AdminCall): (reply: AdminReply) => void {
+    if (request.kind !== 'join') return () => {};
+    // Whoever is removed while he is let in was let in.
+    const wasGone = this.ledger.goneStores.has(request.storeUuid);
+    return (reply) => {
+      if (reply.kind !== 'answer' || reply.response.kind !== 'granted') return;
+      this.#onGranted(request, wasGone);
+    };
+  }
+
+  #onGranted({ token, storeUuid, nodeId }: JoinRequest, wasGone: boolean): void {
     const { observer } = this.#world;
-    const { token, storeUuid, nodeId } = request;
     observer.checkCount++;
     const first = this.#granted.get(token) ?? storeUuid;
     this.#granted.set(token, first);
@@ -101,7 +108,7 @@ export class GroupWatch {
         `${nodeId} is let in as ${first} and as ${storeUuid} with one token`,
       );
     }
-    if (!this.ledger.goneStores.has(storeUuid)) return;
+    if (!wasGone) return;
     observer.violation('M3', `${nodeId} is let in with ${storeUuid}, of a node that was removed`);
   }
 

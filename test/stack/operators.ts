@@ -243,9 +243,10 @@ export class Operators {
     const admin = node.running?.admin;
     const { died } = node.running ?? {};
     if (admin == null || died === undefined) return;
+    const onReply = this.#group.onCall(asking);
     const reply = await Promise.race([admin.answer(asking, new AbortController().signal), died]);
     if (reply === 'died') return;
-    this.#group.onReply(asking, reply);
+    onReply(reply);
     this.#count(reply.kind === 'answer' ? 'rogue taken in' : 'rogue refused');
   }
 

@@ -228,8 +228,10 @@ class Run {
   }
 
   async #untilAgreed(): Promise<void> {
-    const { observer, nodes, soundNodes } = this.#world;
+    const { observer } = this.#world;
     const agree = () => {
+      // Members may still leave.
+      const { nodes, soundNodes } = this.#world;
       const all = soundNodes.map(({ running }) => running?.replica?.status() ?? null);
       const last = Math.max(...all.map((status) => status?.lastIndex ?? 0));
       const hasLeader = nodes.some(({ running }) => running?.replica?.status().role === 'leader');
