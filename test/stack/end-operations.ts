@@ -75,7 +75,7 @@ async function mustEnd(world: StackWorld, operators: Operators, session: Session
   if (session.outcome !== 'ended' && !world.observer.isBroken) accuse(world, session, last);
 }
 
-/** @returns the last answer */
+/** @returns the last answer; a node that has just ended, or stands apart, gives none */
 async function untilEnded(
   world: StackWorld,
   operators: Operators,
@@ -86,7 +86,8 @@ async function untilEnded(
   let last: AdminReply | null = null;
   while (session.outcome === 'open' && world.clock.monotonicMs() < untilMs) {
     if (world.observer.isBroken) return last;
-    last = await world.await(operators.ask(session), ASK_MS);
+    const reply = await world.await(operators.ask(session), ASK_MS);
+    if (reply?.kind === 'answer') last = reply;
     operators.hurry();
     await world.until(() => false, AGAIN_MS);
   }

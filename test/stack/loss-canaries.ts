@@ -24,7 +24,7 @@ export const LOSS_CANARIES: readonly StackCanary[] = [
       ...NO_BUGS,
       wrapSurvivor: (survivor) => ({ ...survivor, provenCommitIndex: survivor.lastIndex }),
     },
-    witnesses: [witness('quorum-loss', ['Q1', 'Q2'], 1), witness('quorum-loss', ['Q2'], 1, ['Q1'])],
+    witnesses: [witness('quorum-loss', ['Q1', 'Q2'], 4), witness('quorum-loss', ['Q2'], 4, ['Q1'])],
   },
   {
     id: 'bound-of-half',
@@ -37,7 +37,7 @@ export const LOSS_CANARIES: readonly StackCanary[] = [
         return { ...survivor, traffic: { ...traffic, provenAtMs: later } };
       },
     },
-    witnesses: [witness('quorum-loss', ['Q3'], 1)],
+    witnesses: [witness('quorum-loss', ['Q3'], 5)],
   },
   {
     id: 'old-members-stay',

@@ -27,10 +27,10 @@ function witness(
 
 export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
   {
-    id: 'C19-stack',
+    id: 'C19',
     bug: 'In a joint phase the new set of voters decides alone, in every core of the stack',
     bugs: { ...NO_BUGS, coreRules: { decidingSets: ({ voters }) => [voters] } },
-    witnesses: [witness('membership-crash', ['I7', 'M7'], 1)],
+    witnesses: [witness('membership-crash', ['I7', 'M7'], 2)],
   },
   {
     id: 'lock-for-all',
@@ -48,31 +48,31 @@ export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
     id: 'no-cas',
     bug: 'The config entry that was asked for is not compared with the one in force',
     bugs: { ...NO_BUGS, wrapAdminReplica: ignoresConfig, wrapAdmin: forgetsIfConfig },
-    witnesses: [witness('membership-calm', ['M1'], 1)],
+    witnesses: [witness('membership-calm', ['M1'], 8)],
   },
   {
     id: 'done-too-early',
     bug: 'A change is called done when it is appended',
     bugs: { ...NO_BUGS, wrapAdminReplica: believesAppended },
-    witnesses: [witness('membership-calm', ['M4', 'M5'], 1)],
+    witnesses: [witness('membership-calm', ['M4', 'M5'], 5)],
   },
   {
     id: 'all-live',
     bug: 'Checks take every member for live',
     bugs: { ...NO_BUGS, wrapAdminReplica: takesAllForLive },
-    witnesses: [witness('membership-disk', ['M6', 'L3'], 1)],
+    witnesses: [witness('membership-disk', ['M6', 'L3'], 10)],
   },
   {
     id: 'any-token',
     bug: 'A token lets in another node than its own',
     bugs: { ...NO_BUGS, wrapAdminReplica: takesAnyToken },
-    witnesses: [witness('membership-crash', ['M3'], 1)],
+    witnesses: [witness('membership-crash', ['M3'], 4)],
   },
   {
     id: 'store-again',
     bug: 'The store of a node that was removed is let in under another id',
     bugs: { ...NO_BUGS, wrapAdminReplica: forgetsRetiredStores },
-    witnesses: [witness('membership-crash', ['M3'], 1)],
+    witnesses: [witness('membership-crash', ['M3'], 25)],
   },
   {
     id: 'tombstone-forgotten',
