@@ -3,6 +3,7 @@ import type { StackCanary, StackWitness } from './canaries.ts';
 import type { CheckId } from './check-id.ts';
 import {
   believesAppended,
+  countsRemoved,
   forgetsIfConfig,
   forgetsRemoved,
   forgetsRetiredStores,
@@ -31,6 +32,12 @@ export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
     bug: 'In a joint phase the new set of voters decides alone, in every core of the stack',
     bugs: { ...NO_BUGS, coreRules: { decidingSets: ({ voters }) => [voters] } },
     witnesses: [witness('membership-crash', ['I7', 'M7'], 2)],
+  },
+  {
+    id: 'removed-decides',
+    bug: 'Whoever was removed last still belongs to those who decide',
+    bugs: { ...NO_BUGS, coreRules: { decidingSets: countsRemoved } },
+    witnesses: [witness('membership-calm', ['L1', 'L2', 'L3'], 1)],
   },
   {
     id: 'lock-for-all',

@@ -1,9 +1,10 @@
 /** Administration that is careless in one way each. Everything below it, the log included, is that of production. */
+import type { NodeId } from '../../../src/base/units.ts';
 import type { Admin } from '../../../src/broker/admin/admin.ts';
 import type { AdminDeed } from '../../../src/protocol/admin-command.ts';
 import { encodeCommandRecord } from '../../../src/protocol/command-record.ts';
 import { recordsOf } from '../../../src/protocol/records.ts';
-import type { LoggedMembership } from '../../../src/raft/membership.ts';
+import type { LoggedMembership, Membership } from '../../../src/raft/membership.ts';
 import type { ProposeOutcome, RecordsProposal, Replica } from '../../../src/replica/replica.ts';
 import type { AdminOutcome } from '../../../src/store/derived/admin-view.ts';
 import { withOverrides } from './with-overrides.ts';
@@ -73,6 +74,12 @@ export function forgetsRetiredStores(replica: Replica): Replica {
 /** Handshakes do not know who was removed. */
 export function forgetsRemoved({ index, membership }: LoggedMembership): LoggedMembership {
   return { index, membership: { ...membership, removed: [] } };
+}
+
+/** Whoever was removed last still belongs to those who decide. */
+export function countsRemoved({ voters, outgoing, removed }: Membership): readonly NodeId[][] {
+  const last = removed.slice(-1);
+  return (outgoing.length === 0 ? [voters] : [voters, outgoing]).map((set) => [...set, ...last]);
 }
 
 function hidesLock(replica: Replica): Replica {
