@@ -280,6 +280,19 @@ test('a change whose answer is lost ends with 6: its outcome is unknown', async 
   match(group.terminal.stderr.text, /the same command again says how it went/);
 });
 
+test('one lost answer makes the outcome unknown, however busy the other nodes are', async () => {
+  const group = new MemoryGroup();
+  const { cluster } = group.terminal;
+  const answer = cluster.answerAdmin;
+  cluster.answerAdmin = (call, address) => {
+    if (call.options.dryRun) return answer(call, address);
+    const code = address === 'n1:raft' ? 'timeout' : 'busy';
+    return { kind: 'failure', code, message: 'not now' };
+  };
+  equal(await group.run('promote', 'n4', '--timeout', '1s'), 6);
+  match(group.terminal.stderr.text, /outcome unknown/);
+});
+
 test('what is already so ends with 0', async () => {
   const already = aChanged({ state: 'alreadySo', sentence: 'n4 votes already' });
   const group = new MemoryGroup({ changes: [already] });
