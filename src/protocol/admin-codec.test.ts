@@ -32,7 +32,7 @@ const listOf = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> =>
 const kind = <const K extends string>(name: K) => fc.constant(name);
 
 const byNode = fc.record({
-  kind: fc.constantFrom('catchup', 'promote', 'remove', 'drain', 'undrain', 'snapshot', 'scrub'),
+  kind: fc.constantFrom('catchup', 'drain', 'undrain', 'snapshot', 'scrub'),
   nodeId,
 });
 const request: fc.Arbitrary<AdminRequest> = fc.oneof(
@@ -40,6 +40,7 @@ const request: fc.Arbitrary<AdminRequest> = fc.oneof(
     kind: fc.constantFrom('members', 'health', 'check', 'features', 'unlock', 'rollingRestart'),
   }),
   byNode,
+  fc.record({ kind: fc.constantFrom('promote', 'remove'), nodeIds: listOf(nodeId) }),
   fc.record({ kind: kind('events'), afterSequence: count, countMax: fc.nat() }),
   fc.record({ kind: kind('add'), nodeId, raftAddress: text }),
   fc.record({ kind: kind('replace'), oldNodeId: nodeId, newNodeId: nodeId, raftAddress: text }),

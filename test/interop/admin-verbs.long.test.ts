@@ -58,11 +58,13 @@ const TABLE: Table = {
     [{ kind: 'add', nodeId: N9, raftAddress: '' }, ['refused']],
   ],
   promote: [
-    [{ kind: 'promote', nodeId: N1 }, ['changed']],
-    [{ kind: 'promote', nodeId: N9 }, ['refused']],
+    [{ kind: 'promote', nodeIds: [N1] }, ['changed']],
+    [{ kind: 'promote', nodeIds: [N9] }, ['refused']],
+    [{ kind: 'promote', nodeIds: [N1, N9] }, ['refused']],
+    [{ kind: 'promote', nodeIds: [] }, ['badRequest']],
   ],
-  remove: nodeIdsOf('n1', 'n2', 'n3', 'n9').map((nodeId) => [
-    { kind: 'remove', nodeId },
+  remove: [['n1'], ['n2'], ['n3'], ['n9'], ['n1', 'n2'], ['n3', 'n9']].map((names) => [
+    { kind: 'remove', nodeIds: nodeIdsOf(...names) },
     ['refused'],
   ]),
   replace: [
@@ -115,10 +117,12 @@ const COMMANDS: Readonly<Record<string, readonly (readonly [string, ...number[]]
   'member promote': [
     ['n1', 0],
     ['n9', 4],
+    ['n1 n9', 4],
   ],
   'member remove': [
     ['n1 --yes', 4],
     ['n9 --yes', 4],
+    ['n1 n9 --yes', 4],
   ],
   'member replace': [
     [`n1 n9 --addr ${NOWHERE} --planned --dry-run`, 0],

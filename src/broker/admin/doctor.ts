@@ -23,7 +23,7 @@ export function examine(view: GroupView, answers: Answers, nowMs: number): Check
     checks: [
       marginCheck(view),
       ...settledChecks(view, true),
-      repairCheck(view, null),
+      repairCheck(view, []),
       answersCheck(members),
       lockCheck(view),
       versionCheck(view, healths),

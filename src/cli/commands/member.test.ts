@@ -166,6 +166,21 @@ test('what destroys needs the typed name, or --yes', async () => {
   equal(group.changes.length, 2);
 });
 
+test('several are promoted or removed in one change, and all their names are typed', async () => {
+  const group = new MemoryGroup();
+  equal(await group.run('member', 'promote', 'n4', 'n5'), 0);
+  deepEqual(group.changes[0]?.request, { kind: 'promote', nodeIds: ['n4', 'n5'] });
+  group.terminal.answers = ['n4'];
+  equal(await group.run('member', 'remove', 'n4', 'n5'), 10);
+  match(group.terminal.stderr.text, /type n4 n5 to go on/);
+  group.terminal.answers = ['n4 n5'];
+  equal(await group.run('member', 'remove', 'n4', 'n5', '-o', 'json'), 0);
+  deepEqual(group.changes[1]?.request, { kind: 'remove', nodeIds: ['n4', 'n5'] });
+  equal(lastJson(group.terminal.stdout.text).kind, 'changed');
+  equal(await group.run('remove'), 2);
+  equal(await group.run('remove', 'n4', 'n 5'), 2);
+});
+
 test('a protected context asks whatever --yes says', async () => {
   const group = new MemoryGroup();
   await group.run('context', 'add', 'prod', '--endpoints', 'n1:1', '--protected');
