@@ -104,7 +104,7 @@ const catchup = fc.record({
   remainingMs: maybe(count),
 });
 const health = fc.record({
-  ...{ nodeId, storeUuid: text, version: text, featureLevelMax: fc.nat() },
+  ...{ nodeId, storeUuid: text, version: text, zone: text, featureLevelMax: fc.nat() },
   state: fc.constantFrom(...NODE_STATES),
   ...{ uptimeMs: count, wallMs: count, term: count.map(Term), lastIndex: logIndex },
   ...{ durableIndex: logIndex, commitIndex: logIndex, appliedIndex: logIndex },
@@ -124,7 +124,7 @@ const members = fc.record({
       role: fc.constantFrom(...MEMBER_ROLES),
       ...{ storeUuid: maybe(text), raftAddress: text, priority: fc.maxSafeInteger() },
       ...{ isDrained: flag, isJoining: flag, isConnected: flag, isLive: maybe(flag) },
-      ...{ matchIndex: maybe(logIndex), lagBytes: maybe(count) },
+      ...{ matchIndex: maybe(logIndex), lagBytes: maybe(count), zone: maybe(text) },
     }),
   ),
   lock: maybe(fc.record({ operationId: text, owner: text, action: text, takenAtMs: count })),

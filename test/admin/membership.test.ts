@@ -399,13 +399,64 @@ test('the doctor is green on a healthy group, and red with the numbers when a vo
   await admins.group.pass(2_000);
   const { checks, members } = await examine();
   const red = checks.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id);
-  deepEqual(red, ['quorumMargin', 'nobodyUnderRepair', 'membersAnswer']);
+  deepEqual(red, ['quorumMargin', 'twoCopies', 'nobodyUnderRepair', 'membersAnswer']);
   const yellow = checks.filter(({ verdict }) => verdict === 'warning').map(({ id }) => id);
   deepEqual(yellow, ['swap']);
   equal(members.find(({ nodeId }) => nodeId === a)?.health, null);
   // Who is under repair is not counted on, and nobody else may leave.
   const failed = await admins.refused({ kind: 'remove', nodeIds: [a!] }, { allow: ['belowThree'] });
   ok(failed.includes('nobodyUnderRepair') && failed.includes('quorumAfter'));
+  await admins.stopAll();
+});
+
+test('zones are told to the leader, minded and never refused; that of a dead node is remembered', async () => {
+  const admins = await AdminGroup.started();
+  const zonesOf = async () => (await membersOf(admins)).members.map(({ zone }) => zone);
+  deepEqual(await zonesOf(), ['', '', '']);
+  const [first, second, third] = admins.group.nodeIds;
+  admins.facts.set(first!, { zone: 'a' });
+  admins.facts.set(second!, { zone: 'a' });
+  admins.facts.set(third!, { zone: 'b' });
+  deepEqual(await zonesOf(), ['a', 'a', 'b']);
+  const checked = await admins.ask({ kind: 'check' });
+  ok(checked.kind === 'check');
+  const spread = checked.report.checks.find(({ id }) => id === 'zoneSpread');
+  equal(spread?.verdict, 'warning');
+  equal(spread.observed, 'a n1,n2, b n3');
+
+  const leader = (await admins.group.leader()).nodeId;
+  const dead = admins.group.nodeIds.find((id) => id !== leader)!; // two of three
+  await admins.stop(dead);
+  await admins.group.pass(2_000);
+  admins.facts.set(n(4), { zone: 'a' });
+  deepEqual(await zonesOf(), ['a', 'a', 'b'], 'also of the dead one');
+  const { ticket } = await admins.change({ ...replace(1, 4), oldNodeId: dead });
+  ok(ticket);
+  await admins.join(ticket);
+  const at = leader;
+  const stale = await admins.ask({ kind: 'members' }, {}, { at, stale: true });
+  ok(stale.kind === 'members');
+  deepEqual(
+    stale.report.members.map(({ nodeId, zone }) => (nodeId === at ? 'own' : zone)).sort(),
+    [null, null, null, 'own'].sort(),
+  );
+  const ended = await admins.wait({ ...replace(1, 4), oldNodeId: dead });
+  equal(ended.state, 'done');
+  await admins.stopAll();
+});
+
+test('what only a damaged and a leaving node have keeps the leaving one', async () => {
+  const admins = await AdminGroup.started();
+  const leader = (await admins.group.leader()).nodeId;
+  const [dead, whole] = admins.group.nodeIds.filter((id) => id !== leader);
+  await admins.stop(dead!);
+  await admins.group.pass(2_000);
+  admins.facts.set(leader, { repair: 'entry 3 of segment 0' });
+  const allow = ['belowThree', 'evenVoters', 'lessTolerance'] as const;
+  const failedOf = (nodeId: typeof leader) =>
+    admins.refused({ kind: 'remove', nodeIds: [nodeId] }, { allow });
+  ok((await failedOf(whole!)).includes('soleCopy'));
+  ok(!(await failedOf(dead!)).includes('soleCopy'));
   await admins.stopAll();
 });
 

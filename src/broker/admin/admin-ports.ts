@@ -17,6 +17,8 @@ export interface AdminTransport {
 /** What only the process knows of itself. */
 export interface NodeFacts {
   readonly version: string;
+  /** Of its settings; empty: none. */
+  readonly zone: string;
   readonly uptimeMs: number;
   readonly loopDelayMsP99: number | null;
   readonly swapUsedBytes: number | null;

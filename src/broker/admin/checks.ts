@@ -17,6 +17,7 @@ import {
   repairCheck,
   settledChecks,
 } from './check-builder.ts';
+import { soleCopyCheck } from './copy-checks.ts';
 import { type GroupView, isWell, isWellIn, type MemberView, memberOf } from './group-view.ts';
 import { ADDRESS_LENGTH_MAX } from './limits.ts';
 import { bestHeir } from './plan.ts';
@@ -24,6 +25,7 @@ import { arithmeticOf, canDecide } from './quorum-arithmetic.ts';
 import { targetChecks } from './target-checks.ts';
 import { votersChecks } from './voters-checks.ts';
 import { type Course, courseOf, isKnown, isMembershipWish, type MembershipWish } from './wish.ts';
+import { zoneChecks } from './zone-checks.ts';
 
 export function checksOf(
   change: AdminChange,
@@ -66,9 +68,11 @@ function membershipChecks(
   if (change.kind === 'remove' || change.kind === 'promote') {
     checks.push(...namedOf(change, course, view).map((nodeId) => knownCheck(nodeId, view)));
   }
+  if (course.leavers.length > 0) checks.push(soleCopyCheck(course, view));
   const isOfVoters = course.votersAfter.join() !== course.votersNow.join();
   if (!isOfVoters) return checks;
   checks.push(...votersChecks(change, course, view, options));
+  checks.push(...zoneChecks(course.votersNow, course.votersAfter, view));
   // Of `replace`: what is not there yet is waited for, not refused.
   const mayWait = change.kind === 'replace';
   for (const nodeId of course.newcomers) {

@@ -17,6 +17,7 @@ import { arithmeticOf } from './quorum-arithmetic.ts';
 import { actionOf, coreSteps, courseOf, type MembershipWish, wishOfAction } from './wish.ts';
 
 const NODES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7'].map(NodeId);
+const COMMITTED = LogIndex(9);
 const ACTOR = { ...NO_OPTIONS, actor: 'alice' };
 
 /** The dumbest way to say it: more than half of the voters answer. */
@@ -83,7 +84,7 @@ function viewOf({ voterCount, learnerCount, down, lagging, leader }: Scene): Gro
       ...{ nodeId, isSelf, storeUuid: `s-${nodeId}`, raftAddress: `${nodeId}:1`, isMet: true },
       isActive: isSelf || !down[i],
       lagBytes: !isSelf && lagging[i] ? WELL_LAG_SIZE_BYTES_MAX + 1 : 0,
-      ...{ isDiskStalled: false, health: null, silence: '' },
+      ...{ durableIndex: COMMITTED, isDiskStalled: false, health: null, silence: '', zone: '' },
     };
   });
   const described = members.map(({ nodeId, storeUuid, raftAddress }) => ({
@@ -97,7 +98,8 @@ function viewOf({ voterCount, learnerCount, down, lagging, leader }: Scene): Gro
     removed: [],
   };
   return {
-    ...{ self, membership, members, term: Term(3), configIndex: LogIndex(9), isCommitted: true },
+    ...{ self, membership, members, term: Term(3), configIndex: COMMITTED, isCommitted: true },
+    commitIndex: COMMITTED,
     ...{ isOwnTermCommitted: true, transferTo: null, lock: null, drained: [], retired: [] },
     ...{ featureLevel: 0, logSizeBytes: 1_000 },
   };
@@ -312,7 +314,14 @@ test('a replacement goes on to the exchange only when the core would take the ne
 });
 
 const HEALTH: NodeHealth = {
-  ...{ nodeId: N4, storeUuid: 's-n4', version: '1', featureLevelMax: 1, state: 'following' },
+  ...{
+    nodeId: N4,
+    storeUuid: 's-n4',
+    version: '1',
+    zone: '',
+    featureLevelMax: 1,
+    state: 'following',
+  },
   ...{ uptimeMs: 1, wallMs: 1, term: Term(3), lastIndex: LogIndex(9), durableIndex: LogIndex(9) },
   ...{ commitIndex: LogIndex(9), appliedIndex: LogIndex(9), logSizeBytes: 1_000 },
   ...{ diskFreeBytes: 1e9, diskTotalBytes: 2e9, syncMsP50: 1, syncMsP99: 1, isDiskStalled: false },

@@ -47,6 +47,30 @@ test('member list -o json has 64-bit numbers as text', async () => {
   equal(report.members[0].matchIndex, '9007199254740991');
 });
 
+test('member list has a column for zones where one is set, and JSON always', async () => {
+  const group = new MemoryGroup();
+  let zones: readonly (string | null)[] = ['', '', ''];
+  group.answerQuestion = () => {
+    const report = aMembersReport();
+    const members = report.members.map((member, i) => ({ ...member, zone: zones[i] ?? null }));
+    return { kind: 'members', report: { ...report, members } };
+  };
+  await group.run('members');
+  ok(!group.terminal.stdout.text.includes('zone'));
+  zones = ['eu-1a', '', null];
+  await group.run('members');
+  match(group.terminal.stdout.text, /^ {2}node +role +zone +raft address/m);
+  match(group.terminal.stdout.text, /^ {2}n1 +LEADER +eu-1a +10/m);
+  match(group.terminal.stdout.text, /^ {2}n2 +voter +- +10/m);
+  match(group.terminal.stdout.text, /^ {2}n3 +voter +\? +10/m);
+  await group.run('members', '-o', 'json');
+  const { members } = lastJson(group.terminal.stdout.text);
+  deepEqual(
+    members.map(({ zone }: { zone: unknown }) => zone),
+    ['eu-1a', '', null],
+  );
+});
+
 test('member list shows the operation that is under way, and how to end it', async () => {
   const lock = { operationId: 'o1', owner: 'bob@b', action: 'replace n3 n4', takenAtMs: 0 };
   const group = new MemoryGroup();
