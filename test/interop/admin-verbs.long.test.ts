@@ -33,8 +33,6 @@ type Table = { readonly [K in Kind]: readonly Row<K>[] };
 const id = NodeId;
 const nodeIdsOf = (...names: readonly string[]) => names.map(id);
 const [N1, N9] = [id('n1'), id('n9')];
-/** Not done, or this program cannot do it on request; never silence. */
-const WORK: readonly Outcome[] = ['changed', 'unsupported', 'busy'];
 const join: JoinRequest = {
   ...{ token: 'guessed', nodeId: N9, storeUuid: 's', raftAddress: NOWHERE },
   ...{ kind: 'join', clusterId: '', groupId: '', diskFreeBytes: null },
@@ -84,8 +82,11 @@ const TABLE: Table = {
     [{ kind: 'undrain', nodeId: N9 }, ['changed']],
     [{ kind: 'undrain', nodeId: N1 }, ['changed']],
   ],
-  snapshot: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'snapshot', nodeId }, WORK]),
-  scrub: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'scrub', nodeId }, WORK]),
+  snapshot: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [
+    { kind: 'snapshot', nodeId },
+    ['changed'],
+  ]),
+  scrub: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'scrub', nodeId }, ['changed']]),
   finalizeFeatures: [
     [{ kind: 'finalizeFeatures', level: 99 }, ['refused']],
     [{ kind: 'finalizeFeatures', level: 1 }, ['changed']],
@@ -147,13 +148,13 @@ const COMMANDS: Readonly<Record<string, readonly (readonly [string, ...number[]]
   ],
   'node undrain': [['n1', 0]],
   'node snapshot': [
-    ['n1', 0, 1, 4],
-    ['n2', 0, 1, 4],
+    ['n1', 0],
+    ['n2', 0],
     ['n9', 4],
   ],
   'node scrub': [
-    ['n1', 0, 1, 4],
-    ['n2', 0, 1, 4],
+    ['n1', 0],
+    ['n2', 0],
     ['n9', 4],
   ],
   'cluster check': [['', 0, 8]],
