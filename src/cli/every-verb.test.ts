@@ -15,7 +15,7 @@ import type {
   DeliveredMessage,
   TopicDescription,
 } from '../protocol/verbs.ts';
-import { commandNodes } from './completion.ts';
+import { commandNodes } from './command-nodes.ts';
 import { buildProgram } from './main.ts';
 import { answered, failed, MemoryTerminal, reportOf } from './memory-environment.ts';
 import { aChanged, aCheck, aHealth, aMembersReport, aTicket, MemoryGroup } from './memory-group.ts';
@@ -138,7 +138,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     leaderless: null,
   },
   'context remove': { args: ['prod'], table: /prod/, kind: 'contextRemoved', leaderless: null },
-  completion: { args: ['bash'], table: /complete -o default/, kind: null, leaderless: null },
+  completion: { args: ['bash'], table: /^complete -F _mq_raft mq-raft$/m, kind: null, leaderless: null },
   version: { args: [], table: /^mq-raft 0\.1\.0/, kind: 'version', leaderless: null },
 };
 

@@ -5,7 +5,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { NodeId } from '../../src/base/units.ts';
-import { commandNodes } from '../../src/cli/completion.ts';
+import { commandNodes } from '../../src/cli/command-nodes.ts';
 import { buildProgram } from '../../src/cli/main.ts';
 import { MemoryTerminal, reportOf } from '../../src/cli/memory-environment.ts';
 import { createAdminCallClient } from '../../src/client/admin-client.ts';
