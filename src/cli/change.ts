@@ -25,7 +25,7 @@ import {
 } from '../protocol/admin-plan.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
-import { type Invocation, parseCount, parseDurationMs } from './invocation.ts';
+import { brokenFor, type Invocation, parseCount, parseDurationMs } from './invocation.ts';
 import { Progress } from './progress.ts';
 import { catchupText } from './render/catchup.ts';
 import {
@@ -304,9 +304,8 @@ function finished(
   if (output === 'json') print(changedJsonLine(response));
   else {
     const word = { done: 'done', alreadySo: 'already so', pending: 'under way' }[state];
-    print(
-      `${paint(word, state === 'pending' ? 'accent' : 'good')}: ${sentence} (config #${configIndex})\n`,
-    );
+    const text = brokenFor(environment.stdout, `${word}: ${sentence} (config #${configIndex})`);
+    print(`${paint(word, state === 'pending' ? 'accent' : 'good')}${text.slice(word.length)}\n`);
     if (ticket !== null) print(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
   }
   if (state === 'pending')

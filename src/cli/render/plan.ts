@@ -12,10 +12,10 @@ import {
   type Column,
   cell,
   type Paint,
-  plainPaint,
   printable,
   type Style,
   tableLines,
+  widthOf,
 } from './text.ts';
 
 const STEP_COLUMNS: readonly Column[] = [
@@ -32,11 +32,10 @@ export function planText(plan: Plan, columns: number, paint: Paint): string {
   const { hash, action, configIndex, steps } = plan;
   const title = `${paint(`PLAN ${hash}`, 'bold')}  ${printable(action)}  (valid for config #${configIndex})`;
   const rows = steps.map((step, i) => stepCells(step, i + 1));
-  const widest = Math.max(...tableLines(STEP_COLUMNS, rows, plainPaint).map((line) => line.length));
-  const body =
-    widest <= columns
-      ? tableLines(STEP_COLUMNS, rows, paint)
-      : steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint));
+  const isWide = widthOf(STEP_COLUMNS, rows) > columns;
+  const body = isWide
+    ? steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint))
+    : tableLines(STEP_COLUMNS, rows, paint);
   return `${[title, ...body].join('\n')}\n`;
 }
 
