@@ -306,7 +306,10 @@ function finished(
     const word = { done: 'done', alreadySo: 'already so', pending: 'under way' }[state];
     const text = brokenFor(environment.stdout, `${word}: ${sentence} (config #${configIndex})`);
     print(`${paint(word, state === 'pending' ? 'accent' : 'good')}${text.slice(word.length)}\n`);
-    if (ticket !== null) print(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    if (ticket !== null)
+      print(
+        `\n${ticketText(ticket, environment.clock.wallMs(), environment.stdout.columns, paint)}`,
+      );
   }
   if (state === 'pending')
     note('the same command goes on where it is; `mq-raft unlock` gives it up');
@@ -413,7 +416,9 @@ class Waiting {
     progress.say(sentence);
     if (ticket === null || ticket.token === this.#shownTicket?.token || output === 'json') return;
     this.#shownTicket = ticket;
-    progress.say(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    progress.say(
+      `\n${ticketText(ticket, environment.clock.wallMs(), environment.stderr.columns, paint)}`,
+    );
   }
 }
 

@@ -109,8 +109,14 @@ export function brokenFor({ isTty, columns }: Output, text: string): string {
   if (!isTty) return text;
   return text
     .split('\n')
-    .flatMap((line) => (line.length <= columns ? [line] : wrap(line, columns)))
+    .flatMap((line) => (line.length <= columns ? [line] : hanging(line, columns)))
     .join('\n');
+}
+
+const HANGING = '  ';
+
+function hanging(line: string, columns: number): readonly string[] {
+  return wrap(line, columns - HANGING.length).map((part, i) => (i === 0 ? part : HANGING + part));
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {

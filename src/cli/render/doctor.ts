@@ -39,7 +39,10 @@ export function healthLines(
     ];
   });
   const hasZones = members.some(({ health }) => health !== null && health.zone !== '');
-  const omissions = { useless: hasZones ? [] : ['zone'], dispensable: DISPENSABLE };
+  // Nodes that are asked one by one are compared with nobody.
+  const hasClocks = members.some(({ clockSkewMs }) => clockSkewMs !== null);
+  const useless = [...(hasZones ? [] : ['zone']), ...(hasClocks ? [] : ['clock'])];
+  const omissions = { useless, dispensable: DISPENSABLE };
   const table = fittingTable(COLUMNS, rows, omissions, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
 }

@@ -2,7 +2,16 @@
 import type { MemberReport, MembersReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
-import { type Cell, type Column, cell, fittingTable, type Paint, plural, wrap } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  fittingTable,
+  type Paint,
+  plural,
+  timeText,
+  wrap,
+} from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
@@ -33,7 +42,7 @@ export function membersText(report: MembersReport, columns: number, paint: Paint
   }
   if (lock !== null) {
     const { action, owner, takenAtMs } = lock;
-    const since = new Date(takenAtMs).toISOString();
+    const since = timeText(takenAtMs);
     const underWay = wrap(`under way: ${action}, by ${owner}, since ${since}`, columns);
     lines.push('', ...underWay.map((line) => paint(line, 'accent')));
     lines.push(`  the same command goes on with it; \`mq-raft unlock\` gives it up`);

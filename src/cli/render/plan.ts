@@ -16,6 +16,7 @@ import {
   type Style,
   tableLines,
   widthOf,
+  wrap,
 } from './text.ts';
 
 const STEP_COLUMNS: readonly Column[] = [
@@ -173,13 +174,18 @@ function ticketJson(ticket: JoinTicket): object {
 }
 
 /** The line to run on the new machine. */
-export function ticketText(ticket: JoinTicket, nowMs: number, paint: Paint): string {
+export function ticketText(
+  ticket: JoinTicket,
+  nowMs: number,
+  columns: number,
+  paint: Paint,
+): string {
   const { nodeId, raftAddress, clusterId, groupId, joinAddresses, token, expiresAtMs } = ticket;
   const left = remainingText(Math.max(0, expiresAtMs - nowMs));
   const port = raftAddress.slice(raftAddress.lastIndexOf(':') + 1);
+  const head = `On the machine of ${nodeId}, with an empty directory (the token works once, for ${left}):`;
   return [
-    `On the machine of ${paint(nodeId, 'bold')}, with an empty directory (the token works
-once, for ${left}):`,
+    ...wrap(head, columns).map((line) => paint(line, 'bold')),
     '',
     `  mq-raft-broker --node-id ${nodeId} --cluster-id ${clusterId} --group-id ${groupId} \\`,
     `    --join ${joinAddresses.join(',')} \\`,

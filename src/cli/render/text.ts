@@ -95,6 +95,13 @@ export function widthOf(columns: readonly Column[], rows: readonly (readonly Cel
   return Math.max(...tableLines(columns, rows, plainPaint).map(({ length }) => length));
 }
 
+const TIME_CHARACTERS = 'yyyy-mm-dd hh:mm:ss'.length;
+
+/** In UTC, to the second. */
+export function timeText(atMs: number): string {
+  return new Date(atMs).toISOString().replace('T', ' ').slice(0, TIME_CHARACTERS);
+}
+
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

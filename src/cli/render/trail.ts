@@ -2,7 +2,7 @@
 import type { AdminEvent, EventsReport, FeaturesReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { labelled } from './log-words.ts';
-import { type Column, cell, type Paint, printable, tableLines, widthOf } from './text.ts';
+import { type Column, cell, type Paint, printable, tableLines, timeText, widthOf } from './text.ts';
 
 const EVENT_COLUMNS: readonly Column[] = [
   { title: '#', align: 'right' },
@@ -56,10 +56,6 @@ function eventJson({ atMs, ...event }: AdminEvent): string {
     logIndex: String(event.logIndex),
     configIndex: String(event.configIndex),
   });
-}
-
-function timeText(atMs: number): string {
-  return new Date(atMs).toISOString().replace('T', ' ').slice(0, 19);
 }
 
 export function featuresText({ level, levelMax, nodes }: FeaturesReport, paint: Paint): string {
