@@ -19,7 +19,7 @@ const LEVEL_MAX = 65_535;
 const check: Verb = {
   name: 'check',
   short: 'check',
-  description: 'the doctor: quorum margin, disks, clocks, versions, repairs',
+  description: 'the doctor: quorum margin, copies, zones, disks, clocks, versions, repairs',
   help: `Exit code 8 when a check has failed.
 
 Examples:
