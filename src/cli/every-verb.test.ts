@@ -138,7 +138,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     leaderless: null,
   },
   'context remove': { args: ['prod'], table: /prod/, kind: 'contextRemoved', leaderless: null },
-  completion: { args: ['bash'], table: /^complete -F _mq_raft mq-raft$/m, kind: null, leaderless: null },
+  completion: {
+    args: ['bash'],
+    table: /^complete -F _mq_raft mq-raft$/m,
+    kind: null,
+    leaderless: null,
+  },
   version: { args: [], table: /^mq-raft 0\.1\.0/, kind: 'version', leaderless: null },
 };
 
