@@ -29,16 +29,12 @@ import { type HolesFound, holesOf } from '../recovery.ts';
 import type { ScanFindings } from '../scan.ts';
 import type { Superblock } from '../superblock.ts';
 import { GoodEntries } from './good-entries.ts';
-import { fitsRight, type Hole, textOfHole } from './hole.ts';
+import { grownRegions } from './grown-regions.ts';
+import { countOfMissing, fitsRight, type Hole, textOfHoles } from './hole.ts';
+import { KeptSuperblock } from './kept-superblock.ts';
 import { chainOf, headerOf } from './offered-entries.ts';
-import { type Region, regionOf, type Tip, tipOf } from './region.ts';
-import {
-  NOTHING_COMMITTED,
-  type RepairAnswer,
-  type RepairRange,
-  type RepairSource,
-  unlessRotten,
-} from './repair-source.ts';
+import { type Region, regionOf, type Tip } from './region.ts';
+import type { RepairAnswer, RepairRange, RepairSource } from './repair-source.ts';
 import { RepairWriter } from './repair-writer.ts';
 
 /**
@@ -75,11 +71,11 @@ export class LogRepairer implements RepairSource {
   readonly #parts: RepairerParts;
   readonly #good: GoodEntries;
   readonly #writer: RepairWriter;
+  readonly #superblock: KeptSuperblock;
   #regions: readonly Region[];
   /** null: there is none, or it does not count any longer. */
   #note: DurableNote | null;
   #watermark: LogIndex;
-  #superblock: Superblock;
   #holes: readonly Hole[];
   #tornBytes: number;
   #isNoteVoid = false;
@@ -100,20 +96,18 @@ export class LogRepairer implements RepairSource {
     this.#regions = findings.remains?.regions ?? [];
     this.#note = parts.note;
     this.#watermark = verdict.watermark;
-    this.#superblock = superblock;
+    this.#superblock = new KeptSuperblock(superblock, (next) => this.#writer.writeSuperblock(next));
     this.#tornBytes = parts.tornBytes;
     this.#holes = verdict.holes;
   }
 
   /** In words: `entries 4 to 9, entry 12`. */
   get missing(): string {
-    return this.#holes.map(textOfHole).join(', ');
+    return textOfHoles(this.#holes);
   }
 
   get missingCount(): number {
-    let count = 0;
-    for (const { left, lastIndex } of this.#holes) count += Math.max(1, lastIndex - left.index);
-    return count;
+    return countOfMissing(this.#holes);
   }
 
   /** The newest that can be read here: who else belongs to the group. */
@@ -166,7 +160,7 @@ export class LogRepairer implements RepairSource {
           : [right.region.firstIndex, right.region.firstTerm];
     if (committed.index >= index || committed.term <= term) return false;
     if (right?.kind === 'region') this.#dropRegion(right.region, committed.index);
-    else if (committed.index < this.#superblock.commitHint) return false;
+    else if (committed.index < this.#superblock.current.commitHint) return false;
     else this.#voidEnd(committed.index);
     await this.#settle();
     return true;
@@ -200,31 +194,17 @@ export class LogRepairer implements RepairSource {
     const isBehind =
       desc.last.index > Math.max(hole.left.index, tipOfBase(this.#parts.base.base).index);
     if (!isBehind || desc.endOffset % this.identity.segmentSizeBytes !== 0) return false;
-    await this.#learnTerm(desc.last.term);
+    await this.#superblock.learnTerm(desc.last.term);
     // It may lie before the beginning now.
-    await this.#forgetCleanEnd();
+    await this.#superblock.forgetCleanEnd();
     const { disk, paths } = this.#parts;
     await disk.writeFile(paths.base, encodeBaseFile({ ...this.#parts.base, base }));
     this.#hasNewBase = true;
     return true;
   }
 
-  async read(range: RepairRange): Promise<RepairAnswer> {
-    const { table, provenCommitIndex } = this.#parts.findings;
-    const { firstIndex } = table;
-    const anchor = range.anchor === 'first' ? range.from : range.to;
-    // A run behind a hole may be stale: only by its chain can it be of use.
-    if (anchor > table.lastIndex) {
-      const region = this.#regions.find(({ tip }) => tip.index >= anchor);
-      const entries = await unlessRotten(async () =>
-        region === undefined ? [] : this.#good.ofRegion(region, range),
-      );
-      return { entries, committed: NOTHING_COMMITTED, firstIndex };
-    }
-    const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
-    const committed = { index, term: table.termOf(index) };
-    const entries = await unlessRotten(() => this.#good.ofPrefix(table, range));
-    return { entries, committed, firstIndex };
+  read(range: RepairRange): Promise<RepairAnswer> {
+    return this.#good.answer(this.#parts.findings, this.#regions, range);
   }
 
   /** @throws LogNeedsRepair with another repairer when something is still missing. */
@@ -282,7 +262,9 @@ export class LogRepairer implements RepairSource {
     const used = entries.slice(first);
     // From the right, so that what a crash leaves goes on from the right side.
     for (const entry of used.toReversed()) await this.#writer.put(entry);
-    this.#adopt(hole.right, used);
+    this.#regions = grownRegions(this.#regions, hole.right, used);
+    const { table } = this.#parts.findings;
+    if (table.has(used[0]!.desc.index)) table.truncateFrom(used[0]!.desc.index); // at least one
     await this.#settle();
     return { kind: 'accepted', entryCount: used.length };
   }
@@ -301,28 +283,9 @@ export class LogRepairer implements RepairSource {
     return fitsRight({ kind: 'region', region }, tip, this.identity.segmentSizeBytes);
   }
 
-  /** The entries are there; what named them names now what is before them. */
-  #adopt(right: NonNullable<Hole['right']>, used: readonly StoredEntry[]): void {
-    const first = used[0];
-    const last = used.at(-1);
-    assert(first !== undefined && last !== undefined, 'something is adopted');
-    const start = regionOf(headerOf(first.bytes), first.bytes);
-    const named = right.kind === 'region' ? right.region : null;
-    const tip = named?.tip ?? tipOf(last.desc, headerOf(last.bytes).headerCrc);
-    const grown: Region = { ...start, tip, marks: [...start.marks, ...(named?.marks ?? [])] };
-    // What the new entries lie over was not good, or does not belong here.
-    const others = this.#regions.filter(
-      (region) =>
-        region !== named && !(region.tip.index >= first.desc.index && region.from < tip.end),
-    );
-    this.#regions = [...others, grown].sort((a, b) => a.from - b.from);
-    const { table } = this.#parts.findings;
-    if (table.has(first.desc.index)) table.truncateFrom(first.desc.index);
-  }
-
   #contradicted(right: NonNullable<Hole['right']>, index: LogIndex, problem: string): OfferOutcome {
     if (right.kind === 'region') this.#dropRegion(right.region, index);
-    else if (index <= this.#superblock.commitHint) return { kind: 'unusable', problem };
+    else if (index <= this.#superblock.current.commitHint) return { kind: 'unusable', problem };
     else this.#voidEnd(index);
     this.#holes = this.#findHoles();
     return { kind: 'contradicted' };
@@ -339,7 +302,7 @@ export class LogRepairer implements RepairSource {
     this.#isNoteVoid = true;
     this.#note = null;
     this.#regions = this.#regions.filter(({ tip }) => tip.index <= committedIndex);
-    this.#watermark = LogIndex(Math.max(committedIndex, this.#superblock.commitHint));
+    this.#watermark = LogIndex(Math.max(committedIndex, this.#superblock.current.commitHint));
   }
 
   async #offerCommitted(
@@ -371,20 +334,11 @@ export class LogRepairer implements RepairSource {
     const used = entries.filter(
       ({ desc }) => desc.index <= commitIndex && desc.index <= hole.lastIndex,
     );
-    await this.#learnTerm(used.at(-1)?.desc.term ?? Term(0));
+    await this.#superblock.learnTerm(used.at(-1)?.desc.term ?? Term(0));
     for (const entry of used) await this.#writer.put(entry);
     for (const [i, { desc }] of used.entries()) table.append(desc, chain[i]!.headerCrc); // one each
     await this.#settle();
     return { kind: 'accepted', entryCount: used.length };
-  }
-
-  /** The term of an entry is durable before it, as with every other write (H7). */
-  async #learnTerm(term: Term): Promise<void> {
-    const superblock = this.#superblock;
-    if (term <= superblock.hardState.term) return;
-    const hardState = { term, votedFor: null };
-    this.#superblock = { ...superblock, hardState, sequence: superblock.sequence + 1 };
-    await this.#writer.writeSuperblock(this.#superblock);
   }
 
   #raise(index: LogIndex): void {
@@ -393,7 +347,7 @@ export class LogRepairer implements RepairSource {
 
   #findHoles(): readonly Hole[] {
     const { table } = this.#parts.findings;
-    const evidence = { superblock: this.#superblock, note: this.#note };
+    const evidence = { superblock: this.#superblock.current, note: this.#note };
     const holes = holesOf({ table, regions: this.#regions }, evidence, this.#watermark);
     // Above the watermark the next start decides, on what it finds then.
     if (this.isAmbiguous && this.#watermark <= table.lastIndex) return holes.slice(0, 1);
@@ -410,18 +364,10 @@ export class LogRepairer implements RepairSource {
     if (this.#isNoteVoid) {
       const sequence = (this.#parts.note?.sequence ?? 0) + 1;
       await this.#writer.writeNote(noteOf(sequence, table));
-      await this.#forgetCleanEnd();
+      await this.#superblock.forgetCleanEnd();
     }
     if (this.#regions.length > 0 || remains === null) return;
     // Nothing good follows the end any more.
     this.#tornBytes += await this.#writer.cutBehind(table.end, remains.ranges);
-  }
-
-  /** It spoke of entries that were never committed. */
-  async #forgetCleanEnd(): Promise<void> {
-    const superblock = this.#superblock;
-    if (superblock.cleanEnd === null) return;
-    this.#superblock = { ...superblock, cleanEnd: null, sequence: superblock.sequence + 1 };
-    await this.#writer.writeSuperblock(this.#superblock);
   }
 }
