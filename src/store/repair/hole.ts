@@ -111,6 +111,17 @@ export function countOfMissing(holes: readonly Hole[]): number {
   return count;
 }
 
+/** null: of one of them nobody says where it ends. */
+export function sizeOfMissing(holes: readonly Hole[]): number | null {
+  let sizeBytes = 0;
+  for (const { left, right } of holes) {
+    if (right === null) return null;
+    const end = right.kind === 'region' ? right.region.from : right.note.end;
+    sizeBytes += Math.max(0, end - left.end);
+  }
+  return sizeBytes;
+}
+
 /** `entry 4`, `entries 4 to 9`. */
 export function textOfHole({ left, lastIndex }: Hole): string {
   const first = left.index + 1;

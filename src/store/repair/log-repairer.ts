@@ -4,8 +4,9 @@
  * good of it to others.
  *
  * A hole with a right side is filled from the right: the right side names the last missing entry, and each
- * entry names the one before. So every entry is proven the moment it comes, is written in its place at
- * once, and a crash leaves a smaller hole. A hole without a right side is filled from the left, with what a
+ * entry names the one before. So every entry is proven the moment it comes, and is written in its place in
+ * batches, each durable before the next. A crash leaves a smaller hole, or several where the last batch was,
+ * between entries that are the right ones. A hole without a right side is filled from the left, with what a
  * peer knows as committed.
  *
  * A peer that has committed another entry where one is named settles it: what named it was never
@@ -13,14 +14,15 @@
  * no longer. The watermark stays: the log is whole only when committed entries reach it.
  *
  * Invariants: nothing is overwritten before a copy of it is in quarantine (as far as there is room);
- * nothing counts as filled before it is durable; the log never ends below the watermark.
+ * nothing counts as filled before it is durable; an entry in the place of one that had passed for good is
+ * durable before what is left of it is touched; the log never ends below the watermark.
  */
 import { assert } from '../../base/assert.ts';
 import { advance, LogIndex, Term } from '../../base/units.ts';
 import type { DirectoryLock, Disk } from '../../io/disk.ts';
 import type { EntryId } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
-import type { CommitLog, LogBase, StoredEntry, StoreIdentity } from '../commit-log.ts';
+import type { CommitLog, LogBase, StoreIdentity } from '../commit-log.ts';
 import { type DurableNote, noteOf } from '../durable-ring.ts';
 import { REPAIR_READ_SIZE_BYTES_MAX } from '../limits.ts';
 import { type BaseRecord, encodeBaseFile, tipOfBase } from '../log-base.ts';
@@ -30,21 +32,20 @@ import type { ScanFindings } from '../scan.ts';
 import type { Superblock } from '../superblock.ts';
 import { GoodEntries } from './good-entries.ts';
 import { grownRegions } from './grown-regions.ts';
-import { countOfMissing, fitsRight, type Hole, textOfHoles } from './hole.ts';
+import {
+  countOfMissing,
+  fitsRight,
+  type Hole,
+  type RightSide,
+  sizeOfMissing,
+  textOfHoles,
+} from './hole.ts';
 import { KeptSuperblock } from './kept-superblock.ts';
-import { chainOf, headerOf } from './offered-entries.ts';
-import { type Region, regionOf, type Tip } from './region.ts';
+import { accepted, type OfferOutcome } from './offer-outcome.ts';
+import { type CheckedEntries, type CheckedEntry, checkOffered } from './offered-entries.ts';
+import { follows, type Region, type Tip } from './region.ts';
 import type { RepairAnswer, RepairRange, RepairSource } from './repair-source.ts';
 import { RepairWriter } from './repair-writer.ts';
-
-/**
- * `accepted`: something was written. `contradicted`: what was wanted is another entry now.
- * `unusable`: it fits nothing here; `problem` says why.
- */
-export type OfferOutcome =
-  | { readonly kind: 'accepted'; readonly entryCount: number }
-  | { readonly kind: 'contradicted' }
-  | { readonly kind: 'unusable'; readonly problem: string };
 
 export interface RepairerParts {
   readonly disk: Disk;
@@ -110,6 +111,11 @@ export class LogRepairer implements RepairSource {
     return countOfMissing(this.#holes);
   }
 
+  /** About, headers of segments included; null: nobody says where what is missing ends. */
+  get missingBytes(): number | null {
+    return sizeOfMissing(this.#holes);
+  }
+
   /** The newest that can be read here: who else belongs to the group. */
   get membership(): LoggedMembership | null {
     const { memberships, remains } = this.#parts.findings;
@@ -130,16 +136,16 @@ export class LogRepairer implements RepairSource {
     return { from: next, to: hole.lastIndex, anchor: 'first', sizeBytesMax };
   }
 
-  /** What a peer gave as an answer to `wanted()`. */
+  /** What a peer gave as an answer to `wanted()`; of what is bad in it the rest is used. */
   async offer({ entries, committed }: RepairAnswer): Promise<OfferOutcome> {
     const hole = this.#holes[0];
     assert(hole !== undefined, 'something is wanted');
-    const commitIndex = committed.index;
-    const chain = chainOf(entries, this.identity.segmentSizeBytes);
-    if (typeof chain === 'string') return { kind: 'unusable', problem: chain };
+    const { segmentSizeBytes } = this.identity;
+    const anchor = hole.right === null ? 'first' : 'last';
+    const checked = checkOffered(entries, anchor, segmentSizeBytes);
     return hole.right === null
-      ? this.#offerCommitted(hole, entries, chain, commitIndex)
-      : this.#offerNamed({ ...hole, right: hole.right }, entries, chain, commitIndex);
+      ? this.#offerCommitted(hole, checked, committed.index)
+      : this.#offerNamed({ ...hole, right: hole.right }, checked, committed.index);
   }
 
   /**
@@ -235,55 +241,69 @@ export class LogRepairer implements RepairSource {
   }
 
   async #offerNamed(
-    hole: Hole & { readonly right: NonNullable<Hole['right']> },
-    entries: readonly StoredEntry[],
-    chain: readonly Tip[],
+    hole: Hole & { readonly right: RightSide },
+    { entries, problem }: CheckedEntries,
     commitIndex: LogIndex,
   ): Promise<OfferOutcome> {
-    const last = chain.at(-1);
+    const last = entries.at(-1)?.tip;
     if (last?.index !== hole.lastIndex) {
-      return {
-        kind: 'unusable',
-        problem: `entry ${hole.lastIndex} was asked for, it came without`,
-      };
+      const without = `entry ${hole.lastIndex} was asked for, it came without`;
+      return { kind: 'unusable', problem: problem ?? without };
     }
     if (!fitsRight(hole.right, last, this.identity.segmentSizeBytes)) {
-      const problem = `it has another entry ${last.index} than there was here`;
-      if (commitIndex < last.index) return { kind: 'unusable', problem };
-      return this.#contradicted(hole.right, last.index, problem);
+      const other = `it has another entry ${last.index} than there was here`;
+      if (commitIndex < last.index) return { kind: 'unusable', problem: other };
+      return this.#contradicted(hole.right, last.index, other);
     }
-    // Further to the left than the hole reaches nothing is wanted.
-    let first = entries.length;
-    let isClosed = false;
-    while (first > 0 && !isClosed) {
-      first -= 1;
-      isClosed = this.#isJoined(entries[first]!); // within bounds
-    }
-    const used = entries.slice(first);
-    // From the right, so that what a crash leaves goes on from the right side.
-    for (const entry of used.toReversed()) await this.#writer.put(entry);
+    const used = this.#upToJoin(entries);
+    await this.#putFromRight(used);
     this.#regions = grownRegions(this.#regions, hole.right, used);
     const { table } = this.#parts.findings;
     if (table.has(used[0]!.desc.index)) table.truncateFrom(used[0]!.desc.index); // at least one
     await this.#settle();
-    return { kind: 'accepted', entryCount: used.length };
+    return accepted(used);
+  }
+
+  /** Further to the left than the hole reaches nothing is wanted. */
+  #upToJoin(entries: readonly CheckedEntry[]): readonly CheckedEntry[] {
+    const { firstIndex } = this.#parts.findings.table;
+    const ends = new Map(this.#regions.toReversed().map(({ tip }) => [tip.index, tip]));
+    let first = entries.length;
+    for (let isClosed = false; first > 0 && !isClosed; ) {
+      const entry = entries[first - 1]!; // within bounds
+      if (entry.desc.index < firstIndex) break;
+      first -= 1;
+      isClosed = this.#isJoined(entry, ends);
+    }
+    return entries.slice(first);
   }
 
   /** Whether the entry goes on from what is good before it. */
-  #isJoined({ desc, bytes }: StoredEntry): boolean {
+  #isJoined({ header, bytes }: CheckedEntry, ends: ReadonlyMap<LogIndex, Tip>): boolean {
     const { table } = this.#parts.findings;
-    const before = LogIndex(desc.index - 1);
-    const isPrefix = before <= table.lastIndex;
-    if (before < table.base.index) return false;
-    const tip = isPrefix
-      ? table.tipAt(before)
-      : this.#regions.find((region) => region.tip.index === before)?.tip;
-    if (tip === undefined) return false;
-    const region = regionOf(headerOf(bytes), bytes);
-    return fitsRight({ kind: 'region', region }, tip, this.identity.segmentSizeBytes);
+    const before = LogIndex(header.desc.index - 1);
+    const tip = table.knows(before) ? table.tipAt(before) : ends.get(before);
+    return tip !== undefined && follows(tip, header, bytes, this.identity.segmentSizeBytes);
   }
 
-  #contradicted(right: NonNullable<Hole['right']>, index: LogIndex, problem: string): OfferOutcome {
+  /**
+   * What a crash leaves goes on from the right side, then. Where entries stand that passed for good, one after
+   * the other: one of these behind a new one would name something that never was, and only a peer that
+   * knows better as committed could say so.
+   */
+  async #putFromRight(entries: readonly CheckedEntry[]): Promise<void> {
+    const { lastIndex, end } = this.#parts.findings.table;
+    const isOver = ({ desc }: CheckedEntry): boolean =>
+      desc.index <= lastIndex || desc.physicalOffset < end;
+    const firstFree = entries.findIndex((entry) => !isOver(entry));
+    const overCount = firstFree === -1 ? entries.length : firstFree;
+    await this.#writer.put(entries.slice(overCount), 'right');
+    for (const entry of entries.slice(0, overCount).reverse()) {
+      await this.#writer.put([entry], 'right');
+    }
+  }
+
+  #contradicted(right: RightSide, index: LogIndex, problem: string): OfferOutcome {
     if (right.kind === 'region') this.#dropRegion(right.region, index);
     else if (index <= this.#superblock.current.commitHint) return { kind: 'unusable', problem };
     else this.#voidEnd(index);
@@ -307,20 +327,20 @@ export class LogRepairer implements RepairSource {
 
   async #offerCommitted(
     hole: Hole,
-    entries: readonly StoredEntry[],
-    chain: readonly Tip[],
+    { entries, problem }: CheckedEntries,
     commitIndex: LogIndex,
   ): Promise<OfferOutcome> {
     const { table, provenCommitIndex } = this.#parts.findings;
     const first = entries[0];
     const next = this.#prefix.index + 1;
     if (first?.desc.index !== next) {
-      return { kind: 'unusable', problem: `entry ${next} was asked for, it came without` };
+      const without = `entry ${next} was asked for, it came without`;
+      return { kind: 'unusable', problem: problem ?? without };
     }
     if (commitIndex < next) {
       return { kind: 'unusable', problem: `it does not know entry ${next} as committed yet` };
     }
-    if (!this.#isJoined(first)) {
+    if (!this.#isJoined(first, new Map())) {
       // What is committed there does not go on from our last entry, so that one is not committed.
       if (table.lastIndex <= provenCommitIndex) {
         return { kind: 'unusable', problem: `its entry ${next} does not follow what is here` };
@@ -335,10 +355,10 @@ export class LogRepairer implements RepairSource {
       ({ desc }) => desc.index <= commitIndex && desc.index <= hole.lastIndex,
     );
     await this.#superblock.learnTerm(used.at(-1)?.desc.term ?? Term(0));
-    for (const entry of used) await this.#writer.put(entry);
-    for (const [i, { desc }] of used.entries()) table.append(desc, chain[i]!.headerCrc); // one each
+    await this.#writer.put(used, 'left');
+    for (const { desc, header } of used) table.append(desc, header.headerCrc);
     await this.#settle();
-    return { kind: 'accepted', entryCount: used.length };
+    return accepted(used);
   }
 
   #raise(index: LogIndex): void {
