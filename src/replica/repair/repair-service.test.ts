@@ -46,6 +46,7 @@ async function setUp(t: TestContext) {
     source: sourceOf(log, () => LogIndex(30)),
     isUnderRepair: false,
     clock: new NodeClock(),
+    pendingMs: () => 0,
     onEvent: (event) => {
       if (event.kind === 'repairRefused') refusals.push(event.problem);
     },
