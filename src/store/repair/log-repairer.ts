@@ -20,7 +20,7 @@
 import { assert } from '../../base/assert.ts';
 import { advance, LogIndex, Term } from '../../base/units.ts';
 import type { DirectoryLock, Disk } from '../../io/disk.ts';
-import type { EntryId } from '../../raft/entry.ts';
+import type { EntryDesc, EntryId } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
 import type { CommitLog, LogBase, StoreIdentity } from '../commit-log.ts';
 import { type DurableNote, noteOf } from '../durable-ring.ts';
@@ -258,10 +258,17 @@ export class LogRepairer implements RepairSource {
     const used = this.#upToJoin(entries);
     await this.#putFromRight(used);
     this.#regions = grownRegions(this.#regions, hole.right, used);
-    const { table } = this.#parts.findings;
-    if (table.has(used[0]!.desc.index)) table.truncateFrom(used[0]!.desc.index); // at least one
+    this.#forgetUnder(used[0]!.desc); // at least one
     await this.#settle();
     return accepted(used);
+  }
+
+  /** What passed for good where this one lies now is written over. */
+  #forgetUnder({ index, physicalOffset }: EntryDesc): void {
+    const { table } = this.#parts.findings;
+    while (table.has(table.lastIndex) && (table.lastIndex >= index || table.end > physicalOffset)) {
+      table.truncateFrom(table.lastIndex);
+    }
   }
 
   /** Further to the left than the hole reaches nothing is wanted. */
