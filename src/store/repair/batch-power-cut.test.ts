@@ -56,6 +56,8 @@ interface Case {
   readonly damage: (disk: MemoryDisk) => void;
   /** How much of the log is committed, by the word of peers. */
   readonly committed: EntryId;
+  /** Peers give what is before, too. */
+  readonly isTooMuch?: boolean;
 }
 
 const lastCommitted = chain.entries.at(-1)!.desc;
@@ -74,6 +76,11 @@ const CASES: Readonly<Record<string, Case>> = {
   'what was lost is old entries of the same sizes': {
     damage: (disk) => stale(disk, SIZES.slice(1, 6)),
     committed: NOTHING_COMMITTED,
+  },
+  'what was lost is old entries, and more than was asked for comes': {
+    damage: (disk) => stale(disk, SIZES.slice(1, 6)),
+    committed: NOTHING_COMMITTED,
+    isTooMuch: true,
   },
   'what was lost is old entries, smaller ones': {
     damage: (disk) => stale(disk, [60, 90, 250, 500]),
@@ -96,10 +103,13 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-for (const [what, { damage, committed }] of Object.entries(CASES)) {
+for (const [what, { damage, committed, isTooMuch = false }] of Object.entries(CASES)) {
   test(`${what}: each subset of the sectors of a batch, at each step`, async () => {
     const original = (await storeOf(chain, 'closed')).powerCutKeeping(everything);
-    const ask = (range: RepairRange) => answerOf(chain.entries, range, committed);
+    const ask = (range: RepairRange) => {
+      const from = isTooMuch ? LogIndex(1) : range.from;
+      return answerOf(chain.entries, { ...range, from }, committed);
+    };
     let starts = 0;
     let widest = 0;
     for (let stepCount = 0, isOver = false; !isOver; stepCount++) {

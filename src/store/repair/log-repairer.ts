@@ -14,8 +14,7 @@
  * no longer. The watermark stays: the log is whole only when committed entries reach it.
  *
  * Invariants: nothing is overwritten before a copy of it is in quarantine (as far as there is room);
- * nothing counts as filled before it is durable; an entry in the place of one that had passed for good is
- * durable before what is left of it is touched; the log never ends below the watermark.
+ * nothing counts as filled before it is durable; the log never ends below the watermark.
  */
 import { assert } from '../../base/assert.ts';
 import { advance, LogIndex, Term } from '../../base/units.ts';
@@ -129,8 +128,7 @@ export class LogRepairer implements RepairSource {
     // The entries before it were put back a moment ago: the next start reads them as the beginning.
     if (hole.right === null && hole.left.index > this.#prefix.index) return null;
     const sizeBytesMax = REPAIR_READ_SIZE_BYTES_MAX;
-    const { firstIndex } = this.#parts.findings.table;
-    const from = LogIndex(Math.max(firstIndex, Math.min(hole.left.index + 1, hole.lastIndex)));
+    const from = this.#firstWanted(hole);
     if (hole.right !== null) return { from, to: hole.lastIndex, anchor: 'last', sizeBytesMax };
     const next = advance(this.#prefix.index, 1);
     return { from: next, to: hole.lastIndex, anchor: 'first', sizeBytesMax };
@@ -235,6 +233,16 @@ export class LogRepairer implements RepairSource {
     await this.#parts.lock.release();
   }
 
+  /**
+   * Of a hole with a right side. Where it reaches over what passes for good one entry at a time is wanted, and
+   * written: of several a power cut could leave an old one behind a new one, and that names something that
+   * never was, which only a peer that knows better as committed could contradict.
+   */
+  #firstWanted({ left, lastIndex }: Hole): LogIndex {
+    const { firstIndex } = this.#parts.findings.table;
+    return LogIndex(Math.max(firstIndex, Math.min(left.index + 1, lastIndex)));
+  }
+
   get #prefix(): Tip {
     const { table } = this.#parts.findings;
     return table.tipAt(table.lastIndex);
@@ -255,8 +263,9 @@ export class LogRepairer implements RepairSource {
       if (commitIndex < last.index) return { kind: 'unusable', problem: other };
       return this.#contradicted(hole.right, last.index, other);
     }
-    const used = this.#upToJoin(entries);
-    await this.#putFromRight(used);
+    const used = this.#upToJoin(entries, this.#firstWanted(hole));
+    // So what a crash leaves goes on from the right side.
+    await this.#writer.put(used, 'right');
     this.#regions = grownRegions(this.#regions, hole.right, used);
     this.#forgetUnder(used[0]!.desc); // at least one
     await this.#settle();
@@ -272,8 +281,7 @@ export class LogRepairer implements RepairSource {
   }
 
   /** Further to the left than the hole reaches nothing is wanted. */
-  #upToJoin(entries: readonly CheckedEntry[]): readonly CheckedEntry[] {
-    const { firstIndex } = this.#parts.findings.table;
+  #upToJoin(entries: readonly CheckedEntry[], firstIndex: LogIndex): readonly CheckedEntry[] {
     const ends = new Map(this.#regions.toReversed().map(({ tip }) => [tip.index, tip]));
     let first = entries.length;
     for (let isClosed = false; first > 0 && !isClosed; ) {
@@ -291,23 +299,6 @@ export class LogRepairer implements RepairSource {
     const before = LogIndex(header.desc.index - 1);
     const tip = table.knows(before) ? table.tipAt(before) : ends.get(before);
     return tip !== undefined && follows(tip, header, bytes, this.identity.segmentSizeBytes);
-  }
-
-  /**
-   * What a crash leaves goes on from the right side, then. Where entries stand that passed for good, one after
-   * the other: one of these behind a new one would name something that never was, and only a peer that
-   * knows better as committed could say so.
-   */
-  async #putFromRight(entries: readonly CheckedEntry[]): Promise<void> {
-    const { lastIndex, end } = this.#parts.findings.table;
-    const isOver = ({ desc }: CheckedEntry): boolean =>
-      desc.index <= lastIndex || desc.physicalOffset < end;
-    const firstFree = entries.findIndex((entry) => !isOver(entry));
-    const overCount = firstFree === -1 ? entries.length : firstFree;
-    await this.#writer.put(entries.slice(overCount), 'right');
-    for (const entry of entries.slice(0, overCount).reverse()) {
-      await this.#writer.put([entry], 'right');
-    }
   }
 
   #contradicted(right: RightSide, index: LogIndex, problem: string): OfferOutcome {
