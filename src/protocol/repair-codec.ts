@@ -141,11 +141,16 @@ export function repairMethod(): RepairMethod {
     path: method.path,
     requestStream: method.requestStream,
     responseStream: method.responseStream,
-    requestSerialize: (read) => Buffer.from(encodeRepairRead(read)),
+    requestSerialize: (read) => asBuffer(encodeRepairRead(read)),
     requestDeserialize: decodeRepairRead,
-    responseSerialize: (frame) => Buffer.from(encodeRepairFrame(frame)),
+    responseSerialize: (frame) => asBuffer(encodeRepairFrame(frame)),
     responseDeserialize: decodeRepairFrame,
   };
+}
+
+/** The same bytes, for a library that wants a Buffer. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function isCount(value: number): boolean {

@@ -102,7 +102,9 @@ class Collected {
   outcome(): AskOutcome | string {
     const head = this.#head;
     if (head === null || this.#sizeBytes !== head.sizeBytes) return 'its answer is cut off';
-    const entries = splitEntries(concatBytes(this.#parts));
+    const [only] = this.#parts;
+    const bytes = this.#parts.length === 1 && only !== undefined ? only : concatBytes(this.#parts);
+    const entries = splitEntries(bytes);
     if (typeof entries === 'string') return entries;
     const { committed, firstIndex } = head;
     return { kind: 'answer', from: head.nodeId, answer: { entries, committed, firstIndex } };
