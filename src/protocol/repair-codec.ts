@@ -90,13 +90,14 @@ export function encodeRepairFrame(frame: RepairFrame): Uint8Array {
 }
 
 /**
- * The answer keeps no reference to `bytes`.
+ * Entries are a part of `bytes`, and nearly all of it: they are not copied. A frame is a buffer of its own.
  * @throws CodecError when the bytes are no such frame.
  */
 export function decodeRepairFrame(bytes: Uint8Array): RepairFrame {
   const wire = frameCodec.decode(bytes);
   if (Object.hasOwn(wire, 'entries') && wire.entries !== undefined) {
-    return { kind: 'entries', bytes: new Uint8Array(wire.entries) };
+    const { buffer, byteOffset, byteLength } = wire.entries;
+    return { kind: 'entries', bytes: new Uint8Array(buffer, byteOffset, byteLength) };
   }
   const { head } = wire;
   if (!head) throw new CodecError('A frame of an answer with entries is empty');
