@@ -60,6 +60,21 @@ export interface LockReport {
 /** `starting`: it wins, or waits for, an election. `repairing`: it does not take part before it is whole. */
 export const NODE_STATES = ['leading', 'following', 'leaderless', 'starting', 'repairing'] as const;
 
+/**
+ * How far the clients of a node are that is drained or stopping. `serving`: it is neither. `leaving`: clients
+ * still use it, or may not have renewed their routes yet. `left`: nobody loses anything when it stops now, but
+ * for those who stay.
+ */
+export const DEPARTURE_STATES = ['serving', 'leaving', 'left'] as const;
+
+export interface Departure {
+  readonly state: (typeof DEPARTURE_STATES)[number];
+  /** Clients that used it of late, without those that stay. */
+  readonly userCount: number;
+  /** Clients that use it to the last: what they send after it stopped fails until it is back. */
+  readonly stayerCount: number;
+}
+
 /** One node in its own words; answered without a leader. */
 export interface NodeHealth {
   readonly nodeId: NodeId;
@@ -89,6 +104,10 @@ export interface NodeHealth {
   readonly scrubFinishedAtMs: number | null;
   /** Who refuses it and why, in words; empty: nobody. */
   readonly refused: string;
+  /** How often its process has opened this directory. 0: its program does not tell. */
+  readonly bootCount: number;
+  /** null: its program does not tell. */
+  readonly departure: Departure | null;
 }
 
 export interface MemberHealth {

@@ -183,13 +183,18 @@ function drainDrafts(nodeId: NodeId, view: GroupView): readonly Draft[] {
   const isDrained = view.drained.includes(nodeId);
   const sentence = `${nodeId} does not lead until it is undrained`;
   const drafts: Draft[] = [{ kind: 'drain', sentence, isDone: isDrained }];
-  if (nodeId !== view.self) return drafts;
-  const heir = bestHeir(view, [nodeId]);
-  const to = heir === null ? 'somebody else' : heir;
-  return [
-    ...drafts,
-    { kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false },
-  ];
+  if (nodeId === view.self) {
+    const to = bestHeir(view, [nodeId]) ?? 'somebody else';
+    drafts.push({ kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false });
+  }
+  const isDone = isDrained && hasLeft(view, nodeId);
+  return [...drafts, { kind: 'leave', sentence: `the clients of ${nodeId} go elsewhere`, isDone }];
+}
+
+/** Of a node that is silent, or does not tell, nothing can be waited for. */
+function hasLeft(view: GroupView, nodeId: NodeId): boolean {
+  const departure = memberOf(view, nodeId)?.health?.departure ?? null;
+  return departure === null || departure.state === 'left';
 }
 
 /** The leader last: one move of the leadership in all. */

@@ -6,11 +6,12 @@ import { unreachable } from '../../base/assert.ts';
 import type { LogIndex, NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import { AdminError } from '../../protocol/admin.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import { isJoint } from '../../raft/membership.ts';
 import type { Replica, TransferOutcome } from '../../replica/replica.ts';
 import { LeadershipLost } from '../leadership-lost.ts';
 import type { GroupView } from './group-view.ts';
-import { STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
+import { DRAIN_HEARD_MS_MAX, STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
 import { type Answers, type SurveyOptions, surveyMembers } from './survey.ts';
 import { viewOf } from './view-of.ts';
 
@@ -47,6 +48,21 @@ export class Situation {
     }
     this.requireLeadership();
     return viewOf(this.#replica, answers);
+  }
+
+  /**
+   * How far the clients of a node are that was just drained, as soon as it has heard of that itself.
+   * @returns null when it does not tell
+   * @throws LeadershipLost
+   */
+  async departureOf(nodeId: NodeId): Promise<Departure | null> {
+    const untilMs = this.#clock.monotonicMs() + DRAIN_HEARD_MS_MAX;
+    for (;;) {
+      this.requireLeadership();
+      const departure = (await this.answers()).get(nodeId)?.health?.departure ?? null;
+      if (departure?.state !== 'serving' || this.#clock.monotonicMs() >= untilMs) return departure;
+      await this.pause();
+    }
   }
 
   get isSettled(): boolean {

@@ -11,6 +11,7 @@ import {
 import { FatalError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import { serviceDefinition } from '../../protocol/schema.ts';
 import { widenFlowWindow } from '../../replica/flow-window.ts';
 import type { BrokerGateway } from '../verbs.ts';
@@ -22,6 +23,7 @@ import { Closing } from './closing.ts';
 import { EndpointCounters, type EndpointCounts } from './counters.ts';
 import type { Environment, RouteMode } from './environment.ts';
 import { InFlightCalls } from './in-flight-calls.ts';
+import { LeaveTaking } from './leave-taking.ts';
 import {
   CLOSE_GRACE_MS,
   FLOW_WINDOW_SIZE_BYTES,
@@ -36,7 +38,7 @@ import { receiveMessage } from './receiving.ts';
 import { queryAssignment, queryRoute } from './routes.ts';
 import { sendMessage } from './sending.ts';
 import { telemetry } from './telemetry.ts';
-import { type UnaryHandler, unary } from './unary.ts';
+import { asGuest, type UnaryHandler, unary } from './unary.ts';
 
 const SERVICE = 'apache.rocketmq.v2.MessagingService';
 
@@ -62,6 +64,8 @@ export interface MessagingEndpoint {
   readonly counts: EndpointCounts;
   /** Clients that this node knows, and their open telemetry streams. */
   clients(): { readonly clientCount: number; readonly streamCount: number };
+  /** Whether clients still need this node, once it is drained or stopping. */
+  departure(): Departure;
   /** Answers what is in progress, then cuts what takes longer than a bound. Idempotent. */
   close(): Promise<void>;
 }
@@ -83,6 +87,8 @@ export async function startMessagingEndpoint(
   const clients = new ClientRegistry(options.clock, background);
   const inFlight = new InFlightCalls();
   const closing = new Closing();
+  const { isLeaving } = options.gateway.local;
+  const leaveTaking = new LeaveTaking({ clock: options.clock, clients, isLeaving });
   const environment: Environment = {
     gateway: options.gateway,
     clock: options.clock,
@@ -92,6 +98,7 @@ export async function startMessagingEndpoint(
     clients,
     inFlight,
     closing,
+    leaveTaking,
     clusterName: options.clusterName,
     nodeId: options.nodeId,
     advertisedAddress: options.advertisedAddress ?? address,
@@ -105,6 +112,7 @@ export async function startMessagingEndpoint(
   return {
     address,
     counts: counters,
+    departure: () => leaveTaking.departure(),
     clients: () => ({ clientCount: clients.clientCount, streamCount: clients.streamCount }),
     close: () => {
       closed ??= closeAll(server, environment);
@@ -124,13 +132,13 @@ function implementation(environment: Environment): UntypedServiceImplementation 
   const unaryCalls = {
     queryRoute: unary(e, 'QueryRoute', queryRoute),
     queryAssignment: unary(e, 'QueryAssignment', queryAssignment),
-    sendMessage: unary(e, 'SendMessage', sendMessage),
-    ackMessage: unary(e, 'AckMessage', ackMessage),
-    changeInvisibleDuration: unary(e, 'ChangeInvisibleDuration', changeInvisibleDuration),
+    sendMessage: unary(e, 'SendMessage', asGuest(sendMessage)),
+    ackMessage: unary(e, 'AckMessage', asGuest(ackMessage)),
+    changeInvisibleDuration: unary(e, 'ChangeInvisibleDuration', asGuest(changeInvisibleDuration)),
     forwardMessageToDeadLetterQueue: unary(
       e,
       'ForwardMessageToDeadLetterQueue',
-      forwardToDeadLetterQueue,
+      asGuest(forwardToDeadLetterQueue),
     ),
     heartbeat: unary(e, 'Heartbeat', heartbeat),
     notifyClientTermination: unary(e, 'NotifyClientTermination', notifyClientTermination),
