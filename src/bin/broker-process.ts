@@ -13,6 +13,7 @@ import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
+import { inheritedFd, inheritSocket } from '../io/node/inherited-socket.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { probeSyncMs } from '../io/node/sync-probe.ts';
@@ -134,14 +135,14 @@ async function startServing(
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
   // Peers may ask before clients can come.
-  let departure = (): Departure => ({ state: 'serving', userCount: 0, stayerCount: 0 });
+  let departure = (): Departure => ({ state: 'serving', userCount: 0 });
   const admin = startAdmin(options, {
     ...{ replica, clock, diskRoom, soundness },
     departure: () => departure(),
   });
   const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, services);
-  const named = messagingNames(options, addresses);
+  const named = messagingNames(options, addresses, logger);
   const messaging = await startMessagingEndpoint({ gateway, clock, logger, ...named });
   departure = () => messaging.departure();
   let isStopping = false;
@@ -174,10 +175,13 @@ async function startServing(
   };
 }
 
-function messagingNames(options: BrokerOptions, addresses: NodeAddresses) {
+function messagingNames(options: BrokerOptions, addresses: NodeAddresses, logger: Logger) {
   const { autoCreateTopics, clusterId: clusterName, grpc: listenAddress, nodeId } = options;
+  const fd = inheritedFd(process.env, process.pid);
+  if (fd !== null) logger.info({ event: 'grpc.inherited', fd }, 'Serves an inherited socket');
+  const inherited = fd === null ? null : inheritSocket(fd);
   const advertisedAddress = addresses.grpc;
-  return { autoCreateTopics, clusterName, listenAddress, nodeId, advertisedAddress };
+  return { autoCreateTopics, clusterName, listenAddress, nodeId, advertisedAddress, inherited };
 }
 
 /** What metrics tell of the process and of what runs in it unasked. */

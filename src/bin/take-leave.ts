@@ -29,8 +29,8 @@ export async function takeLeave(options: LeaveOptions): Promise<void> {
   await admin.stepAside();
   if (isDrained) return;
   while (clock.monotonicMs() < untilMs) {
-    const { state, userCount, stayerCount } = messaging.departure();
-    if (state === 'left' || userCount + stayerCount === 0) return;
+    const { state, userCount } = messaging.departure();
+    if (state === 'left' || userCount === 0) return;
     await new Promise<void>((resolve) => {
       clock.setTimer(LOOK_PERIOD_MS, resolve);
     });

@@ -117,7 +117,7 @@ const table = {
     schema: listenAddress,
     standard: '127.0.0.1:8081',
     help: 'listen here for RocketMQ 5 clients',
-    more: '0.0.0.0 listens on every address; then say with advertise-grpc which one clients are to use.',
+    more: '0.0.0.0 listens on every address; then say with advertise-grpc which one clients are to use. A listening socket that systemd hands over (socket activation) is taken instead: while the process is restarted, clients wait there, and are not refused.',
     example: '0.0.0.0:8081',
   }),
   raft: setting({

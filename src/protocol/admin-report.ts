@@ -62,17 +62,14 @@ export const NODE_STATES = ['leading', 'following', 'leaderless', 'starting', 'r
 
 /**
  * How far the clients of a node are that is drained or stopping. `serving`: it is neither. `leaving`: clients
- * still use it, or may not have renewed their routes yet. `left`: nobody loses anything when it stops now, but
- * for those who stay.
+ * still use it, or may not have renewed their routes yet. `left`: nobody is waited for any more.
  */
 export const DEPARTURE_STATES = ['serving', 'leaving', 'left'] as const;
 
 export interface Departure {
   readonly state: (typeof DEPARTURE_STATES)[number];
-  /** Clients that used it of late, without those that stay. */
+  /** Clients that used it of late, and may not know where else to go. */
   readonly userCount: number;
-  /** Clients that use it to the last: what they send after it stopped fails until it is back. */
-  readonly stayerCount: number;
 }
 
 /** One node in its own words; answered without a leader. */

@@ -170,7 +170,6 @@ export const members = record<MembersReport>({
 const departure = record<Departure>({
   state: word(DEPARTURE_STATES),
   userCount: count,
-  stayerCount: count,
 });
 
 export const health = record<NodeHealth>({

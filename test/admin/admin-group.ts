@@ -38,12 +38,12 @@ const FACTS: NodeFacts = {
   swapUsedBytes: 0,
   scrubFinishedAtMs: null,
   repair: '',
-  departure: { state: 'serving', userCount: 0, stayerCount: 0 },
+  departure: { state: 'serving', userCount: 0 },
 };
 /** A node without clients. */
 function departureOf(replica: Replica): Departure {
   const isLeaving = replica.state.admin.drained.includes(replica.status().nodeId);
-  return { state: isLeaving ? 'left' : 'serving', userCount: 0, stayerCount: 0 };
+  return { state: isLeaving ? 'left' : 'serving', userCount: 0 };
 }
 const TASKS: NodeTasks = {
   takeSnapshot: async () => 'a snapshot was taken',

@@ -267,22 +267,14 @@ function alreadySo({ view, plan }: Decision, change: AdminChange): ChangedRespon
 
 /** @param departure null: it does not tell, or is down */
 function drainSentence(nodeId: NodeId, departure: Departure | null): string {
-  const { state, userCount, stayerCount } = departure ?? NOBODY;
-  const clients = (count: number) => `${count} client${count === 1 ? '' : 's'}`;
-  const stays =
-    stayerCount === 0
-      ? ''
-      : `; ${clients(stayerCount)} stay to the last (message groups of the Node.js client), and ` +
-        `cannot send while it is down`;
+  const { state, userCount } = departure ?? { state: 'left', userCount: 0 };
+  const users = `${userCount} client${userCount === 1 ? '' : 's'} still use${userCount === 1 ? 's' : ''} it`;
   if (state === 'left') {
-    const late = userCount === 0 ? 'no client needs it' : `${clients(userCount)} still use it`;
-    return `${nodeId} leads no more until undrain, and ${late}${stays}`;
+    return `${nodeId} leads no more until undrain, and ${userCount === 0 ? 'no client needs it' : users}`;
   }
-  const use = userCount === 0 ? 'nobody uses it now' : `${clients(userCount)} still use it`;
-  return `${nodeId} leads no more; its clients go elsewhere as they renew their routes, every 30 s: ${use}${stays}`;
+  const now = userCount === 0 ? 'nobody uses it at the moment' : users;
+  return `${nodeId} leads no more; clients go elsewhere as they renew their routes, every 30 s: ${now}`;
 }
-
-const NOBODY: Departure = { state: 'left', userCount: 0, stayerCount: 0 };
 
 function changed(
   state: ChangedResponse['state'],

@@ -208,7 +208,7 @@ function restartDrafts(view: GroupView): readonly Draft[] {
   return order.flatMap((nodeId): readonly Draft[] => {
     const without = arithmeticOf(voters, (id) => id !== nodeId && isLive(id));
     return [
-      oneDraft('drain', `mq-raft drain ${nodeId}`),
+      oneDraft('drain', `mq-raft drain ${nodeId}: it returns when clients are elsewhere`),
       { ...oneDraft('restart', `restart the process of ${nodeId}`), quorums: [without] },
       {
         ...oneDraft('gate', `wait until ${nodeId} is live and caught up, and check is green`),

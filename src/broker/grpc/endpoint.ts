@@ -11,6 +11,7 @@ import {
 import { FatalError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
+import type { InheritedSocket } from '../../io/inherited-socket.ts';
 import type { Departure } from '../../protocol/admin-report.ts';
 import { serviceDefinition } from '../../protocol/schema.ts';
 import { widenFlowWindow } from '../../replica/flow-window.ts';
@@ -47,6 +48,8 @@ export interface MessagingEndpointOptions {
   readonly clock: Clock;
   /** `host:port` to listen on; port 0 picks one. */
   readonly listenAddress: string;
+  /** Taken instead of that, where there is one. */
+  readonly inherited?: InheritedSocket | null;
   /** `host:port` under which clients reach this node; null: what it listens on. */
   readonly advertisedAddress: string | null;
   readonly clusterName: string;
@@ -78,9 +81,11 @@ export async function startMessagingEndpoint(
   if (options.advertisedAddress !== null) addressOf(options.advertisedAddress, 'clients');
   const server = new Server(SERVER_OPTIONS);
   widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
-  const port = await bind(server, options.listenAddress);
-  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-  const address = `${host}:${port}`;
+  const inherited = options.inherited ?? null;
+  const address =
+    inherited === null
+      ? await listenAt(server, listen.host, options.listenAddress)
+      : await takeOver(server, inherited);
 
   const counters = new EndpointCounters();
   const background = new BackgroundCalls(options.gateway, options.clock, counters);
@@ -115,6 +120,7 @@ export async function startMessagingEndpoint(
     departure: () => leaveTaking.departure(),
     clients: () => ({ clientCount: clients.clientCount, streamCount: clients.streamCount }),
     close: () => {
+      inherited?.close();
       closed ??= closeAll(server, environment);
       return closed;
     },
@@ -168,6 +174,16 @@ function addressOf(text: string, purpose: string): { readonly host: string } {
     'badConfiguration',
     `The gRPC address for ${purpose} is not of the form host:port: "${text}"`,
   );
+}
+
+async function listenAt(server: Server, host: string, listenAddress: string): Promise<string> {
+  const port = await bind(server, listenAddress);
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function takeOver(server: Server, inherited: InheritedSocket): Promise<string> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  return inherited.accept((connection) => injector.injectConnection(connection));
 }
 
 function bind(server: Server, listenAddress: string): Promise<number> {

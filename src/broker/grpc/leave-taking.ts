@@ -7,8 +7,6 @@
  * So the first attempt of such a producer is turned away while this node still serves: its next attempt, of
  * the same message and at once, succeeds elsewhere or here, and the node is one that it can do without.
  * Nothing was taken in then, hence nothing can be doubled.
- *
- * Where a message has a group, that client has one node for it, whatever happens. It stays to the last.
  */
 import type { Clock } from '../../io/clock.ts';
 import type { Departure } from '../../protocol/admin-report.ts';
@@ -16,8 +14,7 @@ import type { ClientRegistry } from './client-registry.ts';
 import { LEAVE_LIMITS } from './limits.ts';
 import { languageOf } from './settings.ts';
 import { CODE, StatusError } from './status-codes.ts';
-import { LANGUAGE, MESSAGE_TYPE } from './wire-enums.ts';
-import type { WireMessage } from './wire-types.ts';
+import { LANGUAGE } from './wire-enums.ts';
 
 /** A client that has sent, received or acknowledged something by way of this node. */
 interface Guest {
@@ -28,8 +25,6 @@ interface Guest {
   heldAtMs: number;
   /** The departure in which it was turned away; 0: none. */
   turnedAwayIn: number;
-  /** When it last did what it can do here only. */
-  boundAtMs: number;
 }
 
 export interface LeaveTakingOptions {
@@ -76,13 +71,9 @@ export class LeaveTaking {
   }
 
   /** @throws StatusError when the client is to send this again, and to do without this node from then on. */
-  turnAway(clientId: string, messages: readonly WireMessage[]): void {
+  turnAway(clientId: string): void {
     if (!this.#look() || !this.#isNodeProducer(clientId)) return;
     const guest = this.#guestOf(clientId);
-    if (messages.some(isBound)) {
-      guest.boundAtMs = this.#nowMs();
-      return;
-    }
     if (guest.turnedAwayIn === this.#departureCount) return;
     guest.turnedAwayIn = this.#departureCount;
     throw new StatusError(
@@ -97,16 +88,14 @@ export class LeaveTaking {
   }
 
   departure(): Departure {
-    if (!this.#look()) return { state: 'serving', userCount: 0, stayerCount: 0 };
+    if (!this.#look()) return { state: 'serving', userCount: 0 };
     const nowMs = this.#nowMs();
     const guests = [...this.#guests.values()];
-    const stayers = guests.filter((guest) => this.#isStaying(guest, nowMs));
-    const users = guests.filter((guest) => this.#isUsing(guest, nowMs) && !stayers.includes(guest));
-    const counts = { userCount: users.length, stayerCount: stayers.length };
+    const userCount = guests.filter((guest) => this.#isUsing(guest, nowMs)).length;
     const leavingMs = nowMs - (this.#leavingSinceMs ?? nowMs);
     const hasRoutesRenewed = leavingMs >= LEAVE_LIMITS.routesMs || !this.#hasClients(nowMs);
-    const isOver = (users.length === 0 && hasRoutesRenewed) || leavingMs >= LEAVE_LIMITS.leaveMsMax;
-    return { state: isOver ? 'left' : 'leaving', ...counts };
+    const isOver = (userCount === 0 && hasRoutesRenewed) || leavingMs >= LEAVE_LIMITS.leaveMsMax;
+    return { state: isOver ? 'left' : 'leaving', userCount };
   }
 
   /** @returns whether this node is leaving */
@@ -134,10 +123,6 @@ export class LeaveTaking {
     return guest.openCount > 0 || nowMs - guest.usedAtMs < LEAVE_LIMITS.quietMs;
   }
 
-  #isStaying({ boundAtMs }: Guest, nowMs: number): boolean {
-    return nowMs - boundAtMs < LEAVE_LIMITS.leaveMsMax;
-  }
-
   #isNodeProducer(clientId: string): boolean {
     const settings = this.#options.clients.settingsOf(clientId);
     if (settings === null || settings.publishing === null) return false;
@@ -151,7 +136,7 @@ export class LeaveTaking {
     const guest: Guest = {
       ...{ openCount: 0, usedAtMs: this.#nowMs() },
       ...{ heldCount: 0, heldAtMs: 0 },
-      ...{ turnedAwayIn: 0, boundAtMs: Number.NEGATIVE_INFINITY },
+      ...{ turnedAwayIn: 0 },
     };
     this.#guests.set(clientId, guest);
     return guest;
@@ -168,10 +153,4 @@ export class LeaveTaking {
   #nowMs(): number {
     return this.#options.clock.monotonicMs();
   }
-}
-
-/** The Node client has one node for each message group, and one attempt for what belongs to a transaction. */
-function isBound({ systemProperties }: WireMessage): boolean {
-  const group = systemProperties?.messageGroup ?? '';
-  return group !== '' || systemProperties?.messageType === MESSAGE_TYPE.transaction;
 }

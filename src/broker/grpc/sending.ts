@@ -27,7 +27,7 @@ export async function sendMessage(
   context: CallContext,
 ): Promise<SendMessageResponse> {
   const { clock, gateway, leaveTaking } = environment;
-  leaveTaking.turnAway(caller.clientId, request.messages);
+  leaveTaking.turnAway(caller.clientId);
   const nowMs = clock.wallMs();
   const messages = request.messages.map((message) => toOutgoingMessage(message, caller, nowMs));
   const response = await gateway.call({ kind: 'send', messages }, context);
