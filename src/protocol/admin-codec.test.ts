@@ -116,7 +116,6 @@ const health = fc.record({
     fc.record({
       state: fc.constantFrom(...DEPARTURE_STATES),
       userCount: fc.nat(),
-      stayerCount: fc.nat(),
     }),
   ),
 });

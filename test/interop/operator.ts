@@ -19,7 +19,7 @@ import type { LoadProducer } from './official-client.ts';
 import type { TestCluster } from './test-cluster.ts';
 
 const CALL_MS = 15_000;
-const WAIT_MS = 90_000;
+const WAIT_MS = 60_000;
 const POLL_MS = 200;
 
 export class Operator {

@@ -6,7 +6,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConsumeResult } from 'rocketmq-client-nodejs';
-import { NodeId } from '../../src/base/units.ts';
+import { aWorkingDirectory, CommandProcess } from './dev-process.ts';
 import {
   allReceived,
   closeClients,
@@ -16,7 +16,7 @@ import {
   startPushConsumer,
   startSimpleConsumer,
 } from './official-client.ts';
-import { disorderOf, Operator } from './operator.ts';
+import { disorderOf } from './operator.ts';
 import { LONG_BODY_TIMEOUT_MS, type Owner, owning } from './owner.ts';
 import { everyReplicaHolds } from './replica-audit.ts';
 import { TestCluster, waitFor } from './test-cluster.ts';
@@ -26,6 +26,10 @@ const LANES = 4;
 /** A hand-over; nobody waits for an election. */
 const WRITE_GAP_MS_MAX = 3_000;
 const HELD_MS = 15_000;
+/** Sends without a pause around the moment at which a process ends, and a few in between. */
+const BUSY_MS = 300;
+/** Until the clients of a node are elsewhere. */
+const STEP_TIMEOUT_MS = 90_000;
 
 suite('a rolling restart', { timeout: 290_000 }, () => {
   test('with official clients on every node: no send fails, and no poll', async (t) => {
@@ -49,11 +53,12 @@ async function underClients(t: TestContext, owner: Owner): Promise<void> {
       return new LoadProducer(owner, producer, TOPIC, LANES, ` by way of ${nodeId}`);
     }),
   );
-  const pushed = await pushedIds(owner, cluster.node(order[1]!).grpc);
-  const polling = new Polling(owner, cluster.node(order[2]!).grpc);
+  const pushed = await pushedIds(owner, cluster.nodes[1]!.grpc);
+  const polling = new Polling(owner, cluster.nodes[2]!.grpc);
   for (const load of loads) await sentMore(load, 100);
   for (const load of loads) load.slow();
-  for (const nodeId of order) await restart(t, cluster, operator, loads, nodeId);
+  const order = await restartAll(t, owner, cluster, loads);
+  equal(order.at(-1), leader);
   for (const load of loads) await sentMore(load, 20);
   for (const load of loads) await load.stop();
   const all = loads.flatMap(({ sent }) => sent);
@@ -86,35 +91,65 @@ async function underClients(t: TestContext, owner: Owner): Promise<void> {
   await everyReplicaHolds(cluster, TOPIC, all);
 }
 
-/** As docs/operations.md says it. */
-async function restart(
+/**
+ * As docs/operations.md says it: the command walks, and the processes are restarted when it asks for that. It is
+ * interrupted after the first node, and goes on.
+ */
+async function restartAll(
   t: TestContext,
+  owner: Owner,
   cluster: TestCluster,
-  operator: Operator,
   loads: readonly LoadProducer[],
-  nodeId: string,
-): Promise<void> {
-  const node = { nodeId: NodeId(nodeId) };
-  const startedAtMs = performance.now();
-  const { sentence } = await operator.change({ kind: 'drain', ...node });
-  const drainedAtMs = performance.now();
+): Promise<readonly string[]> {
+  const cwd = aWorkingDirectory(owner);
+  const words = ['rolling-restart', '--namesrv', cluster.nameServer];
+  const first = new CommandProcess(owner, cwd, words);
+  const order = [await restartNext(first, cluster, loads, [])];
+  await said(first, /undrained/);
+  first.kill('SIGINT');
+  const { code, stderr } = await first.end();
+  equal(code, 130);
+  const since = /--since (\S+)/.exec(stderr)?.[1];
+  ok(since !== undefined, stderr);
+  const second = new CommandProcess(owner, cwd, [...words, '--since', since]);
+  for (const _ of ['second', 'third']) {
+    order.push(await restartNext(second, cluster, loads, order));
+  }
+  const end = await second.end();
+  equal(end.code, 0, end.stderr);
+  for (const line of `${stderr}${end.stderr}${end.stdout}`.split('\n')) t.diagnostic(line);
+  return order;
+}
+
+/** @returns which one it was */
+async function restartNext(
+  command: CommandProcess,
+  cluster: TestCluster,
+  loads: readonly LoadProducer[],
+  before: readonly string[],
+): Promise<string> {
+  const others = cluster.nodes.map(({ nodeId }) => nodeId).filter((id) => !before.includes(id));
+  const asked = `(${others.join('|')}): restart its process now`;
+  const nodeId = (await said(command, new RegExp(asked)))[1];
+  ok(nodeId !== undefined);
   for (const load of loads) load.fast();
-  await delay(300);
+  await delay(BUSY_MS);
   await cluster.kill(nodeId, 'SIGTERM');
   await cluster.startNode(nodeId);
-  await waitFor(`${nodeId} to be live and caught up`, async () => {
-    const { members } = await operator.members();
-    const member = members.find((each) => each.nodeId === nodeId);
-    return member?.isLive === true && member.lagBytes !== null && member.lagBytes < 65_536
-      ? true
-      : null;
-  });
+  await delay(BUSY_MS);
   for (const load of loads) load.slow();
-  await operator.change({ kind: 'undrain', ...node });
-  const [drainS, restS] = [drainedAtMs - startedAtMs, performance.now() - drainedAtMs].map((ms) =>
-    (ms / 1_000).toFixed(1),
+  return nodeId;
+}
+
+function said(command: CommandProcess, pattern: RegExp): Promise<RegExpExecArray> {
+  return waitFor(
+    `${pattern}`,
+    async () => {
+      if (!command.isRunning) throw new Error(`It ended and wrote: ${command.stderr}`);
+      return pattern.exec(command.stderr);
+    },
+    STEP_TIMEOUT_MS,
   );
-  t.diagnostic(`${sentence}: after ${drainS} s; back after ${restS} s more`);
 }
 
 async function pushedIds(owner: Owner, endpoints: string): Promise<Map<string, number>> {

@@ -57,8 +57,8 @@ const drain = changeVerb(
   'drain',
   'hand leadership over, lead no more, and wait until clients are elsewhere: before a restart',
   `The routes that clients are given name the node no more until undrain. They
-renew them every 30 s; it serves on meanwhile. After a minute it waits for nobody
-any more, and says how many are left. --no-wait returns when it is drained.
+renew them every 30 s; it serves on meanwhile. After a minute it waits no more,
+and says how many are left. --no-wait returns when it is drained.
 
 Examples:
   mq-raft node drain n1

@@ -21,7 +21,7 @@ restart its process, wait until the group is whole again, undrain it. The leader
 comes last.
 
 Without --command it says when to restart a process, and notices that by itself.
-The command is run as it stands, without a shell: blanks divide its words, {node}
+The command is run as it stands, without a shell: blanks divide words, {node}
 is the name of the node, {host} the host of its raft address. When it is
 interrupted it says with which --since it goes on.
 
