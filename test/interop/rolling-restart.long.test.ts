@@ -40,12 +40,7 @@ suite('a rolling restart', { timeout: 290_000 }, () => {
 async function underClients(t: TestContext, owner: Owner): Promise<void> {
   const cluster = await TestCluster.start();
   owner.after(() => cluster.close());
-  const operator = new Operator(cluster);
   const leader = await cluster.leader();
-  const order = [
-    ...cluster.nodes.map(({ nodeId }) => nodeId).filter((id) => id !== leader),
-    leader,
-  ];
   // The node that is asked for routes differs from client to client: each of them is away once.
   const loads = await Promise.all(
     cluster.nodes.map(async ({ grpc, nodeId }) => {
