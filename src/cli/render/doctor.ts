@@ -1,5 +1,10 @@
 /** What the doctor found, and what a node says of its health. */
-import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
+import type {
+  CheckReport,
+  Departure,
+  MemberHealth,
+  NodeHealth,
+} from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
 import { checkJson, checksText } from './plan.ts';
@@ -40,12 +45,21 @@ export function healthLines(
     if (health === null) return [`  ${nodeId}: ${silence}`];
     const { repair, refused } = health;
     return [
+      ...departureRemarks(nodeId, health.departure),
       ...(repair === '' ? [] : [`  ${nodeId}: ${repair}`]),
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
   });
   const table = fittingTable(rows, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
+}
+
+function departureRemarks(nodeId: string, departure: Departure | null): readonly string[] {
+  if (departure === null || departure.state === 'serving') return [];
+  const { state, userCount } = departure;
+  const users = `${userCount} client${userCount === 1 ? '' : 's'}`;
+  const clients = state === 'left' && userCount === 0 ? 'no client needs it' : `used by ${users}`;
+  return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
 
 /** The first to go, one after the other, where a line is too short for all. */
@@ -121,6 +135,7 @@ function healthJson(health: NodeHealth): object {
   return {
     ...rest,
     wallTime: new Date(wallMs).toISOString(),
+    bootCount: text(health.bootCount),
     term: text(health.term),
     lastIndex: text(health.lastIndex),
     durableIndex: text(health.durableIndex),
