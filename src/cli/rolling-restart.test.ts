@@ -87,7 +87,7 @@ test('with a command, each node is drained, restarted and undrained, the leader 
   const round = (id: string) => [`drain ${id}`, `restart ${id}`, `undrain ${id}`];
   deepEqual(nodes.deeds, [...round('n2'), ...round('n3'), ...round('n1')]);
   match(terminal.stdout.text, /done: n2, n3, n1 restarted/);
-  match(nodes.text, /n2: drained\. no client needs it/);
+  match(nodes.text, /drained: no client needs it\nn2: restart n2 at/);
 });
 
 test('without one, it says which process, and notices its restart by itself', async () => {

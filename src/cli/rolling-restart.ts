@@ -99,7 +99,7 @@ export class RollingRestart {
     const { nodeId } = member;
     const before = await this.#health(member);
     const { sentence } = await this.#change({ kind: 'drain', nodeId }, `draining ${nodeId}`);
-    this.#progress.say(`${nodeId}: drained. ${sentence}`);
+    this.#progress.say(`drained: ${sentence}`);
     const leftAtMs = clock.monotonicMs();
     if (this.#command === null) {
       this.#progress.say(`${nodeId}: restart its process now`);

@@ -272,8 +272,10 @@ function drainSentence(nodeId: NodeId, departure: Departure | null): string {
   if (state === 'left') {
     return `${nodeId} leads no more until undrain, and ${userCount === 0 ? 'no client needs it' : users}`;
   }
-  const now = userCount === 0 ? 'nobody uses it at the moment' : users;
-  return `${nodeId} leads no more; clients go elsewhere as they renew their routes, every 30 s: ${now}`;
+  // Fits into a line of a terminal, where it is rewritten again and again.
+  return userCount === 0
+    ? `${nodeId} leads no more; its clients renew their routes within 35 s`
+    : `${nodeId} leads no more; ${users}, routes are renewed every 30 s`;
 }
 
 function changed(

@@ -208,7 +208,8 @@ function restartDrafts(view: GroupView): readonly Draft[] {
   return order.flatMap((nodeId): readonly Draft[] => {
     const without = arithmeticOf(voters, (id) => id !== nodeId && isLive(id));
     return [
-      oneDraft('drain', `mq-raft drain ${nodeId}: it returns when clients are elsewhere`),
+      oneDraft('drain', `mq-raft drain ${nodeId}`),
+      oneDraft('leave', `wait until the clients of ${nodeId} are elsewhere: drain does`),
       { ...oneDraft('restart', `restart the process of ${nodeId}`), quorums: [without] },
       {
         ...oneDraft('gate', `wait until ${nodeId} is live and caught up, and check is green`),

@@ -57,8 +57,9 @@ export function healthLines(
 function departureRemarks(nodeId: string, departure: Departure | null): readonly string[] {
   if (departure === null || departure.state === 'serving') return [];
   const { state, userCount } = departure;
-  const users = `${userCount} client${userCount === 1 ? '' : 's'}`;
-  const clients = state === 'left' && userCount === 0 ? 'no client needs it' : `used by ${users}`;
+  const nobody = state === 'left' ? 'no client needs it' : 'no client uses it at the moment';
+  const users = `used by ${userCount} client${userCount === 1 ? '' : 's'}`;
+  const clients = userCount === 0 ? nobody : users;
   return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
 
