@@ -14,10 +14,14 @@ export interface NodeWords {
 const PLACE = /\{([^{}]*)\}/g;
 const isKnown = (name: string): name is keyof NodeWords => name === 'node' || name === 'host';
 
-export type CommandFor = (words: NodeWords) => readonly string[];
+export interface NodeCommand {
+  /** As it was given. */
+  readonly text: string;
+  for(node: NodeWords): readonly string[];
+}
 
 /** @throws CliError (usage) */
-export function parseCommand(text: string): CommandFor {
+export function parseCommand(text: string): NodeCommand {
   const words = text.split(/\s+/).filter((word) => word !== '');
   const places = [...text.matchAll(PLACE)].map(([, name = '']) => name);
   const strange = places.find((name) => !isKnown(name));
@@ -30,6 +34,14 @@ export function parseCommand(text: string): CommandFor {
       "for example --command 'ssh {host} systemctl restart mq-raft'",
     );
   }
-  return (node) =>
-    words.map((word) => word.replaceAll(PLACE, (_, name: keyof NodeWords) => node[name]));
+  return {
+    text,
+    for: (node) =>
+      words.map((word) => word.replaceAll(PLACE, (_, name: keyof NodeWords) => node[name])),
+  };
+}
+
+/** So that a shell takes it for one word. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

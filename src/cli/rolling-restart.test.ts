@@ -75,6 +75,17 @@ class Restartable {
 
 const COMMAND = ['--command', 'restart {node} at {host}'];
 
+test('while it waits it says for what', async () => {
+  const nodes = new Restartable();
+  nodes.looksUntilLeft = 8;
+  nodes.group.terminal.onCommand = ([, node = '']) => {
+    nodes.restart(NodeId(node));
+    return null;
+  };
+  equal(await nodes.group.run('rolling-restart', ...COMMAND), 0);
+  match(nodes.text, /^2 clients still use it \.\.\.$/m);
+});
+
 test('with a command, each node is drained, restarted and undrained, the leader last', async () => {
   const nodes = new Restartable();
   const { terminal } = nodes.group;
@@ -144,7 +155,10 @@ test('a command that fails stops it, with the node drained and the way on', asyn
   equal(await nodes.group.run('rolling-restart', ...COMMAND), 1);
   deepEqual(nodes.deeds, ['drain n2']);
   match(nodes.text, /restart n2 at 10\.0\.0\.2: it ended with code 255/);
-  match(nodes.text, /go on: {2}mq-raft rolling-restart --since .* --command/);
+  match(
+    nodes.text,
+    /goes on with\n {2}mq-raft rolling-restart --since \S+ --command 'restart \{node\} at \{host\}'/,
+  );
 });
 
 test('a group that could not do without a node is left alone', async () => {

@@ -16,7 +16,7 @@ import {
 import type { Check } from '../protocol/admin-plan.ts';
 import type { MemberReport, MembersReport, NodeHealth } from '../protocol/admin-report.ts';
 import { CliError } from './cli-error.ts';
-import type { CommandFor } from './command-words.ts';
+import { type NodeCommand, quoted } from './command-words.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 import { Progress } from './progress.ts';
@@ -35,7 +35,7 @@ export interface RestartOptions {
   /** Processes that started later are done; null: begin now. */
   readonly sinceMs: number | null;
   /** null: somebody does it by hand. */
-  readonly command: CommandFor | null;
+  readonly command: NodeCommand | null;
 }
 
 interface Restarted {
@@ -45,7 +45,7 @@ interface Restarted {
 
 export class RollingRestart {
   readonly #invocation: Invocation;
-  readonly #command: CommandFor | null;
+  readonly #command: NodeCommand | null;
   readonly #sinceMs: number;
   readonly #progress: Progress;
   readonly #restarted: Restarted[] = [];
@@ -62,7 +62,10 @@ export class RollingRestart {
 
   /** @param keepDrained a new one lets those be that were drained before it */
   async run(keepDrained: boolean): Promise<CliExit> {
-    await this.#requirePossible();
+    await this.#requirePossible().catch((error: unknown) => {
+      this.#progress.stop();
+      throw error;
+    });
     try {
       const { members } = await this.#members();
       const drained = members.filter(({ isDrained }) => isDrained).map(({ nodeId }) => nodeId);
@@ -113,10 +116,10 @@ export class RollingRestart {
     this.#progress.say(`${nodeId}: started again`);
   }
 
-  async #runCommand(commandFor: CommandFor, { nodeId, raftAddress }: MemberReport): Promise<void> {
+  async #runCommand(command: NodeCommand, { nodeId, raftAddress }: MemberReport): Promise<void> {
     const { environment, signal } = this.#invocation;
     const host = raftAddress.slice(0, raftAddress.lastIndexOf(':'));
-    const words = commandFor({ node: nodeId, host });
+    const words = command.for({ node: nodeId, host });
     this.#doing = `${nodeId}: ${words.join(' ')}`;
     this.#progress.say(`${nodeId}: ${words.join(' ')}`);
     const trouble = await environment.runCommand(words, signal);
@@ -197,7 +200,7 @@ export class RollingRestart {
   }
 
   async #requirePossible(): Promise<void> {
-    const failed = await this.#failedChecks().finally(() => this.#progress.stop());
+    const failed = await this.#failedChecks();
     if (failed.length > 0) throw refusal('rolling-restart', failed);
   }
 
@@ -268,9 +271,9 @@ export class RollingRestart {
   }
 
   #sayHowToGoOn(): void {
-    const command = this.#command === null ? '' : " --command '...'";
+    const command = this.#command === null ? '' : ` --command ${quoted(this.#command.text)}`;
     this.#invocation.note(
-      `what is done stays done. To go on:  mq-raft rolling-restart --since ${this.#since}${command}`,
+      `what is done stays done; it goes on with\n  mq-raft rolling-restart --since ${this.#since}${command}`,
     );
   }
 

@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 import { brokerGroupOption, runChange } from '../change.ts';
 import { usageError } from '../cli-error.ts';
-import { type CommandFor, parseCommand } from '../command-words.ts';
+import { type NodeCommand, parseCommand } from '../command-words.ts';
 import { RollingRestart } from '../rolling-restart.ts';
 import type { Verb } from '../verb.ts';
 
 interface RollingOptions {
   readonly plan?: true;
-  readonly command?: CommandFor;
+  readonly command?: NodeCommand;
   readonly since?: number;
 }
 
