@@ -10,19 +10,17 @@ export type StartedAt = (nodeId: NodeId) => number | null;
  * among them: nothing depends on them.
  *
  * @param sinceMs processes that started later are done
- * @param left those that stay drained because they were before
  * @returns null: nothing is left to do
  */
 export function nextToRestart(
   { voters, members, leader }: Pick<MembersReport, 'voters' | 'members' | 'leader'>,
   startedAt: StartedAt,
   sinceMs: number,
-  left: readonly NodeId[],
 ): NodeId | null {
   const isDrained = (nodeId: NodeId): boolean =>
     members.some((member) => member.nodeId === nodeId && member.isDrained);
   const isDone = (nodeId: NodeId): boolean => hasStarted(startedAt(nodeId), sinceMs);
-  const halfDone = voters.filter((nodeId) => isDrained(nodeId) && !left.includes(nodeId));
+  const halfDone = voters.filter(isDrained);
   const others = voters.filter((nodeId) => !isDone(nodeId));
   const followers = others.filter((nodeId) => nodeId !== leader);
   return halfDone[0] ?? followers[0] ?? others[0] ?? null;

@@ -47,8 +47,10 @@ export class RollingRestart {
   readonly #invocation: Invocation;
   readonly #command: NodeCommand | null;
   readonly #sinceMs: number;
+  readonly #isContinued: boolean;
   readonly #progress: Progress;
   readonly #restarted: Restarted[] = [];
+  #hasBegun = false;
   /** What is being waited for. */
   #doing = 'asking the group';
 
@@ -57,41 +59,34 @@ export class RollingRestart {
     this.#invocation = invocation;
     this.#command = command;
     this.#sinceMs = sinceMs ?? clock.wallMs();
+    this.#isContinued = sinceMs !== null;
     this.#progress = new Progress(stderr, clock, () => `${this.#doing} ...`);
   }
 
-  /** @param keepDrained a new one lets those be that were drained before it */
-  async run(keepDrained: boolean): Promise<CliExit> {
-    await this.#requirePossible().catch((error: unknown) => {
-      this.#progress.stop();
-      throw error;
-    });
+  async run(): Promise<CliExit> {
     try {
-      const { members } = await this.#members();
-      const drained = members.filter(({ isDrained }) => isDrained).map(({ nodeId }) => nodeId);
-      const left = keepDrained ? drained : [];
-      await this.#all(left);
+      await this.#requirePossible();
+      this.#hasBegun = true;
+      await this.#all();
       this.#progress.stop();
-      return this.#finished(left);
+      return this.#finished();
     } catch (error) {
       this.#progress.stop();
-      this.#sayHowToGoOn();
+      if (this.#hasBegun) this.#sayHowToGoOn();
       throw error;
     }
   }
 
-  async #all(left: readonly NodeId[]): Promise<void> {
+  async #all(): Promise<void> {
     for (;;) {
       const report = await this.#members();
-      const ages = await this.#startTimes(report);
-      const startedAt = (nodeId: NodeId): number | null => ages.get(nodeId) ?? null;
-      const nodeId = nextToRestart(report, startedAt, this.#sinceMs, left);
+      const times = await this.#startTimes(report);
+      const startedAt = (nodeId: NodeId): number | null => times.get(nodeId) ?? null;
+      const nodeId = nextToRestart(report, startedAt, this.#sinceMs);
       if (nodeId === null) return;
-      const member = memberOf(report, nodeId);
       const isBack = hasStarted(startedAt(nodeId), this.#sinceMs);
-      if (!isBack) await this.#restart(member);
+      if (!isBack) await this.#restart(memberOf(report, nodeId));
       await this.#untilWhole(nodeId);
-      if (left.includes(nodeId)) continue;
       await this.#change({ kind: 'undrain', nodeId }, `undraining ${nodeId}`);
       this.#progress.say(`${nodeId}: undrained`);
     }
@@ -202,6 +197,15 @@ export class RollingRestart {
   async #requirePossible(): Promise<void> {
     const failed = await this.#failedChecks();
     if (failed.length > 0) throw refusal('rolling-restart', failed);
+    const { members } = await this.#members();
+    const drained = members.find(({ isDrained }) => isDrained);
+    if (drained === undefined || this.#isContinued) return;
+    throw new CliError({
+      exit: CLI_EXIT.refused,
+      what: `rolling-restart: refused, ${drained.nodeId} is drained`,
+      why: 'somebody has drained it for a reason of their own, or a rolling restart was interrupted',
+      todo: `mq-raft undrain ${drained.nodeId}; or go on with the --since that was printed then`,
+    });
   }
 
   async #failedChecks(): Promise<readonly Check[]> {
@@ -254,8 +258,8 @@ export class RollingRestart {
     }
   }
 
-  #finished(left: readonly NodeId[]): CliExit {
-    const { output, paint, print, note } = this.#invocation;
+  #finished(): CliExit {
+    const { output, paint, print } = this.#invocation;
     const names = this.#restarted.map(({ nodeId }) => nodeId);
     if (output === 'json') {
       print(jsonLine({ kind: 'rollingRestart', since: this.#since, restarted: this.#restarted }));
@@ -263,9 +267,6 @@ export class RollingRestart {
       print(
         `${paint('done', 'good')}: ${names.join(', ') || 'no node'} restarted, one after another\n`,
       );
-    }
-    for (const nodeId of left) {
-      note(`${nodeId} stays drained, as it was before:  mq-raft undrain ${nodeId}`);
     }
     return CLI_EXIT.ok;
   }

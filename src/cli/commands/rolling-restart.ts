@@ -43,8 +43,7 @@ Examples:
             const kind = { confirm: null, isPlanOnly: true as const };
             return runChange(invocation, { kind: 'rollingRestart' }, flags, kind);
           }
-          const restart = new RollingRestart(invocation, { command: restarts, sinceMs: since });
-          return restart.run(since === null);
+          return new RollingRestart(invocation, { command: restarts, sinceMs: since }).run();
         }),
       ),
 };
