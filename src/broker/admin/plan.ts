@@ -201,9 +201,11 @@ function drainDrafts(nodeId: NodeId, view: GroupView): readonly Draft[] {
   return [...drafts, { kind: 'leave', sentence: `the clients of ${nodeId} go elsewhere`, isDone }];
 }
 
-/** Of a node that is silent, or does not tell, nothing can be waited for. */
+/** Of a node that is down, or does not tell, nothing can be waited for; one that is only late is asked again. */
 function hasLeft(view: GroupView, nodeId: NodeId): boolean {
-  const departure = memberOf(view, nodeId)?.health?.departure ?? null;
+  const member = memberOf(view, nodeId);
+  if (member === null || member.health === null) return member?.isActive !== true;
+  const { departure } = member.health;
   return departure === null || departure.state === 'left';
 }
 
