@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { NodeId } from '../base/units.ts';
 import { aMembersReport } from './memory-group.ts';
-import { nextToRestart } from './restart-order.ts';
+import { missingWithout, nextToRestart } from './restart-order.ts';
 
 const IDS = ['n1', 'n2', 'n3'].map(NodeId);
 const SINCE_MS = 1_000;
@@ -49,5 +49,28 @@ test('whoever restarts and undrains what it is told comes to an end, each node o
       if (leader !== null && due.includes(leader) && !halfDone.includes(leader))
         equal(order.at(-1), leader);
     }),
+  );
+});
+
+test('a voter may be away exactly when a majority is live without it', () => {
+  fc.assert(
+    fc.property(fc.subarray(IDS), fc.constantFrom(...IDS), (live, away) => {
+      const all = aMembersReport();
+      const members = all.members.map((member) => ({
+        ...member,
+        isLive: live.includes(member.nodeId),
+      }));
+      const mayGo = live.filter((id) => id !== away).length >= 2;
+      equal(missingWithout({ ...all, members }, away) === null, mayGo);
+    }),
+  );
+});
+
+test('a group of one cannot do without its voter', () => {
+  const [n1] = IDS as [NodeId];
+  const { members } = aMembersReport();
+  equal(
+    missingWithout({ voters: [n1], members }, n1),
+    'without n1, 1 of {n1} must be live, and none is',
   );
 });

@@ -29,3 +29,19 @@ export function nextToRestart(
 export function hasStarted(startedAtMs: number | null, sinceMs: number): boolean {
   return startedAtMs !== null && startedAtMs >= sinceMs;
 }
+
+/** @returns what keeps the group from deciding while this voter is away, in words; null: nothing */
+export function missingWithout(
+  { voters, members }: Pick<MembersReport, 'voters' | 'members'>,
+  away: NodeId,
+): string | null {
+  const needed = Math.floor(voters.length / 2) + 1;
+  const live = voters.filter(
+    (nodeId) =>
+      nodeId !== away &&
+      members.some((member) => member.nodeId === nodeId && member.isLive === true),
+  );
+  if (live.length >= needed) return null;
+  const who = live.length === 0 ? 'none is' : `only ${live.join(', ')} live`;
+  return `without ${away}, ${needed} of {${voters.join(',')}} must be live, and ${who}`;
+}

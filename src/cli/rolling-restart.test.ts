@@ -16,6 +16,7 @@ class Restartable {
   /** Looks at a drained node until its clients have left. */
   looksUntilLeft = 2;
   isWhole = true;
+  readonly down = new Set<NodeId>();
   readonly #boots = new Map<NodeId, { count: number; atMs: number }>();
   #looks = 0;
 
@@ -42,6 +43,7 @@ class Restartable {
         const live = members.map((member) => ({
           ...member,
           isDrained: this.drained.has(member.nodeId),
+          isLive: !this.down.has(member.nodeId),
         }));
         return { kind: 'members', report: aMembersReport({ leader: this.leader, members: live }) };
       }
@@ -166,6 +168,24 @@ test('a group that could not do without a node is left alone', async () => {
   nodes.isWhole = false;
   equal(await nodes.group.run('rolling-restart', ...COMMAND), 4);
   deepEqual(nodes.deeds, []);
+});
+
+test('a node that went down meanwhile is waited for before another one goes', async () => {
+  const nodes = new Restartable();
+  const { terminal } = nodes.group;
+  nodes.looksUntilLeft = 3;
+  terminal.clock.setTimer(1_500, () => nodes.down.add(NodeId('n3')));
+  terminal.clock.setTimer(12_000, () => {
+    deepEqual(nodes.deeds, ['drain n2']);
+    nodes.down.clear();
+  });
+  terminal.onCommand = ([, node = '']) => {
+    nodes.restart(NodeId(node));
+    return null;
+  };
+  equal(await nodes.group.run('rolling-restart', ...COMMAND), 0);
+  match(nodes.text, /without n2, 2 of \{n1,n2,n3\} must be live, and only n1 live/);
+  equal(nodes.deeds.length, 9);
 });
 
 test('somebody who is drained already is a question to the operator', async () => {

@@ -21,7 +21,7 @@ import { CLI_EXIT, type CliExit } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 import { Progress } from './progress.ts';
 import { jsonLine } from './render/json.ts';
-import { hasStarted, nextToRestart } from './restart-order.ts';
+import { hasStarted, missingWithout, nextToRestart } from './restart-order.ts';
 
 const LOOK_INTERVAL_MS = 1_000;
 /** An election, or a lost connection, while something is waited for. */
@@ -98,6 +98,10 @@ export class RollingRestart {
     const before = await this.#health(member);
     const { sentence } = await this.#change({ kind: 'drain', nodeId }, `draining ${nodeId}`);
     this.#progress.say(`drained: ${sentence}`);
+    // It took a while, and somebody else may have gone meanwhile.
+    await this.#until(`the group to do without ${nodeId}`, GATE_MS_MAX, async () =>
+      missingWithout(await this.#members(), nodeId),
+    );
     const leftAtMs = clock.monotonicMs();
     if (this.#command === null) {
       this.#progress.say(`${nodeId}: restart its process now`);
@@ -195,11 +199,13 @@ export class RollingRestart {
   }
 
   async #requirePossible(): Promise<void> {
-    const failed = await this.#failedChecks();
-    if (failed.length > 0) throw refusal('rolling-restart', failed);
     const { members } = await this.#members();
     const drained = members.find(({ isDrained }) => isDrained);
-    if (drained === undefined || this.#isContinued) return;
+    // Half done: that one may be down, and comes first. Each restart has its own look at the others.
+    if (drained !== undefined && this.#isContinued) return;
+    const failed = await this.#failedChecks();
+    if (failed.length > 0) throw refusal('rolling-restart', failed);
+    if (drained === undefined) return;
     throw new CliError({
       exit: CLI_EXIT.refused,
       what: `rolling-restart: refused, ${drained.nodeId} is drained`,
