@@ -23,6 +23,7 @@ import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
+import { runCommand } from './run-command.ts';
 import { userFiles } from './user-files.ts';
 import { VERSION } from './version.ts';
 
@@ -152,6 +153,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
     stores: { disk, writable: disk, lockHolder },
+    runCommand,
     openVerifier: createVerifyClient,
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);

@@ -368,7 +368,8 @@ class Waiting {
     } finally {
       progress.stop();
     }
-    return finished(this.#invocation, latest, this.#kind);
+    // It was not so when it was asked for the first time.
+    return finished(this.#invocation, { ...latest, state: 'done' }, this.#kind);
   }
 
   /** @returns null when nobody could say. @throws CliError when it cannot go on */

@@ -2,13 +2,13 @@
 import { type Command, Option } from 'commander';
 import { addStaleOption, askGroup, type StaleFlag } from '../admin-question.ts';
 import { addChangeOptions, brokerGroupOption, type ChangeFlags, runChange } from '../change.ts';
-import { usageError } from '../cli-error.ts';
 import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
 import { type Invocation, parseCount, type Run } from '../invocation.ts';
 import { checkReportJson, checkReportText } from '../render/doctor.ts';
 import { eventsJson, eventsText, featuresJson, featuresText } from '../render/trail.ts';
 import { addNoun, type Verb } from '../verb.ts';
 import { initVerb } from './init.ts';
+import { rollingRestart } from './rolling-restart.ts';
 import { statusVerb } from './status.ts';
 import { addVerifyCommand } from './verify.ts';
 
@@ -84,35 +84,6 @@ Examples:
           (invocation) => showFeatures(invocation, options),
           options.finalize === undefined ? 'none' : 'change',
         ),
-      ),
-};
-
-interface RollingOptions extends ChangeFlags {
-  readonly plan?: true;
-}
-
-const rollingRestart: Verb = {
-  name: 'rolling-restart',
-  short: 'rolling-restart',
-  description: 'the steps of a restart of all nodes, with what must hold between them',
-  help: `It prints a plan and restarts nothing: whatever runs the processes does that,
-one node after another, each after its gate.
-
-Examples:
-  mq-raft rolling-restart --plan`,
-  build: (command, run) =>
-    void command
-      .option('--plan', 'print the plan')
-      .addOption(brokerGroupOption())
-      .action((options: RollingOptions, self: Command) =>
-        run(self, (invocation) => {
-          if (options.plan !== true) {
-            throw usageError('There is only a plan of a rolling restart', 'give --plan');
-          }
-          const flags = { dryRun: true as const };
-          const kind = { confirm: null, isPlanOnly: true as const };
-          return runChange(invocation, { kind: 'rollingRestart' }, flags, kind);
-        }),
       ),
 };
 

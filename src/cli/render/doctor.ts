@@ -1,5 +1,10 @@
 /** What the doctor found, and what a node says of its health. */
-import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
+import type {
+  CheckReport,
+  Departure,
+  MemberHealth,
+  NodeHealth,
+} from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
 import { zoneText } from './members.ts';
@@ -34,6 +39,7 @@ export function healthLines(
     if (health === null) return [`  ${nodeId}: ${silence}`];
     const { repair, refused } = health;
     return [
+      ...departureRemarks(nodeId, health.departure),
       ...(repair === '' ? [] : [`  ${nodeId}: ${repair}`]),
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
@@ -45,6 +51,15 @@ export function healthLines(
   const omissions = { useless, dispensable: DISPENSABLE };
   const table = fittingTable(COLUMNS, rows, omissions, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
+}
+
+function departureRemarks(nodeId: string, departure: Departure | null): readonly string[] {
+  if (departure === null || departure.state === 'serving') return [];
+  const { state, userCount } = departure;
+  const nobody = state === 'left' ? 'no client needs it' : 'no client uses it at the moment';
+  const users = `used by ${userCount} client${userCount === 1 ? '' : 's'}`;
+  const clients = userCount === 0 ? nobody : users;
+  return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
 
 const DISPENSABLE = ['version', 'loop p99', 'log'];
@@ -106,6 +121,7 @@ function healthJson(health: NodeHealth): object {
   return {
     ...rest,
     wallTime: new Date(wallMs).toISOString(),
+    bootCount: text(health.bootCount),
     term: text(health.term),
     lastIndex: text(health.lastIndex),
     durableIndex: text(health.durableIndex),
