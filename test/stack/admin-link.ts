@@ -23,7 +23,8 @@ const GIB = 2 ** 30;
 
 export const FACTS: NodeFacts = {
   ...{ version: '0.0.0', uptimeMs: 1, loopDelayMsP99: 1, swapUsedBytes: 0 },
-  ...{ scrubFinishedAtMs: null, repair: '' },
+  ...{ scrubFinishedAtMs: null, repair: '', zone: '' },
+  departure: { state: 'serving', userCount: 0 },
 };
 export const ROOM: RoomReport = {
   ...{ level: 'ok', totalBytes: 200 * GIB, freeBytes: 100 * GIB, reserveBytes: GIB },

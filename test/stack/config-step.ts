@@ -7,7 +7,7 @@ export type ConfigStep =
   /** Stores of members that had none. */
   | { readonly kind: 'pin'; readonly pins: readonly Pin[] }
   | { readonly kind: 'addLearner'; readonly nodeId: NodeId }
-  | { readonly kind: 'dropLearner'; readonly nodeId: NodeId }
+  | { readonly kind: 'dropLearners'; readonly leaves: readonly NodeId[] }
   /** Both sets decide from here on. */
   | {
       readonly kind: 'voters';
@@ -28,16 +28,18 @@ export function stepBetween(before: Membership, after: Membership): ConfigStep {
   const changed = describedAnew(before, after);
   if (isJoint(before)) return endOfJoint(before, after);
   if (isJoint(after)) {
-    if (came.length > 0 || went.length > 0 || changed.length > 0) {
-      return illegal('members come, go or change while voters do');
+    if (came.length > 0 || changed.length > 0) {
+      return illegal('members come or change while voters do');
     }
     if (after.outgoing.join() !== before.voters.join()) return illegal('another set goes');
     const joins = minus(after.voters, before.voters);
     const leaves = minus(before.voters, after.voters);
     if (minus(joins, before.learners).length > 0) return illegal('who was no learner votes');
-    const isWhole = minus(before.learners, joins).join() === after.learners.join();
-    if (!isWhole || !sameRemoved(before, after, [])) return illegal('learners or removed differ');
-    return { kind: 'voters', joins, leaves };
+    // Learners that leave in the same change are gone at once.
+    if (minus(went, before.learners).length > 0) return illegal('a voter goes at once');
+    const isWhole = minus(before.learners, [...joins, ...went]).join() === after.learners.join();
+    if (!isWhole || !sameRemoved(before, after, went)) return illegal('learners or removed differ');
+    return { kind: 'voters', joins, leaves: [...leaves, ...went] };
   }
   if (after.voters.join() !== before.voters.join()) return illegal('voters change at once');
   const [first] = came.length > 0 ? came : went;
@@ -48,13 +50,14 @@ export function stepBetween(before: Membership, after: Membership): ConfigStep {
     const isAllPins = pins.length === changed.length && pins.length > 0;
     return isAllPins && sameRemoved(before, after, []) ? { kind: 'pin', pins } : illegal('no step');
   }
-  if (came.length + went.length > 1 || changed.length > 0) return illegal('several steps at once');
-  if (came.length === 1) {
+  if (changed.length > 0) return illegal('members come, go and change at once');
+  if (came.length > 0) {
+    if (came.length + went.length > 1) return illegal('several steps at once');
     const isLearner = after.learners.includes(first) && sameRemoved(before, after, []);
     return isLearner ? { kind: 'addLearner', nodeId: first } : illegal('it comes as no learner');
   }
-  const isDropped = before.learners.includes(first) && sameRemoved(before, after, [first]);
-  return isDropped ? { kind: 'dropLearner', nodeId: first } : illegal('a voter goes at once');
+  const areDropped = minus(went, before.learners).length === 0 && sameRemoved(before, after, went);
+  return areDropped ? { kind: 'dropLearners', leaves: went } : illegal('a voter goes at once');
 }
 
 function endOfJoint(before: Membership, after: Membership): ConfigStep {

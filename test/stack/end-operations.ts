@@ -45,7 +45,7 @@ async function growByOne(world: StackWorld, group: GroupWatch, operators: Operat
   operators.hurry();
   const change: AdminChange =
     lost === null
-      ? { kind: 'promote', nodeId: SPARE }
+      ? { kind: 'promote', nodeIds: [SPARE] }
       : { kind: 'replace', oldNodeId: lost, newNodeId: SPARE, raftAddress };
   await command(world, operators, change);
   if (world.observer.isBroken) return;

@@ -228,24 +228,22 @@ export class GroupLedger {
   }
 }
 
-/** Does the change belong to what the operation is about? */
+/** Does the change belong to what the operation is about? Of several some may be there, or gone, before. */
 function isOf(action: string, step: ConfigStep): boolean {
-  const [kind, first, second] = action.split(' ');
+  const [kind, ...names] = action.split(' ');
+  const areNamed = (ids: readonly NodeId[]) => ids.every((id) => names.some((name) => name === id));
   switch (step.kind) {
     case 'addLearner':
-      return (
-        (kind === 'add' && first === step.nodeId) || (kind === 'replace' && second === step.nodeId)
-      );
+      return (kind === 'add' ? names[0] : kind === 'replace' ? names[1] : '') === step.nodeId;
     case 'voters': {
-      const [joins = null] = step.joins;
-      const [leaves = null] = step.leaves;
-      if (step.joins.length > 1 || step.leaves.length > 1) return false;
-      if (kind === 'replace') return first === leaves && (joins === null || second === joins);
-      if (kind === 'promote') return leaves === null && first === joins;
-      return kind === 'remove' && joins === null && first === leaves;
+      const { joins, leaves } = step;
+      if (kind === 'promote') return leaves.length === 0 && areNamed(joins);
+      if (kind === 'remove') return joins.length === 0 && areNamed(leaves);
+      const isNew = joins.every((id) => id === names[1]);
+      return kind === 'replace' && isNew && leaves.every((id) => id === names[0]);
     }
-    case 'dropLearner':
-      return kind === 'remove' && first === step.nodeId;
+    case 'dropLearners':
+      return kind === 'remove' && areNamed(step.leaves);
     default:
       return false;
   }
@@ -254,7 +252,8 @@ function isOf(action: string, step: ConfigStep): boolean {
 /** Whether the membership is what the action, as it is typed, wants; true for what is not about members. */
 export function isWishOf(action: string, membership: Membership): boolean {
   const { members, voters, removed } = membership;
-  const [kind, first = '', second = ''] = action.split(' ');
+  const [kind, ...names] = action.split(' ');
+  const [first = '', second = ''] = names;
   const isVoter = (id: string) => voters.some((voter) => voter === id);
   const isGone = (id: string) =>
     removed.some((gone) => gone === id) && !members.some(({ nodeId }) => nodeId === id);
@@ -262,9 +261,9 @@ export function isWishOf(action: string, membership: Membership): boolean {
     case 'add':
       return members.some(({ nodeId }) => nodeId === first);
     case 'promote':
-      return isVoter(first);
+      return names.every(isVoter);
     case 'remove':
-      return isGone(first);
+      return names.every(isGone);
     case 'replace':
       return isGone(first) && isVoter(second);
     default:

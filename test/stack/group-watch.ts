@@ -250,7 +250,7 @@ export class GroupWatch {
     const { voters, outgoing } = membership;
     if (outgoing.length === 0) return;
     const joins = voters.filter((id) => !outgoing.includes(id));
-    const isFirstGrowth = outgoing.length === 1 && voters.length === 2;
+    const isFirstGrowth = outgoing.length === 1 && outgoing.every((id) => voters.includes(id));
     const counts = (id: NodeId): boolean =>
       joins.includes(id) ? isFirstGrowth : !this.#isKnownDead(id);
     observer.checkCount++;

@@ -26,6 +26,7 @@ export function wishOf(
   const { index, membership } = group.ledger.current;
   const { learners, removed, members } = membership;
   const voters: readonly NodeId[] = membership.voters;
+  const ids = members.map(({ nodeId }) => nodeId);
   const fresh = freshId(group, world, random);
   const dead = voters.filter((id) => world.nodeOf(id)?.running == null);
   const gone = removed.length === 0 ? null : random.pick(removed);
@@ -40,11 +41,11 @@ export function wishOf(
     case 'add':
       return add(fresh);
     case 'promote':
-      return plain({ kind, nodeId: newcomer });
+      return plain({ kind, nodeIds: someOf(learners, newcomer, random) });
     case 'remove':
-      return plain({ kind, nodeId: random.pick(members).nodeId });
+      return plain({ kind, nodeIds: someOf(ids, random.pick(ids), random) });
     case 'removeDead':
-      return dead.length === 0 ? null : plain({ kind: 'remove', nodeId: random.pick(dead) });
+      return dead.length === 0 ? null : plain({ kind: 'remove', nodeIds: [random.pick(dead)] });
     case 'replace':
       return replace(random.pick(voters), newcomer);
     case 'replaceDead':
@@ -65,7 +66,8 @@ export function wishOf(
       const nodeId = NodeId('n77');
       const kinds = ['promote', 'remove', 'transfer', 'drain'] as const;
       const what = random.pick(kinds);
-      return plain(what === 'transfer' ? { kind: what, to: nodeId } : { kind: what, nodeId });
+      if (what === 'transfer') return plain({ kind: what, to: nodeId });
+      return plain(what === 'drain' ? { kind: what, nodeId } : { kind: what, nodeIds: [nodeId] });
     }
     case 'tombstoned':
       if (gone === null) return null;
@@ -84,6 +86,13 @@ export function wishOf(
     default:
       return unreachable(kind);
   }
+}
+
+/** Mostly the one; now and then others with it. */
+function someOf(all: readonly NodeId[], one: NodeId, random: Prng): readonly NodeId[] {
+  if (random.chance(3, 4)) return [one];
+  const others = all.filter((id) => id !== one && random.chance(1, 3));
+  return [one, ...others];
 }
 
 /** Mostly one that nobody has used. */

@@ -8,7 +8,7 @@ import { STACK_PROFILES, stackProfileNamed } from './profiles.ts';
 import { isLong, keepsPromises } from './promises-test.ts';
 import { replayLine, runSeed } from './run.ts';
 
-const SEEDS_PER_PROFILE = 10;
+const SEEDS_PER_PROFILE = 6;
 
 for (const profile of STACK_PROFILES.filter((each) => !isLong(each))) {
   const seeds = Array.from({ length: SEEDS_PER_PROFILE }, (_, place) => place + 1);
