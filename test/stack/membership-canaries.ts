@@ -37,7 +37,7 @@ export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
     id: 'removed-decides',
     bug: 'Whoever was removed last still belongs to those who decide',
     bugs: { ...NO_BUGS, coreRules: { decidingSets: countsRemoved } },
-    witnesses: [witness('membership-calm', ['L1', 'L2', 'L3'], 1)],
+    witnesses: [witness('membership-calm', ['L1', 'L2', 'L3', 'M4'], 1)],
   },
   {
     id: 'lock-for-all',
