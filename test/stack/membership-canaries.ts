@@ -31,13 +31,13 @@ export const MEMBERSHIP_CANARIES: readonly StackCanary[] = [
     id: 'C19',
     bug: 'In a joint phase the new set of voters decides alone, in every core of the stack',
     bugs: { ...NO_BUGS, coreRules: { decidingSets: ({ voters }) => [voters] } },
-    witnesses: [witness('membership-crash', ['I7', 'M7'], 2)],
+    witnesses: [witness('membership-crash', ['I7', 'M7'], 30)],
   },
   {
     id: 'removed-decides',
     bug: 'Whoever was removed last still belongs to those who decide',
     bugs: { ...NO_BUGS, coreRules: { decidingSets: countsRemoved } },
-    witnesses: [witness('membership-calm', ['L1', 'L2', 'L3', 'M4'], 1)],
+    witnesses: [witness('membership-calm', ['L1', 'L2', 'L3', 'M4'], 3)],
   },
   {
     id: 'lock-for-all',
