@@ -164,6 +164,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
 }
 
 const DEV_TIMEOUT_MS = 5_000;
+const ERASE_LINE = '\r\u001b[2K';
 
 async function main(): Promise<void> {
   const [first, second] = [new AbortController(), new AbortController()];
@@ -174,6 +175,8 @@ async function main(): Promise<void> {
     const nowMs = clock.monotonicMs();
     if (!first.signal.aborted) {
       firstAtMs = nowMs;
+      // The terminal has written ^C where the next line begins.
+      if (process.stderr.isTTY) process.stderr.write(ERASE_LINE);
       first.abort(new Interrupted());
     } else if (nowMs - firstAtMs < SAME_SIGNAL_MS) return;
     else if (!second.signal.aborted) second.abort();

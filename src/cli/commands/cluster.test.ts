@@ -68,6 +68,7 @@ test('check has a column for zones where one is set', async () => {
 
 test('events: a table, JSON lines, and how to see more', async () => {
   const group = new MemoryGroup();
+  group.terminal.stdout.columns = 160;
   const event = {
     sequence: 7,
     logIndex: LogIndex(9_007_199_254_740_991),
@@ -90,6 +91,29 @@ test('events: a table, JSON lines, and how to see more', async () => {
   deepEqual(call?.request, { kind: 'events', afterSequence: 6, countMax: 50 });
   await group.run('events', '-o', 'json');
   equal(lastJson(group.terminal.stdout.text).logIndex, '9007199254740991');
+});
+
+test('events in 80 columns: who and when, and below it what, never a wider line', async () => {
+  const group = new MemoryGroup();
+  const event = {
+    ...{ sequence: 12, logIndex: LogIndex(9), atMs: 0, actor: 'alice@bastion.example.com' },
+    ...{
+      action: 'replace n3 n4',
+      phase: 'token used',
+      planHash: 'ab',
+      configIndex: LogIndex(1300),
+    },
+    details: 'store 37dd96d0-4016-4bf1-bfd8-0597d58d6c14, at 10.0.0.4:10912',
+  };
+  group.answerQuestion = () => ({ kind: 'events', report: { events: [event], lastSequence: 12 } });
+  await group.run('events');
+  equal(
+    group.terminal.stdout.text,
+    `  12  1970-01-01 00:00:00  alice@bastion.example.com
+       replace n3 n4: token used, config #1300, store
+       37dd96d0-4016-4bf1-bfd8-0597d58d6c14, at 10.0.0.4:10912
+`,
+  );
 });
 
 test('features shows what could be raised; --finalize raises it', async () => {

@@ -19,7 +19,7 @@ const LEVEL_MAX = 65_535;
 const check: Verb = {
   name: 'check',
   short: 'check',
-  description: 'the doctor: quorum margin, disks, clocks, versions, repairs',
+  description: 'the doctor: quorum margin, copies, zones, disks, clocks, versions, repairs',
   help: `Exit code 8 when a check has failed.
 
 Examples:
@@ -128,13 +128,13 @@ async function showCheck(invocation: Invocation): Promise<CliExit> {
 }
 
 async function showEvents(invocation: Invocation, options: EventsOptions): Promise<CliExit> {
-  const { output, paint, print, note } = invocation;
+  const { environment, output, paint, print, note } = invocation;
   const { since, count, stale } = options;
   const question = { kind: 'events' as const, afterSequence: since, countMax: count };
   const { report } = await askGroup(invocation, question, 'events', stale === true);
   if (output === 'json') print(eventsJson(report));
   else if (report.events.length === 0) note('no event yet');
-  else print(eventsText(report.events, paint));
+  else print(eventsText(report.events, environment.stdout.columns, paint));
   const last = report.events.at(-1)?.sequence ?? since;
   if (last < report.lastSequence) note(`there are more: mq-raft events --since ${last}`);
   return CLI_EXIT.ok;

@@ -9,16 +9,7 @@ import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
 import { zoneText } from './members.ts';
 import { checkJson, checksText } from './plan.ts';
-import {
-  type Cell,
-  type Column,
-  cell,
-  durationText,
-  type Paint,
-  plainPaint,
-  rowsWithin,
-  tableLines,
-} from './text.ts';
+import { type Cell, type Column, cell, durationText, fittingTable, type Paint } from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
@@ -54,7 +45,11 @@ export function healthLines(
     ];
   });
   const hasZones = members.some(({ health }) => health !== null && health.zone !== '');
-  const table = fittingTable(rows, hasZones, columns, paint);
+  // Nodes that are asked one by one are compared with nobody.
+  const hasClocks = members.some(({ clockSkewMs }) => clockSkewMs !== null);
+  const useless = [...(hasZones ? [] : ['zone']), ...(hasClocks ? [] : ['clock'])];
+  const omissions = { useless, dispensable: DISPENSABLE };
+  const table = fittingTable(COLUMNS, rows, omissions, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
 }
 
@@ -67,25 +62,7 @@ function departureRemarks(nodeId: string, departure: Departure | null): readonly
   return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
 
-/** The first to go, one after the other, where a line is too short for all. */
 const DISPENSABLE = ['version', 'loop p99', 'log'];
-
-function fittingTable(
-  rows: readonly (readonly Cell[])[],
-  hasZones: boolean,
-  columns: number,
-  paint: Paint,
-): readonly string[] {
-  const useless = hasZones ? [] : ['zone'];
-  for (let count = 0; ; count++) {
-    const gone = [...useless, ...DISPENSABLE.slice(0, count)];
-    const isKept = ({ title }: Column): boolean => !gone.includes(title);
-    const kept = COLUMNS.filter(isKept);
-    const cells = rowsWithin(COLUMNS, isKept, rows);
-    const widest = Math.max(...tableLines(kept, cells, plainPaint).map(({ length }) => length));
-    if (widest <= columns || count === DISPENSABLE.length) return tableLines(kept, cells, paint);
-  }
-}
 
 function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
   if (health === null) {
