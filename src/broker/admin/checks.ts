@@ -213,7 +213,7 @@ function otherChecks(
     case 'transfer':
       return change.to === null ? [heirCheck(view, [view.self])] : transferChecks(change.to, view);
     case 'drain':
-      return [voterCheck(change.nodeId, view), heirCheck(view, [change.nodeId, ...view.drained])];
+      return drainChecks(change.nodeId, view);
     case 'undrain':
       return [];
     case 'snapshot':
@@ -231,6 +231,13 @@ function otherChecks(
     default:
       return unreachable(change);
   }
+}
+
+/** Who is drained already is only waited for, whoever else has come to harm meanwhile. */
+function drainChecks(nodeId: NodeId, view: GroupView): readonly Check[] {
+  const known = voterCheck(nodeId, view);
+  if (view.drained.includes(nodeId)) return [known];
+  return [known, heirCheck(view, [nodeId, ...view.drained])];
 }
 
 /** Each voter in turn is down, whoever else is. */
