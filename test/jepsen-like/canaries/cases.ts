@@ -3,7 +3,7 @@
  * broker, or one call of the system, in a program that exists for tests only (canary-broker.ts).
  */
 import type { AnomalyKind } from '../checkers/verdict.ts';
-import type { ScheduledStep, Step } from '../nemesis/step.ts';
+import type { ScheduledStep, Step, Target } from '../nemesis/step.ts';
 import type { RunOptions, WorkloadName } from '../plan.ts';
 
 export const CANARY_IDS = [
@@ -11,7 +11,10 @@ export const CANARY_IDS = [
   'vote-not-synced',
   'checksum-ignored',
   'rot-as-torn',
+  'sync-error-ignored',
   'wiped-voter-votes',
+  'old-image-votes',
+  'expired-unread',
   'uncommitted-read',
   'stale-read',
   'offsets-outside-log',
@@ -34,6 +37,13 @@ const SALT = 7;
 const all = { pick: 'all' } as const;
 const follower = { pick: 'follower', nth: 0 } as const;
 
+/** So narrow that what was missed does not arrive within the script. */
+const SLOW = { lossPercent: 0, bytesPerSecond: 8_192, delayMs: 0 };
+
+function sameAs(step: number): Target {
+  return { pick: 'sameAs', step };
+}
+
 /** Everybody loses power at once. */
 const blackout: Step = { kind: 'powerCut', target: all, downMs: 300, staggerMs: 0 };
 
@@ -49,14 +59,29 @@ export const CANARIES: readonly CanaryCase[] = [
   {
     id: 'vote-not-synced',
     bug: 'Term and vote are written and not synced (C2, C3)',
-    finds: ['term-regressed', 'node-ended'],
+    finds: ['term-regressed', 'two-leaders'],
     workloads: ['queue'],
-    seconds: 13,
-    // A term that is only in the page cache, then a cut of power, when the killed node is back.
+    seconds: 16,
+    // It knows a term of which it has no entry yet, and forgets it with its power. When entries of that term are
+    // on its disk the start refuses such a superblock (exit code 76), and what is found is the end of the node.
     steps: [
-      [1_000, { kind: 'kill', target: { pick: 'leader' }, downMs: 1_500 }],
-      [9_000, blackout],
+      // Freezing syncs the file system, as the kernel does after half a minute.
+      [1_000, { kind: 'stall', target: follower, lastsMs: 200 }],
+      [2_500, { kind: 'kill', target: sameAs(0), downMs: 3_500 }],
+      [4_500, { kind: 'transferStorm', lastsMs: 900 }],
+      [5_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 9_000 }],
+      // Alone when it starts: nobody tells it the term again.
+      [9_500, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 5_000 }],
+      [10_000, { kind: 'powerCut', target: sameAs(0), downMs: 300, staggerMs: 0 }],
     ],
+  },
+  {
+    id: 'sync-error-ignored',
+    bug: 'A sync that fails is taken for one that did not (C11)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets', 'too-few-copies', 'term-regressed'],
+    workloads: ['queue'],
+    seconds: 16,
+    steps: [[1_500, { kind: 'syncError', target: all, nth: 1, always: true }]],
   },
   {
     id: 'checksum-ignored',
@@ -76,11 +101,42 @@ export const CANARIES: readonly CanaryCase[] = [
   },
   {
     id: 'wiped-voter-votes',
-    bug: 'A wiped voter comes back as the store that it was, and nobody remembers what it had promised (C21, C23)',
-    finds: ['term-regressed', 'lost-write', 'unseen'],
+    bug: 'A wiped voter comes back as the store that it was, and is believed (C21, C22)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets', 'term-regressed'],
     workloads: ['queue'],
-    seconds: 12,
-    steps: [[2_500, { kind: 'wipe', target: follower, lastsMs: 6_000 }]],
+    seconds: 16,
+    // What the leader and one follower hold, the other one lacks: then the one is wiped, the leader dies, and the
+    // two that lack it are a majority.
+    steps: [
+      [1_500, { kind: 'partition', shape: 'isolate', target: follower, lastsMs: 3_500 }],
+      [4_500, { kind: 'kill', target: { pick: 'leader' }, downMs: 7_000 }],
+      [4_500, { kind: 'wipe', target: { pick: 'follower', nth: 1 }, lastsMs: 8_000 }],
+    ],
+  },
+  {
+    id: 'old-image-votes',
+    bug: 'A voter comes back with an older image of its directory, and is believed (C23)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets'],
+    workloads: ['queue'],
+    seconds: 22,
+    // As above; the image is from before the one follower was cut off.
+    steps: [
+      [
+        1_500,
+        { kind: 'oldCopy', target: { pick: 'follower', nth: 1 }, ageMs: 6_000, lastsMs: 8_000 },
+      ],
+      [5_000, { kind: 'partition', shape: 'isolate', target: follower, lastsMs: 5_000 }],
+      [8_000, { kind: 'kill', target: { pick: 'leader' }, downMs: 8_000 }],
+    ],
+  },
+  {
+    id: 'expired-unread',
+    bug: 'Retention by size removes what a group has left to consume',
+    finds: ['expired-unread'],
+    workloads: ['laggard'],
+    seconds: 26,
+    // With such a step in its script a run keeps a megabyte of log (harness/storage.ts).
+    steps: [[1_500, { kind: 'compactPast', target: follower, lastsMs: 16_000 }]],
   },
   {
     id: 'uncommitted-read',
@@ -151,6 +207,6 @@ export function runOf(
   const script = steps.map(([atMs, step]): ScheduledStep => ({ atMs, row: 'canary', step }));
   return {
     ...{ rows: [], workloads, nodeCount: 3, seconds, seed: 1, network: 'auto', script },
-    canary: isPlanted ? id : null,
+    ...{ canary: isPlanted ? id : null, upgradeFrom: null },
   };
 }

@@ -35,33 +35,36 @@ export async function powerCut({
   return '';
 }
 
-export async function syncError({
-  cluster,
-  step,
-  targets,
-  lasting,
-}: FaultContext<'syncError'>): Promise<string> {
-  requireFeature(cluster.machine.strace);
-  const notes: string[] = [];
-  for (const node of targets) {
-    const { pid } = node;
-    if (pid === null) throw new FaultImpossible(`${node.nodeId} does not run`);
-    node.isHeld = true;
-    try {
-      const tracer = await failSyncs(pid, step.nth, step.always);
-      node.expectEnd('a sync failed');
-      const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
-      tracer.kill('SIGKILL');
-      notes.push(isOver ? 'ended' : 'no sync came to the fault');
-      await lasting(200);
-      if (!isOver) await node.kill('the tracer was taken off');
-      forgetFailures(node);
-      await node.start();
-    } finally {
-      node.isHeld = false;
-    }
-  }
+export async function syncError(context: FaultContext<'syncError'>): Promise<string> {
+  requireFeature(context.cluster.machine.strace);
+  const notes = await Promise.all(context.targets.map((node) => failSyncsOf(node, context)));
   return notes.join(', ');
+}
+
+async function failSyncsOf(
+  node: BrokerNode,
+  { cluster, step, lasting }: FaultContext<'syncError'>,
+): Promise<string> {
+  const { pid } = node;
+  if (pid === null) throw new FaultImpossible(`${node.nodeId} does not run`);
+  node.isHeld = true;
+  try {
+    const tracer = await failSyncs(pid, step.nth, step.always);
+    node.expectEnd('a sync failed');
+    const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
+    // What only its cache holds goes while its syncs still fail.
+    const canCut = !isOver && cluster.machine.powerCut === null;
+    if (canCut) await node.volume.cutPower();
+    tracer.kill('SIGKILL');
+    await lasting(200);
+    if (!isOver) await node.kill('it lives on though its syncs fail, or none came to that');
+    if (canCut) await node.volume.restorePower();
+    forgetFailures(node);
+    await node.start();
+    return isOver ? 'ended' : 'no sync came to the fault';
+  } finally {
+    node.isHeld = false;
+  }
 }
 
 export async function stall({ cluster, step, targets, lasting }: FaultContext<'stall'>) {

@@ -7,13 +7,14 @@ import { setMaxListeners } from 'node:events';
 import { unreachable } from '../../../src/base/assert.ts';
 import type { BrokerNode } from '../harness/broker-node.ts';
 import type { Cluster } from '../harness/cluster.ts';
-import { clockJump, clockRate } from './clock.ts';
+import { clockDrift, clockJump, clockRate } from './clock.ts';
 import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
 import { damageLog, damageSuperblock, deleteDerived } from './files.ts';
 import { clone, oldCopy, stranger, wipe } from './identity.ts';
 import { membership, replaceDead, transferStorm } from './operators.ts';
-import { kill, pause, rollingRestart } from './processes.ts';
+import { kill, pause, rollingRestart, rollingUpgrade } from './processes.ts';
+import { replaceMember } from './replace-member.ts';
 import { compactPast } from './retention.ts';
 import type { ScheduledStep, Step, Target } from './step.ts';
 import { clientCut, flap, oneWay, partition, slowLinks } from './ways.ts';
@@ -32,6 +33,8 @@ export class Executor {
   readonly #healing = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #troubles: string[] = [];
+  /** Of each step that has begun, by its number. */
+  readonly #met: (readonly BrokerNode[])[] = [];
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -44,7 +47,12 @@ export class Executor {
     for (const scheduled of schedule) {
       await this.#lasting(scheduled.atMs - recorder.nowMs());
       if (this.#healing.signal.aborted) return;
-      const running = this.#perform(scheduled).finally(() => this.#running.delete(running));
+      const { step } = scheduled;
+      const targets = 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
+      this.#met.push(targets);
+      const running = this.#perform(scheduled, targets).finally(() =>
+        this.#running.delete(running),
+      );
       this.#running.add(running);
     }
   }
@@ -68,10 +76,9 @@ export class Executor {
     await Promise.all(nodes.map((node) => node.start()));
   }
 
-  async #perform({ row, step }: ScheduledStep): Promise<void> {
+  async #perform({ row, step }: ScheduledStep, targets: readonly BrokerNode[]): Promise<void> {
     const { recorder } = this.#cluster;
     const beginMs = recorder.nowMs();
-    const targets = 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
     const names = targets.map(({ nodeId }) => nodeId);
     const line = { row, kind: describe(step), targets: names, beginMs };
     const wanted = neededBy(step, names);
@@ -118,6 +125,10 @@ export class Executor {
         return followers;
       case 'all':
         return nodes;
+      case 'sameAs':
+        return this.#met[target.step] ?? [];
+      case 'otherThan':
+        return nodes.filter((node) => !this.#met[target.step]?.includes(node));
       default:
         return unreachable(target);
     }
@@ -156,6 +167,8 @@ function neededBy(step: Step, names: readonly string[]): string[] {
     case 'clockJump':
     case 'clockRate':
       return names.map((name) => `the clock of ${name}`);
+    case 'replaceMember':
+      return [...names, 'the membership', 'copies'];
     case 'stranger':
       return ['the address of twins'];
     case 'clone':
@@ -180,7 +193,8 @@ function describe(step: Step): string {
     case 'syncError':
       return `syncError ${step.always ? 'always' : 'once'}`;
     case 'clockRate':
-      return `clockRate x${step.rate}`;
+    case 'clockDrift':
+      return `${step.kind} x${step.rate}`;
     default:
       return step.kind;
   }
@@ -200,6 +214,10 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return membership({ ...rest, step });
     case 'replaceDead':
       return replaceDead({ ...rest, step });
+    case 'replaceMember':
+      return replaceMember({ ...rest, step });
+    case 'rollingUpgrade':
+      return rollingUpgrade({ ...rest, step });
     case 'compactPast':
       return compactPast({ ...rest, step });
     case 'partition':
@@ -238,6 +256,8 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return clockJump({ ...rest, step });
     case 'clockRate':
       return clockRate({ ...rest, step });
+    case 'clockDrift':
+      return clockDrift({ ...rest, step });
     default:
       return unreachable(step);
   }

@@ -10,7 +10,9 @@ export type Target =
   | { readonly pick: 'follower'; readonly nth: number }
   | { readonly pick: 'node'; readonly nodeId: string }
   | { readonly pick: 'followers' }
-  | { readonly pick: 'all' };
+  | { readonly pick: 'all' }
+  /** For scripts: whom the step of that number met, counted from 0; or everybody else. */
+  | { readonly pick: 'sameAs' | 'otherThan'; readonly step: number };
 
 export type LogDamage = 'bitFlip' | 'truncate' | 'chunkCopy';
 
@@ -57,7 +59,10 @@ export type Step =
       readonly downMs: number;
       readonly staggerMs: number;
     }
-  /** The sync of that number fails, or with `always` each from that on; then the node is started again. */
+  /**
+   * The sync of that number fails, or with `always` each from that on; then the node is started again. Who lives
+   * on all the same has promised what its disk does not hold: it loses its power.
+   */
   | {
       readonly kind: 'syncError';
       readonly target: Target;
@@ -110,7 +115,17 @@ export type Step =
     }
   /** A voter dies for ever and another node takes its place; `operators` do it at the same time. */
   | { readonly kind: 'replaceDead'; readonly operators: 1 | 2 }
+  /** A member of the run dies for ever, directory and all, and a new node takes its place. */
+  | { readonly kind: 'replaceMember'; readonly target: Target; readonly operators: 1 | 2 }
   | { readonly kind: 'rollingRestart'; readonly pauseMs: number }
+  /** One after the other from the older program to this one; with `goesBack` back again, and once more on. */
+  | {
+      readonly kind: 'rollingUpgrade';
+      readonly pauseMs: number;
+      /** With the two programs in one group. */
+      readonly mixedMs: number;
+      readonly goesBack: boolean;
+    }
   /** Down until the others have removed what it would need next, but no longer than `lastsMs`. */
   | { readonly kind: 'compactPast'; readonly target: Target; readonly lastsMs: number }
   | {
@@ -121,6 +136,13 @@ export type Step =
     }
   | {
       readonly kind: 'clockRate';
+      readonly target: Target;
+      readonly rate: number;
+      readonly lastsMs: number;
+    }
+  /** The process lives with a quartz that is wrong by this factor: durations and timers follow it too. */
+  | {
+      readonly kind: 'clockDrift';
       readonly target: Target;
       readonly rate: number;
       readonly lastsMs: number;
