@@ -11,6 +11,7 @@ import { clockDrift, clockJump, clockRate } from './clock.ts';
 import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
 import { damageLog, damageSuperblock, deleteDerived } from './files.ts';
+import { forgottenByAll } from './forgotten-by-all.ts';
 import { clone, oldCopy, stranger, wipe } from './identity.ts';
 import { membership, replaceDead, transferStorm } from './operators.ts';
 import { kill, pause, rollingRestart, rollingUpgrade } from './processes.ts';
@@ -167,6 +168,8 @@ function neededBy(step: Step, names: readonly string[]): string[] {
     case 'clockJump':
     case 'clockRate':
       return names.map((name) => `the clock of ${name}`);
+    case 'forgottenByAll':
+      return [...names, 'the network', 'copies'];
     case 'replaceMember':
       return [...names, 'the membership', 'copies'];
     case 'stranger':
@@ -190,6 +193,8 @@ function describe(step: Step): string {
       return step.isHelix ? 'damageLog helix' : `damageLog ${step.damage}`;
     case 'damageSuperblock':
       return `damageSuperblock ${step.slots.join('+')}`;
+    case 'forgottenByAll':
+      return `forgottenByAll ${step.by}`;
     case 'syncError':
       return `syncError ${step.always ? 'always' : 'once'}`;
     case 'clockRate':
@@ -246,6 +251,8 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return deleteDerived({ ...rest, step });
     case 'wipe':
       return wipe({ ...rest, step });
+    case 'forgottenByAll':
+      return forgottenByAll({ ...rest, step });
     case 'oldCopy':
       return oldCopy({ ...rest, step });
     case 'clone':

@@ -117,6 +117,7 @@ const SYNC_ERROR: RowMaker = {
     target: anyone(context),
     nth: 1 + context.random.below(40),
     always: context.random.chance(1, 4),
+    ofLog: false,
   }),
 };
 
@@ -182,11 +183,15 @@ const LOST_DIRECTORY: RowMaker = {
   make: (context) => {
     const target = anyone(context);
     const lastsMs = lasting(context, 2_000, 6_000);
-    switch (context.random.below(3)) {
+    switch (context.random.below(4)) {
       case 0:
         return { kind: 'wipe', target, lastsMs };
       case 1:
         return { kind: 'oldCopy', target, ageMs: 500 + context.random.below(3_000), lastsMs };
+      case 2: {
+        const by = context.random.pick(['wipe', 'oldImage'] as const);
+        return { kind: 'forgottenByAll', by, aloneMs: 2_000, lastsMs };
+      }
       default:
         // Both slots: the node has forgotten its vote and must not come back by itself.
         return { kind: 'damageSuperblock', target, slots: [0, 1], downMs: lastsMs };

@@ -61,13 +61,15 @@ export type Step =
     }
   /**
    * The sync of that number fails, or with `always` each from that on; then the node is started again. Who lives
-   * on all the same has promised what its disk does not hold: it loses its power.
+   * on all the same has promised what its disk does not hold: it loses its power. `ofLog`: only syncs of the files of
+   * the log.
    */
   | {
       readonly kind: 'syncError';
       readonly target: Target;
       readonly nth: number;
       readonly always: boolean;
+      readonly ofLog: boolean;
     }
   | { readonly kind: 'stall'; readonly target: Target; readonly lastsMs: number }
   | {
@@ -99,6 +101,17 @@ export type Step =
       readonly kind: 'oldCopy';
       readonly target: Target;
       readonly ageMs: number;
+      readonly lastsMs: number;
+    }
+  /**
+   * As few as may be are cut off, and miss what the others acknowledge for `aloneMs`. Then of the others all are dead
+   * but one, who comes back with an empty directory, or with an image from before; so for `lastsMs` everybody who
+   * lives has missed it, and they are a majority.
+   */
+  | {
+      readonly kind: 'forgottenByAll';
+      readonly by: 'wipe' | 'oldImage';
+      readonly aloneMs: number;
       readonly lastsMs: number;
     }
   /** A second process with a copy of the node's directory and the node's name. */
