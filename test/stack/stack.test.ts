@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { STACK_PROFILES, stackProfileNamed } from './profiles.ts';
 import { replayLine, runSeed } from './run.ts';
 
-const SEEDS_PER_PROFILE = 10;
+const SEEDS_PER_PROFILE = 6;
 
 for (const profile of STACK_PROFILES) {
   const seeds = Array.from({ length: SEEDS_PER_PROFILE }, (_, place) => place + 1);
