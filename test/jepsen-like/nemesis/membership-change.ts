@@ -7,6 +7,8 @@ import { FaultImpossible } from './fault.ts';
 
 /** Until the others know that it is dead. */
 export const DEAD_MS = 2_500;
+/** All disks of a run are one disk of a busy machine: that it is slow is no reason against this node. */
+export const MACHINE_IS_SLOW = ['--allow-slow-disk'] as const;
 const CATCH_UP_ATTEMPTS_MAX = 40;
 const CATCH_UP_PAUSE_MS = 250;
 const LAST_WORDS_LENGTH = 200;
@@ -81,7 +83,9 @@ export class Change {
       `${words.slice(0, 3).join(' ')} ${ends.map(({ code }) => code).join(' and ')}`,
     );
     const isDone = ends.some(({ code }) => code === 0);
-    if (!isDone) this.#notes.push(ends[0]?.output.slice(-LAST_WORDS_LENGTH) ?? '');
+    const why = ends[0]?.output.slice(-LAST_WORDS_LENGTH) ?? '';
+    // A command that is tried again and again fails for one reason.
+    if (!isDone && !this.#notes.includes(why)) this.#notes.push(why);
     return isDone;
   }
 

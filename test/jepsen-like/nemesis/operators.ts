@@ -1,6 +1,6 @@
 /** Faults that operators make: leadership handed round, and members that come and go under load. */
 import type { FaultContext } from './fault.ts';
-import { Change, DEAD_MS } from './membership-change.ts';
+import { Change, DEAD_MS, MACHINE_IS_SLOW } from './membership-change.ts';
 
 /** Two in a second, as the reference has it. */
 const TRANSFER_PERIOD_MS = 500;
@@ -40,7 +40,8 @@ export async function membership({
   try {
     await work.untilCaughtUp(spare, lasting);
     await lasting(step.learnerMs);
-    await work.command(step.operators, 'promote', spare.name, '--allow-even');
+    const allowed = ['--allow-even', ...MACHINE_IS_SLOW];
+    await work.command(step.operators, 'promote', spare.name, ...allowed);
     await lasting(step.voterMs);
   } finally {
     await work.remove(spare, step.operators);
@@ -62,7 +63,8 @@ export async function replaceDead({
   if (dying === null) return work.notes;
   try {
     await work.untilCaughtUp(dying, lasting);
-    const isVoter = await work.command(1, 'promote', dying.name, '--allow-even');
+    const allowed = ['--allow-even', ...MACHINE_IS_SLOW];
+    const isVoter = await work.command(1, 'promote', dying.name, ...allowed);
     await dying.stop();
     dying.forget();
     if (!isVoter) return `${work.notes}: it never had a vote`;
@@ -70,7 +72,7 @@ export async function replaceDead({
     const coming = await work.join();
     if (coming === null) return work.notes;
     try {
-      await work.command(step.operators, 'replace', dying.name, coming.name);
+      await work.command(step.operators, 'replace', dying.name, coming.name, ...MACHINE_IS_SLOW);
     } finally {
       await work.remove(coming, 1);
     }

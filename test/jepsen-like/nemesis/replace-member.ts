@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { HEAL_TIMEOUT_MS } from '../limits.ts';
 import { type FaultContext, FaultImpossible, untilWhole } from './fault.ts';
-import { Change, DEAD_MS } from './membership-change.ts';
+import { Change, DEAD_MS, MACHINE_IS_SLOW } from './membership-change.ts';
 
 const RETRY_PAUSE_MS = 500;
 
@@ -36,7 +36,9 @@ export async function replaceMember(context: FaultContext<'replaceMember'>): Pro
     return successor.ticket !== null;
   });
   await successor.start();
-  await retry(() => work.command(step.operators, 'replace', dead.nodeId, nodeId));
+  await retry(() =>
+    work.command(step.operators, 'replace', dead.nodeId, nodeId, ...MACHINE_IS_SLOW),
+  );
   cluster.substitute(dead, successor);
   return `${work.notes} ${await untilWhole(cluster, [successor])}`.trim();
 }
