@@ -34,6 +34,8 @@ export interface AskedOptions {
   /** Members that are asked to take the node in. */
   readonly join: readonly string[];
   readonly token: string | null;
+  /** What fails together with this node; null: nobody has said. */
+  readonly zone: string | null;
   readonly directory: string;
   /** What is listened on. */
   readonly grpc: string;
@@ -71,6 +73,7 @@ export function brokerOptionsOf(values: BrokerValues): AskedOptions {
     members: values.members.map((member) => ({ ...member, nodeId: NodeId(member.nodeId) })),
     join: values.join,
     token: values.token,
+    zone: values.zone,
     directory: values.dir,
     grpc: values.grpc,
     raft: values.raft,

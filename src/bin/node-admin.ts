@@ -30,7 +30,7 @@ export interface NodeAdminOptions {
 }
 
 export function startAdmin(
-  { members }: BrokerOptions,
+  { members, zone }: BrokerOptions,
   { replica, clock, diskRoom, soundness }: NodeAdminOptions,
 ): Admin {
   const delays = monitorEventLoopDelay();
@@ -39,6 +39,7 @@ export function startAdmin(
   reset.unref();
   const facts = (): NodeFacts => ({
     version: VERSION,
+    zone: zone ?? '',
     uptimeMs: process.uptime() * MS_PER_SECOND,
     loopDelayMsP99: delays.count === 0 ? null : delays.percentile(99) / NS_PER_MS,
     swapUsedBytes: swapUsedBytes(),

@@ -322,6 +322,7 @@ const PASSING: readonly Check['id'][] = [
   'targetCaughtUp',
   'targetLive',
   'targetDiskSpeed',
+  'soleCopy',
 ];
 
 /** Asks the same again until it is done. */

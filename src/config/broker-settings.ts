@@ -98,6 +98,16 @@ const table = {
     example: 'c2VjcmV0',
     isSecret: true,
   }),
+  zone: setting({
+    form: 'text',
+    value: 'name',
+    schema: word.nullable(),
+    standard: null,
+    standardText: 'none',
+    help: 'what fails together with this node: a rack, a room, a data centre',
+    more: 'Changes of the voters and `mq-raft check` warn where one zone holds a majority of them: without it nothing is committed. It decides nothing else.',
+    example: 'eu-1a',
+  }),
   dir: setting({
     form: 'text',
     value: 'path',

@@ -97,11 +97,16 @@ export const CHECK_IDS = [
   'targetDiskSpeed',
   // Everybody else.
   'nobodyUnderRepair',
+  /** What the others lack, or have damaged, is not taken away with those who leave. */
+  'soleCopy',
+  /** No zone holds a majority. Never a reason to refuse; only where a zone is set. */
+  'zoneSpread',
   'featureLevel',
   'eligibleLeader',
   'transferTarget',
   // Of `check` only.
   'quorumMargin',
+  'twoCopies',
   'syncTime',
   'loopDelay',
   'diskRoom',

@@ -45,6 +45,8 @@ export interface MemberReport {
   readonly isLive: boolean | null;
   readonly matchIndex: LogIndex | null;
   readonly lagBytes: number | null;
+  /** As it told the answering node last; empty: none is set. null: not known. */
+  readonly zone: string | null;
 }
 
 /** One operator at a time: a row of replicated state. */
@@ -65,6 +67,8 @@ export interface NodeHealth {
   readonly nodeId: NodeId;
   readonly storeUuid: string;
   readonly version: string;
+  /** What fails together with it, as its settings say; empty: nobody has said. */
+  readonly zone: string;
   /** The highest feature level that its program supports. */
   readonly featureLevelMax: number;
   readonly state: (typeof NODE_STATES)[number];

@@ -145,6 +145,7 @@ const member = record<MemberReport>({
   isLive: optional(flag),
   matchIndex: optional(logIndex),
   lagBytes: optional(count),
+  zone: optional(text),
 });
 
 export const members = record<MembersReport>({
@@ -169,6 +170,7 @@ export const health = record<NodeHealth>({
   nodeId,
   storeUuid: text,
   version: text,
+  zone: text,
   featureLevelMax: count,
   state: word(NODE_STATES),
   uptimeMs: count,

@@ -31,6 +31,7 @@ const GIB = 2 ** 30;
 const CALL_MS = 20_000;
 const FACTS: NodeFacts = {
   version: '0.0.0',
+  zone: '',
   uptimeMs: 1,
   loopDelayMsP99: 1,
   swapUsedBytes: 0,

@@ -35,7 +35,7 @@ import { MembershipRunner } from './membership-runner.ts';
 import { NodeWork } from './node-work.ts';
 import { eventsReport, featuresReport, membersReport } from './reports.ts';
 import { Situation } from './situation.ts';
-import { viewOf } from './view-of.ts';
+import type { Zones } from './view-of.ts';
 import { isKnown } from './wish.ts';
 
 export interface Admin {
@@ -144,7 +144,7 @@ class GroupAdmin implements Admin {
     if (!stale) return null;
     switch (request.kind) {
       case 'members':
-        return { kind: 'members', report: membersReport(replica) };
+        return { kind: 'members', report: membersReport(replica, this.#ownZone()) };
       case 'events': {
         const { afterSequence, countMax } = request;
         return { kind: 'events', report: eventsReport(replica, afterSequence, countMax) };
@@ -171,8 +171,10 @@ class GroupAdmin implements Admin {
     switch (request.kind) {
       case 'join':
         return { kind: 'granted', grant: await this.#desk.admit(request) };
-      case 'members':
-        return this.#fresh(() => ({ kind: 'members', report: membersReport(replica) }));
+      case 'members': {
+        const zones = await this.#situation.zones();
+        return this.#fresh(() => ({ kind: 'members', report: membersReport(replica, zones) }));
+      }
       case 'events': {
         const { afterSequence, countMax } = request;
         return this.#fresh(() => ({
@@ -184,7 +186,7 @@ class GroupAdmin implements Admin {
         return { kind: 'health', health: localHealth(this.#options) };
       case 'check': {
         const answers = await this.#situation.answers();
-        const report = examine(viewOf(replica, answers), answers, clock.wallMs());
+        const report = examine(this.#situation.viewWith(answers), answers, clock.wallMs());
         return this.#fresh(() => ({ kind: 'check', report }));
       }
       case 'catchup': {
@@ -200,6 +202,11 @@ class GroupAdmin implements Admin {
       default:
         return unreachable(request);
     }
+  }
+
+  /** Who answers alone asks nobody. */
+  #ownZone(): Zones {
+    return new Map([[this.#self, this.#options.facts().zone]]);
   }
 
   #fresh(answer: () => AdminResponse): Promise<AdminResponse> {

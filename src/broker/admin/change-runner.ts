@@ -12,6 +12,7 @@ import {
 } from '../../protocol/admin.ts';
 import type { AdminDeed } from '../../protocol/admin-command.ts';
 import type { Check, Plan } from '../../protocol/admin-plan.ts';
+import { MEMBER_COUNT_MAX } from '../../raft/membership.ts';
 import type { Replica } from '../../replica/replica.ts';
 import type { AdminLog, Words } from './admin-log.ts';
 import { checksOf, hasFailed } from './checks.ts';
@@ -66,6 +67,7 @@ export class ChangeRunner {
 
   async #decide(change: AdminChange, options: ChangeOptions): Promise<AdminResponse> {
     checkOptions(options);
+    checkNames(change);
     const { situation } = this.#options;
     const operationId = `${actionOf(change)} by ${options.actor}`;
     let view = await situation.look();
@@ -275,5 +277,15 @@ function checkOptions({ actor }: ChangeOptions): void {
   throw new AdminError(
     'badRequest',
     `The name of who asks has ${actor.length} characters, from 1 to ${ACTOR_LENGTH_MAX} are needed: it stands in the audit trail.`,
+  );
+}
+
+function checkNames(change: AdminChange): void {
+  if (!('nodeIds' in change)) return;
+  const { length } = change.nodeIds;
+  if (length >= 1 && length <= MEMBER_COUNT_MAX) return;
+  throw new AdminError(
+    'badRequest',
+    `${change.kind} names ${length} nodes, from 1 to ${MEMBER_COUNT_MAX} are needed.`,
   );
 }

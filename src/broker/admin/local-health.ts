@@ -17,11 +17,13 @@ export function localHealth({ replica, clock, facts, diskRoom }: LocalHealthOpti
   const status = replica.status();
   const { diskStats } = replica.log;
   const room = diskRoom();
-  const { version, uptimeMs, loopDelayMsP99, swapUsedBytes, scrubFinishedAtMs, repair } = facts();
+  const { version, zone, uptimeMs, loopDelayMsP99, swapUsedBytes, scrubFinishedAtMs, repair } =
+    facts();
   return {
     nodeId: status.nodeId,
     storeUuid: status.storeUuid,
     version,
+    zone,
     featureLevelMax: FEATURE_LEVEL_MAX,
     state: stateOf(status, replica.leadership() !== null),
     uptimeMs: Math.floor(uptimeMs),

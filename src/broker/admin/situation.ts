@@ -12,12 +12,14 @@ import { LeadershipLost } from '../leadership-lost.ts';
 import type { GroupView } from './group-view.ts';
 import { STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
 import { type Answers, type SurveyOptions, surveyMembers } from './survey.ts';
-import { viewOf } from './view-of.ts';
+import { viewOf, type Zones } from './view-of.ts';
 
 export class Situation {
   readonly #replica: Replica;
   readonly #clock: Clock;
   readonly #survey: SurveyOptions;
+  /** What each node that ever answered said last. */
+  readonly #zones = new Map<NodeId, string>();
 
   constructor(survey: SurveyOptions) {
     this.#replica = survey.replica;
@@ -27,11 +29,31 @@ export class Situation {
 
   /** Of this moment, without asking anybody. */
   glance(): GroupView {
-    return viewOf(this.#replica, new Map());
+    return this.viewWith(new Map());
+  }
+
+  viewWith(answers: Answers): GroupView {
+    return viewOf(this.#replica, answers, this.#zones);
   }
 
   async answers(): Promise<Answers> {
-    return surveyMembers(this.#survey);
+    return this.#heard(await surveyMembers(this.#survey, () => true));
+  }
+
+  /** Of the members, asked anew of those that are heard at all: nobody is waited for in vain. */
+  async zones(): Promise<Zones> {
+    const { nodeId: self, peers } = this.#replica.status();
+    const isHeard = (nodeId: NodeId): boolean =>
+      nodeId === self || peers.some((peer) => peer.nodeId === nodeId && peer.isActive === true);
+    this.#heard(await surveyMembers(this.#survey, isHeard));
+    return this.#zones;
+  }
+
+  #heard(answers: Answers): Answers {
+    for (const [nodeId, { health }] of answers) {
+      if (health !== null) this.#zones.set(nodeId, health.zone);
+    }
+    return answers;
   }
 
   /**
@@ -39,14 +61,14 @@ export class Situation {
    * stores of new members by itself: that is over in a moment, and no reason to refuse anything.
    */
   async look(): Promise<GroupView> {
-    const answers = await surveyMembers(this.#survey);
+    const answers = await this.answers();
     const untilMs = this.#clock.monotonicMs() + UNDER_WAY_MS_MAX;
     while (!this.isSettled && this.#clock.monotonicMs() < untilMs) {
       this.requireLeadership();
       await this.pause();
     }
     this.requireLeadership();
-    return viewOf(this.#replica, answers);
+    return this.viewWith(answers);
   }
 
   get isSettled(): boolean {

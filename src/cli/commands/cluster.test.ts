@@ -45,6 +45,27 @@ test('check shows health and ends with 8 when something is red', async () => {
   equal(report.nodes[0].health.logSizeBytes, '1048576');
 });
 
+test('check has a column for zones where one is set', async () => {
+  const group = new MemoryGroup();
+  const nodes = (zone: string): AdminResponse => {
+    const answer = checkAnswer('ok');
+    ok(answer.kind === 'check');
+    const members = answer.report.members.map((member) =>
+      member.health === null ? member : { ...member, health: { ...member.health, zone } },
+    );
+    return { kind: 'check', report: { ...answer.report, members } };
+  };
+  group.answerQuestion = () => nodes('');
+  await group.run('check');
+  ok(!group.terminal.stdout.text.includes('zone'));
+  group.answerQuestion = () => nodes('eu-1a');
+  await group.run('check');
+  match(group.terminal.stdout.text, /^ {2}n1 +eu-1a +leading/m);
+  match(group.terminal.stdout.text, /^ {2}n3 +\? +no answer/m);
+  await group.run('check', '-o', 'json');
+  equal(lastJson(group.terminal.stdout.text).nodes[0].health.zone, 'eu-1a');
+});
+
 test('events: a table, JSON lines, and how to see more', async () => {
   const group = new MemoryGroup();
   const event = {

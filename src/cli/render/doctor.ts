@@ -2,6 +2,7 @@
 import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
+import { zoneText } from './members.ts';
 import { checkJson, checksText } from './plan.ts';
 import {
   type Cell,
@@ -10,11 +11,13 @@ import {
   durationText,
   type Paint,
   plainPaint,
+  rowsWithin,
   tableLines,
 } from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
+  { title: 'zone', align: 'left' },
   { title: 'state', align: 'left' },
   { title: 'applied', align: 'right' },
   { title: 'log', align: 'right' },
@@ -44,7 +47,8 @@ export function healthLines(
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
   });
-  const table = fittingTable(rows, columns, paint);
+  const hasZones = members.some(({ health }) => health !== null && health.zone !== '');
+  const table = fittingTable(rows, hasZones, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
 }
 
@@ -53,14 +57,16 @@ const DISPENSABLE = ['version', 'loop p99', 'log'];
 
 function fittingTable(
   rows: readonly (readonly Cell[])[],
+  hasZones: boolean,
   columns: number,
   paint: Paint,
 ): readonly string[] {
+  const useless = hasZones ? [] : ['zone'];
   for (let count = 0; ; count++) {
-    const gone = DISPENSABLE.slice(0, count);
-    const isKept = (_: unknown, i: number): boolean => !gone.includes(COLUMNS[i]?.title ?? '');
+    const gone = [...useless, ...DISPENSABLE.slice(0, count)];
+    const isKept = ({ title }: Column): boolean => !gone.includes(title);
     const kept = COLUMNS.filter(isKept);
-    const cells = rows.map((row) => row.filter(isKept));
+    const cells = rowsWithin(COLUMNS, isKept, rows);
     const widest = Math.max(...tableLines(kept, cells, plainPaint).map(({ length }) => length));
     if (widest <= columns || count === DISPENSABLE.length) return tableLines(kept, cells, paint);
   }
@@ -68,7 +74,8 @@ function fittingTable(
 
 function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
   if (health === null) {
-    return [cell(nodeId), cell('no answer', 'bad'), ...Array.from({ length: 7 }, () => cell('-'))];
+    const unknown = Array.from({ length: 7 }, () => cell('-'));
+    return [cell(nodeId), cell(zoneText(null)), cell('no answer', 'bad'), ...unknown];
   }
   const { state, isDiskStalled, diskFreeBytes, diskTotalBytes } = health;
   const isWell = (state === 'leading' || state === 'following') && !isDiskStalled;
@@ -79,6 +86,7 @@ function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
       : ` (${Math.floor((100 * diskFreeBytes) / diskTotalBytes)} %)`;
   return [
     cell(nodeId),
+    cell(zoneText(health.zone)),
     cell(isDiskStalled ? 'disk stalled' : state, isWell ? 'good' : 'bad'),
     cell(health.appliedIndex),
     cell(sizeText(health.logSizeBytes)),

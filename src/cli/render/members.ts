@@ -2,11 +2,21 @@
 import type { MemberReport, MembersReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
-import { type Cell, type Column, cell, type Paint, plural, tableLines, wrap } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  type Paint,
+  plural,
+  rowsWithin,
+  tableLines,
+  wrap,
+} from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
   { title: 'role', align: 'left' },
+  { title: 'zone', align: 'left' },
   { title: 'raft address', align: 'left' },
   { title: 'store', align: 'left' },
   { title: 'match', align: 'right' },
@@ -18,10 +28,12 @@ const STORE_CHARACTERS = 8;
 
 export function membersText(report: MembersReport, columns: number, paint: Paint): string {
   const rows = report.members.map((member) => rowOf(member, report));
+  const hasZones = report.members.some(({ zone }) => zone !== null && zone !== '');
+  const isKept = ({ title }: Column): boolean => title !== 'zone' || hasZones;
   const lines = [
     ...membersHeadline(report, columns, paint),
     '',
-    ...tableLines(COLUMNS, rows, paint),
+    ...tableLines(COLUMNS.filter(isKept), rowsWithin(COLUMNS, isKept, rows), paint),
   ];
   const { removed, lock } = report;
   if (removed.length > 0) lines.push('', `removed for ever: ${removed.join(', ')}`);
@@ -108,12 +120,18 @@ function rowOf(member: MemberReport, { leader }: MembersReport): readonly Cell[]
   return [
     cell(nodeId),
     isLeader ? cell('LEADER', 'bold') : cell(role),
+    cell(zoneText(member.zone)),
     cell(raftAddress),
     storeUuid === null ? cell('-', 'dim') : cell(storeUuid.slice(0, STORE_CHARACTERS)),
     cell(matchIndex ?? '-'),
     lagBytes === null ? cell('-') : cell(lagBytes === 0 ? 0 : sizeText(lagBytes)),
     cell(state, state === 'ok' || state === 'drained' ? 'good' : 'bad'),
   ];
+}
+
+/** Shown where any is set. */
+export function zoneText(zone: string | null): string {
+  return zone === null ? '?' : zone === '' ? '-' : zone;
 }
 
 /** The leader is what it is; of the others, the first thing that is amiss. */

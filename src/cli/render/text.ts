@@ -64,6 +64,16 @@ export function tableLines(
   });
 }
 
+/** The cells of the columns that are kept. */
+export function rowsWithin(
+  columns: readonly Column[],
+  isKept: (column: Column) => boolean,
+  rows: readonly (readonly Cell[])[],
+): readonly (readonly Cell[])[] {
+  const places = columns.map(isKept);
+  return rows.map((row) => row.filter((_, i) => places[i]));
+}
+
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
