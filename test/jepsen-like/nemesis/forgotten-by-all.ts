@@ -5,9 +5,12 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrokerNode } from '../harness/broker-node.ts';
+import { until } from '../harness/cluster.ts';
 import { run } from '../harness/shell.ts';
 import { type FaultContext, FaultImpossible, untilWhole } from './fault.ts';
 import { playImpostor } from './identity.ts';
+
+const MEETING_TIMEOUT_MS = 20_000;
 
 export async function forgottenByAll(context: FaultContext<'forgottenByAll'>): Promise<string> {
   const { cluster, step, lasting } = context;
@@ -16,7 +19,7 @@ export async function forgottenByAll(context: FaultContext<'forgottenByAll'>): P
   const ways = absent.flatMap((node) =>
     nodes.filter((other) => !absent.includes(other)).map((other) => [node, other] as const),
   );
-  const places = await setAside(deciding, step.by, () => untilWhole(cluster, [deciding]));
+  const places = await setAside(deciding, step.by, absent);
   for (const [node, other] of ways) {
     await network.block(node.nodeId, other.nodeId);
     await network.block(other.nodeId, node.nodeId);
@@ -69,7 +72,7 @@ interface Places {
 async function setAside(
   node: BrokerNode,
   by: FaultContext<'forgottenByAll'>['step']['by'],
-  whole: () => Promise<string>,
+  absent: readonly BrokerNode[],
 ): Promise<Places> {
   const { asideDirectory } = node.volume;
   rmSync(asideDirectory, { recursive: true, force: true });
@@ -78,8 +81,14 @@ async function setAside(
   if (by === 'oldImage') {
     await node.kill('killed, to copy its directory');
     await run('cp', '-a', node.directory, places.image);
+    const before = absent.map((other) => other.log().length);
     await node.start();
-    await whole();
+    // An image is known by the start that followed it: whoever shall refuse it must have met that start.
+    const hasMet = (other: BrokerNode, i: number): boolean =>
+      other.log().slice(before[i]).includes(`"event":"peer.up","peer":"${node.nodeId}"`);
+    await until('the meeting of those who will be cut off', MEETING_TIMEOUT_MS, async () =>
+      absent.every(hasMet) ? true : null,
+    );
   }
   return places;
 }
