@@ -48,8 +48,10 @@ export function parseRun(argv: readonly string[]): { options: RunOptions; folder
   const { nemesis: rows, workload: workloads, nodes: nodeCount, out: folder, ...rest } = flags;
   const { seconds, seed, network, canary = null, upgradeFrom = null } = rest;
   const script = rest.script === undefined ? {} : { script: json<Script>(rest.script).schedule };
-  const common = { rows, workloads, nodeCount, seconds, seed, network };
-  const options = { ...common, canary, upgradeFrom, ...script };
+  const common = { workloads, nodeCount, seconds, seed, network };
+  // A script takes the place of the rows.
+  const drawn = rest.script === undefined ? rows : [];
+  const options = { ...common, rows: drawn, canary, upgradeFrom, ...script };
   return { options, folder };
 }
 
