@@ -61,18 +61,18 @@ export const CANARIES: readonly CanaryCase[] = [
     bug: 'Term and vote are written and not synced (C2, C3)',
     finds: ['term-regressed', 'two-leaders'],
     workloads: ['queue'],
-    seconds: 16,
+    seconds: 21,
     // It knows a term of which it has no entry yet, and forgets it with its power. When entries of that term are
     // on its disk the start refuses such a superblock (exit code 76), and what is found is the end of the node.
     steps: [
       // Freezing syncs the file system, as the kernel does after half a minute.
       [1_000, { kind: 'stall', target: follower, lastsMs: 200 }],
-      [2_500, { kind: 'kill', target: sameAs(0), downMs: 3_500 }],
-      [4_500, { kind: 'transferStorm', lastsMs: 900 }],
-      [5_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 9_000 }],
+      [2_500, { kind: 'kill', target: sameAs(0), downMs: 6_000 }],
+      [7_500, { kind: 'transferStorm', lastsMs: 900 }],
+      [8_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 13_000 }],
       // Alone when it starts: nobody tells it the term again.
-      [9_500, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 5_000 }],
-      [10_000, { kind: 'powerCut', target: sameAs(0), downMs: 300, staggerMs: 0 }],
+      [15_000, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 5_000 }],
+      [15_500, { kind: 'powerCut', target: sameAs(0), downMs: 300, staggerMs: 0 }],
     ],
   },
   {
