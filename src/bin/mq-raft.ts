@@ -23,6 +23,7 @@ import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
+import { runCommand } from './run-command.ts';
 import { userFiles } from './user-files.ts';
 import { VERSION } from './version.ts';
 
@@ -152,6 +153,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
     stores: { disk, writable: disk, lockHolder },
+    runCommand,
     openVerifier: createVerifyClient,
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
@@ -162,6 +164,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
 }
 
 const DEV_TIMEOUT_MS = 5_000;
+const ERASE_LINE = '\r\u001b[2K';
 
 async function main(): Promise<void> {
   const [first, second] = [new AbortController(), new AbortController()];
@@ -172,6 +175,8 @@ async function main(): Promise<void> {
     const nowMs = clock.monotonicMs();
     if (!first.signal.aborted) {
       firstAtMs = nowMs;
+      // The terminal has written ^C where the next line begins.
+      if (process.stderr.isTTY) process.stderr.write(ERASE_LINE);
       first.abort(new Interrupted());
     } else if (nowMs - firstAtMs < SAME_SIGNAL_MS) return;
     else if (!second.signal.aborted) second.abort();

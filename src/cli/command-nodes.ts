@@ -5,6 +5,8 @@ import type { Argument, Command, Option } from 'commander';
 export const LISTS = ['topics', 'nodes', 'contexts'] as const;
 export type ListName = (typeof LISTS)[number];
 export const LIST_COMMAND = '__list';
+/** Which cluster is meant: the hidden command is told as well. */
+export const WHERE_FLAGS = ['--context', '--namesrv', '--endpoints'] as const;
 
 /** What is offered for a value that is typed next. */
 export type Offer =

@@ -6,8 +6,8 @@ import {
   type Offer,
   offeringFlags,
   valuedNames,
+  WHERE_FLAGS,
 } from './command-nodes.ts';
-import { WHERE_FLAGS } from './completion-shared.ts';
 
 export function fishScript(nodes: readonly CommandNode[]): string {
   const [root] = nodes;

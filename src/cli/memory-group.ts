@@ -140,6 +140,8 @@ export function aHealth(nodeId: NodeId, changes: Partial<NodeHealth> = {}): Node
     repair: '',
     scrubFinishedAtMs: null,
     refused: '',
+    bootCount: 1,
+    departure: null,
     ...changes,
   };
 }

@@ -17,7 +17,7 @@ import {
   encodeAdminReply,
 } from './admin-codec.ts';
 import { ALLOWANCES, CHECK_IDS, CHECK_VERDICTS, STEP_KINDS, STEP_STATUSES } from './admin-plan.ts';
-import { CATCHUP_STATES, MEMBER_ROLES, NODE_STATES } from './admin-report.ts';
+import { CATCHUP_STATES, DEPARTURE_STATES, MEMBER_ROLES, NODE_STATES } from './admin-report.ts';
 import { CodecError } from './schema.ts';
 
 const nodeId = fc.constantFrom('n1', 'n2', 'n_3', 'N-4').map(NodeId);
@@ -112,6 +112,13 @@ const health = fc.record({
   ...{ syncMsP50: maybe(decimal), syncMsP99: maybe(decimal), isDiskStalled: flag },
   ...{ loopDelayMsP99: maybe(decimal), swapUsedBytes: maybe(count), repair: text },
   ...{ scrubFinishedAtMs: maybe(count), refused: text },
+  bootCount: count,
+  departure: maybe(
+    fc.record({
+      state: fc.constantFrom(...DEPARTURE_STATES),
+      userCount: fc.nat(),
+    }),
+  ),
 });
 const members = fc.record({
   ...{ clusterId: text, groupId: text, answeredBy: nodeId, isFromLeader: flag },

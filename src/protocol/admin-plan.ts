@@ -30,6 +30,8 @@ export const STEP_KINDS = [
   'removeLearner',
   'tombstone',
   'drain',
+  /** The clients of a drained node go elsewhere. */
+  'leave',
   'undrain',
   'restart',
   /** Wait until everybody is well again. */

@@ -17,6 +17,8 @@ import {
   CATCHUP_STATES,
   type CatchupReport,
   type CheckReport,
+  DEPARTURE_STATES,
+  type Departure,
   type EventsReport,
   type FeaturesReport,
   type LockReport,
@@ -166,6 +168,11 @@ export const members = record<MembersReport>({
   featureLevel: count,
 });
 
+const departure = record<Departure>({
+  state: word(DEPARTURE_STATES),
+  userCount: count,
+});
+
 export const health = record<NodeHealth>({
   nodeId,
   storeUuid: text,
@@ -191,6 +198,8 @@ export const health = record<NodeHealth>({
   repair: text,
   scrubFinishedAtMs: optional(count),
   refused: text,
+  bootCount: count,
+  departure: optional(departure),
 });
 
 export const checkReport = record<CheckReport>({

@@ -7,10 +7,11 @@
  * lost are put back (repair/). Each may be interrupted and is then simply done again by the next start.
  */
 import { assert } from '../base/assert.ts';
-import { concatBytes } from '../base/bytes.ts';
+import { adjacentRuns, concatBytes } from '../base/bytes.ts';
 import { advance, type PhysicalOffset } from '../base/units.ts';
 import {
   BATCH_SIZE_BYTES_MAX,
+  BATCH_WRITES_MAX,
   type Disk,
   type DiskError,
   type DiskWrite,
@@ -109,18 +110,24 @@ export class StartupWriter {
     const [first, last] = [entries[0], entries.at(-1)];
     assert(first !== undefined && last !== undefined, 'something is written');
     const { file, position } = this.#placeOf(first.desc.physicalOffset);
-    const bytes = entries.length === 1 ? first.bytes : concatBytes(entries.map((e) => e.bytes));
-    const end = advance(last.desc.physicalOffset, last.desc.sizeBytes);
-    const zeroSizeBytes = end - first.desc.physicalOffset - bytes.length;
-    assert(zeroSizeBytes === 0 || last.desc.type === 'filler', 'they lie one behind the other');
-    for (let at = 0; at < bytes.length; at += BATCH_SIZE_BYTES_MAX) {
-      const piece = bytes.subarray(at, at + BATCH_SIZE_BYTES_MAX);
-      const writes: DiskWrite[] = [{ file, position: position + at, bytes: piece }];
-      if (zeroSizeBytes > 0 && at + piece.length === bytes.length) {
-        writes.push({ file, position: position + bytes.length, zeroSizeBytes });
+    const runs = adjacentRuns(entries.map(({ bytes }) => bytes));
+    const parts = runs.length < BATCH_WRITES_MAX ? runs : [concatBytes(runs)];
+    const writes: DiskWrite[] = [];
+    let at = position;
+    for (const part of parts) {
+      for (let from = 0; from < part.length; from += BATCH_SIZE_BYTES_MAX) {
+        const bytes = part.subarray(from, from + BATCH_SIZE_BYTES_MAX);
+        writes.push({ file, position: at, bytes });
+        at += bytes.length;
       }
-      await this.perform(writes);
     }
+    const sizeBytes = at - position;
+    const end = advance(last.desc.physicalOffset, last.desc.sizeBytes);
+    const zeroSizeBytes = end - first.desc.physicalOffset - sizeBytes;
+    assert(zeroSizeBytes === 0 || last.desc.type === 'filler', 'they lie one behind the other');
+    if (zeroSizeBytes > 0) writes.push({ file, position: at, zeroSizeBytes });
+    if (sizeBytes <= BATCH_SIZE_BYTES_MAX) await this.perform(writes);
+    else for (const write of writes) await this.perform([write]);
   }
 
   /** Gives a segment its full size: what it lacks becomes zeros. */

@@ -352,6 +352,32 @@ test('a drained node hands over, is not chosen, and may lead when it is undraine
   await admins.stopAll();
 });
 
+test('a drain is under way until the clients of the node are elsewhere, and is recorded once', async () => {
+  const admins = await AdminGroup.started();
+  const leader = (await admins.group.leader()).nodeId;
+  const [a, b] = admins.group.nodeIds.filter((id) => id !== leader);
+  const drain = { kind: 'drain', nodeId: a! } as const;
+  admins.facts.set(a!, { departure: { state: 'leaving', userCount: 2 } });
+  for (const _ of ['at first', 'again']) {
+    const { state, phase, sentence } = await admins.change(drain);
+    deepEqual([state, phase], ['pending', 'leave']);
+    match(sentence, /2 clients still use it/);
+  }
+  admins.facts.set(a!, { departure: { state: 'left', userCount: 0 } });
+  const done = await admins.change(drain);
+  equal(done.state, 'alreadySo');
+  match(done.sentence, /no client needs it/);
+  const events = await admins.ask({ kind: 'events', afterSequence: 0, countMax: 100 });
+  ok(events.kind === 'events');
+  equal(events.report.events.filter(({ action }) => action === `drain ${a}`).length, 1);
+  // Nobody can be waited for at a node that is down.
+  await admins.change({ kind: 'undrain', nodeId: a! });
+  await admins.stop(b!);
+  await admins.group.pass(5_000);
+  equal((await admins.change({ kind: 'drain', nodeId: b! })).state, 'done');
+  await admins.stopAll();
+});
+
 test('a drained node that wins an election gives leadership away', async () => {
   const admins = await AdminGroup.started();
   const leader = (await admins.group.leader()).nodeId;

@@ -4,6 +4,7 @@ import { createAdminCallClient } from '../../client/admin-client.ts';
 import { Connections } from '../../client/connections.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { AdminCall, AdminReply } from '../../protocol/admin.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import type { RoomReport } from '../../protocol/verbs.ts';
 import type { Replica } from '../../replica/replica.ts';
 
@@ -25,6 +26,7 @@ export interface NodeFacts {
   readonly scrubFinishedAtMs: number | null;
   /** What is being repaired while it follows, in words; empty: nothing. */
   readonly repair: string;
+  readonly departure: Departure;
 }
 
 /** Long work of one node. Each answers in a sentence; throws AdminError when it cannot be done. */

@@ -33,6 +33,7 @@ import { ADMIN_CALL_MS_MAX, ADMIN_CALLS_MAX, ADMIN_RETRY_MS } from './limits.ts'
 import { localHealth } from './local-health.ts';
 import { MembershipRunner } from './membership-runner.ts';
 import { NodeWork } from './node-work.ts';
+import { bestHeir } from './plan.ts';
 import { eventsReport, featuresReport, membersReport } from './reports.ts';
 import { Situation } from './situation.ts';
 import type { Zones } from './view-of.ts';
@@ -41,6 +42,8 @@ import { isKnown } from './wish.ts';
 export interface Admin {
   /** A call that came in over the port for peers and administration. Never rejects but for bugs. */
   answer(call: AdminCall, signal: AbortSignal): Promise<AdminReply>;
+  /** Hands leadership over where this node has it and somebody is fit; as well as that goes. */
+  stepAside(): Promise<void>;
   /** Ends its timers. Idempotent. */
   close(): void;
 }
@@ -93,6 +96,14 @@ class GroupAdmin implements Admin {
     } finally {
       this.#openCount -= 1;
     }
+  }
+
+  async stepAside(): Promise<void> {
+    const { replica } = this.#options;
+    if (replica.leadership() === null) return;
+    const heir = bestHeir(this.#situation.glance(), [this.#self]);
+    // It never rejects; when it fails, the others elect somebody after this node is gone.
+    if (heir !== null) await replica.transferLeadership(heir);
   }
 
   close(): void {

@@ -96,6 +96,7 @@ export class MembershipRunner {
         await situation.untilSettled(view.configIndex);
         return null;
       case 'drain':
+      case 'leave':
       case 'undrain':
       case 'restart':
       case 'gate':

@@ -326,6 +326,7 @@ const HEALTH: NodeHealth = {
   ...{ commitIndex: LogIndex(9), appliedIndex: LogIndex(9), logSizeBytes: 1_000 },
   ...{ diskFreeBytes: 1e9, diskTotalBytes: 2e9, syncMsP50: 1, syncMsP99: 1, isDiskStalled: false },
   ...{ loopDelayMsP99: 1, swapUsedBytes: 0, repair: '', scrubFinishedAtMs: null, refused: '' },
+  ...{ bootCount: 1, departure: null },
 };
 
 test('a slow disk is refused unless it is allowed, a sick one always', () => {

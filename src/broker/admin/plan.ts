@@ -193,13 +193,20 @@ function drainDrafts(nodeId: NodeId, view: GroupView): readonly Draft[] {
   const isDrained = view.drained.includes(nodeId);
   const sentence = `${nodeId} does not lead until it is undrained`;
   const drafts: Draft[] = [{ kind: 'drain', sentence, isDone: isDrained }];
-  if (nodeId !== view.self) return drafts;
-  const heir = bestHeir(view, [nodeId]);
-  const to = heir === null ? 'somebody else' : heir;
-  return [
-    ...drafts,
-    { kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false },
-  ];
+  if (nodeId === view.self) {
+    const to = bestHeir(view, [nodeId]) ?? 'somebody else';
+    drafts.push({ kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false });
+  }
+  const isDone = isDrained && hasLeft(view, nodeId);
+  return [...drafts, { kind: 'leave', sentence: `the clients of ${nodeId} go elsewhere`, isDone }];
+}
+
+/** Of a node that is down, or does not tell, nothing can be waited for; one that is only late is asked again. */
+function hasLeft(view: GroupView, nodeId: NodeId): boolean {
+  const member = memberOf(view, nodeId);
+  if (member === null || member.health === null) return member?.isActive !== true;
+  const { departure } = member.health;
+  return departure === null || departure.state === 'left';
 }
 
 /** The leader last: one move of the leadership in all. */
@@ -214,6 +221,7 @@ function restartDrafts(view: GroupView): readonly Draft[] {
     const without = arithmeticOf(voters, (id) => id !== nodeId && isLive(id));
     return [
       oneDraft('drain', `mq-raft drain ${nodeId}`),
+      oneDraft('leave', `wait until the clients of ${nodeId} are elsewhere: drain does`),
       { ...oneDraft('restart', `restart the process of ${nodeId}`), quorums: [without] },
       {
         ...oneDraft('gate', `wait until ${nodeId} is live and caught up, and check is green`),

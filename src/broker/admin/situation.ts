@@ -6,13 +6,17 @@ import { unreachable } from '../../base/assert.ts';
 import type { LogIndex, NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
 import { AdminError } from '../../protocol/admin.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import { isJoint } from '../../raft/membership.ts';
 import type { Replica, TransferOutcome } from '../../replica/replica.ts';
 import { LeadershipLost } from '../leadership-lost.ts';
-import type { GroupView } from './group-view.ts';
-import { STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
+import { type GroupView, memberOf } from './group-view.ts';
+import { DRAIN_HEARD_MS_MAX, STEP_MS_MAX, STEP_POLL_MS, UNDER_WAY_MS_MAX } from './limits.ts';
 import { type Answers, type SurveyOptions, surveyMembers } from './survey.ts';
 import { viewOf, type Zones } from './view-of.ts';
+
+/** Of a node that lives and did not answer in time. */
+const NOT_HEARD: Departure = { state: 'serving', userCount: 0 };
 
 export class Situation {
   readonly #replica: Replica;
@@ -69,6 +73,24 @@ export class Situation {
     }
     this.requireLeadership();
     return this.viewWith(answers);
+  }
+
+  /**
+   * How far the clients of a node are that was just drained, as soon as it has heard of that itself.
+   * @returns null when it is down, or does not tell
+   * @throws LeadershipLost
+   */
+  async departureOf(nodeId: NodeId): Promise<Departure | null> {
+    const untilMs = this.#clock.monotonicMs() + DRAIN_HEARD_MS_MAX;
+    for (;;) {
+      this.requireLeadership();
+      const member = memberOf(viewOf(this.#replica, await this.answers(), this.#zones), nodeId);
+      if (member === null || (member.health === null && !member.isActive)) return null;
+      const departure = member.health === null ? NOT_HEARD : member.health.departure;
+      if (departure?.state !== 'serving') return departure;
+      if (this.#clock.monotonicMs() >= untilMs) return { ...departure, state: 'leaving' };
+      await this.pause();
+    }
   }
 
   get isSettled(): boolean {

@@ -71,6 +71,26 @@ test('member list has a column for zones where one is set, and JSON always', asy
   );
 });
 
+test('member list spares columns where the line is too short, and no line is wider', async () => {
+  const group = new MemoryGroup();
+  const members = aMembersReport().members.map((member) => ({
+    ...member,
+    ...{ raftAddress: `${member.nodeId}.eu-central-1.internal:10912`, zone: 'eu-central-1a' },
+  }));
+  const removed = Array.from({ length: 20 }, (_, i) => NodeId(`node-${i}`));
+  group.answerQuestion = () => ({ kind: 'members', report: aMembersReport({ members, removed }) });
+  await group.run('members');
+  const { text } = group.terminal.stdout;
+  match(text, /^ {2}node +role +zone +raft address +lag +state$/m);
+  deepEqual(
+    text.split('\n').filter(({ length }) => length > 80),
+    [],
+  );
+  group.terminal.stdout.columns = 160;
+  await group.run('members');
+  match(group.terminal.stdout.text, /raft address +store +match +lag/);
+});
+
 test('member list shows the operation that is under way, and how to end it', async () => {
   const lock = { operationId: 'o1', owner: 'bob@b', action: 'replace n3 n4', takenAtMs: 0 };
   const group = new MemoryGroup();

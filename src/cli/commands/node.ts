@@ -56,15 +56,19 @@ Examples:
 
 const drain = changeVerb(
   'drain',
-  'hand leadership over and lead no more until undrain: before a restart',
-  `Examples:
+  'hand leadership over, lead no more, and wait until clients are elsewhere: before a restart',
+  `The routes that clients are given name the node no more until undrain. They
+renew them every 30 s; it serves on meanwhile. After a minute it waits no more,
+and says how many are left. --no-wait returns when it is drained.
+
+Examples:
   mq-raft node drain n1
   mq-raft rolling-restart --plan`,
 );
 
 const undrain = changeVerb(
   'undrain',
-  'let a drained node lead again',
+  'let a drained node lead again, and clients come back to it',
   'Examples:\n  mq-raft node undrain n1',
 );
 

@@ -1,19 +1,15 @@
 /** What the doctor found, and what a node says of its health. */
-import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
+import type {
+  CheckReport,
+  Departure,
+  MemberHealth,
+  NodeHealth,
+} from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
 import { zoneText } from './members.ts';
 import { checkJson, checksText } from './plan.ts';
-import {
-  type Cell,
-  type Column,
-  cell,
-  durationText,
-  type Paint,
-  plainPaint,
-  rowsWithin,
-  tableLines,
-} from './text.ts';
+import { type Cell, type Column, cell, durationText, fittingTable, type Paint } from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
@@ -43,34 +39,30 @@ export function healthLines(
     if (health === null) return [`  ${nodeId}: ${silence}`];
     const { repair, refused } = health;
     return [
+      ...departureRemarks(nodeId, health.departure),
       ...(repair === '' ? [] : [`  ${nodeId}: ${repair}`]),
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
   });
   const hasZones = members.some(({ health }) => health !== null && health.zone !== '');
-  const table = fittingTable(rows, hasZones, columns, paint);
+  // Nodes that are asked one by one are compared with nobody.
+  const hasClocks = members.some(({ clockSkewMs }) => clockSkewMs !== null);
+  const useless = [...(hasZones ? [] : ['zone']), ...(hasClocks ? [] : ['clock'])];
+  const omissions = { useless, dispensable: DISPENSABLE };
+  const table = fittingTable(COLUMNS, rows, omissions, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
 }
 
-/** The first to go, one after the other, where a line is too short for all. */
-const DISPENSABLE = ['version', 'loop p99', 'log'];
-
-function fittingTable(
-  rows: readonly (readonly Cell[])[],
-  hasZones: boolean,
-  columns: number,
-  paint: Paint,
-): readonly string[] {
-  const useless = hasZones ? [] : ['zone'];
-  for (let count = 0; ; count++) {
-    const gone = [...useless, ...DISPENSABLE.slice(0, count)];
-    const isKept = ({ title }: Column): boolean => !gone.includes(title);
-    const kept = COLUMNS.filter(isKept);
-    const cells = rowsWithin(COLUMNS, isKept, rows);
-    const widest = Math.max(...tableLines(kept, cells, plainPaint).map(({ length }) => length));
-    if (widest <= columns || count === DISPENSABLE.length) return tableLines(kept, cells, paint);
-  }
+function departureRemarks(nodeId: string, departure: Departure | null): readonly string[] {
+  if (departure === null || departure.state === 'serving') return [];
+  const { state, userCount } = departure;
+  const nobody = state === 'left' ? 'no client needs it' : 'no client uses it at the moment';
+  const users = `used by ${userCount} client${userCount === 1 ? '' : 's'}`;
+  const clients = userCount === 0 ? nobody : users;
+  return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
+
+const DISPENSABLE = ['version', 'loop p99', 'log'];
 
 function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
   if (health === null) {
@@ -129,6 +121,7 @@ function healthJson(health: NodeHealth): object {
   return {
     ...rest,
     wallTime: new Date(wallMs).toISOString(),
+    bootCount: text(health.bootCount),
     term: text(health.term),
     lastIndex: text(health.lastIndex),
     durableIndex: text(health.durableIndex),

@@ -6,10 +6,10 @@ import {
   type Cell,
   type Column,
   cell,
+  fittingTable,
   type Paint,
   plural,
-  rowsWithin,
-  tableLines,
+  timeText,
   wrap,
 } from './text.ts';
 
@@ -23,24 +23,28 @@ const COLUMNS: readonly Column[] = [
   { title: 'lag', align: 'right' },
   { title: 'state', align: 'left' },
 ];
+const DISPENSABLE = ['store', 'match'];
 /** Enough of a UUID to tell two apart. */
 const STORE_CHARACTERS = 8;
 
 export function membersText(report: MembersReport, columns: number, paint: Paint): string {
   const rows = report.members.map((member) => rowOf(member, report));
   const hasZones = report.members.some(({ zone }) => zone !== null && zone !== '');
-  const isKept = ({ title }: Column): boolean => title !== 'zone' || hasZones;
+  const omissions = { useless: hasZones ? [] : ['zone'], dispensable: DISPENSABLE };
   const lines = [
     ...membersHeadline(report, columns, paint),
     '',
-    ...tableLines(COLUMNS.filter(isKept), rowsWithin(COLUMNS, isKept, rows), paint),
+    ...fittingTable(COLUMNS, rows, omissions, columns, paint),
   ];
   const { removed, lock } = report;
-  if (removed.length > 0) lines.push('', `removed for ever: ${removed.join(', ')}`);
+  if (removed.length > 0) {
+    lines.push('', ...wrap(`removed for ever: ${removed.join(', ')}`, columns));
+  }
   if (lock !== null) {
     const { action, owner, takenAtMs } = lock;
-    const since = new Date(takenAtMs).toISOString();
-    lines.push('', paint(`under way: ${action}, by ${owner}, since ${since}`, 'accent'));
+    const since = timeText(takenAtMs);
+    const underWay = wrap(`under way: ${action}, by ${owner}, since ${since}`, columns);
+    lines.push('', ...underWay.map((line) => paint(line, 'accent')));
     lines.push(`  the same command goes on with it; \`mq-raft unlock\` gives it up`);
   }
   return `${lines.join('\n')}\n`;

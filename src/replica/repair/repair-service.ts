@@ -9,7 +9,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { concatBytes } from '../../base/bytes.ts';
+import { joinBytes } from '../../base/bytes.ts';
 import { CorruptionError, FatalError } from '../../base/errors.ts';
 import { LogIndex } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
@@ -107,7 +107,7 @@ class Giver {
     const startMs = clock.monotonicMs();
     const answer = await this.#read(call.request);
     const { entries, committed, firstIndex } = answer;
-    const bytes = concatBytes(entries.map((entry) => entry.bytes));
+    const bytes = joinBytes(entries.map((entry) => entry.bytes));
     const { nodeId, storeUuid } = source.identity;
     const facts = { committed, sizeBytes: bytes.length, isUnderRepair, firstIndex };
     call.write({ kind: 'head', head: { nodeId, storeUuid, ...facts } });

@@ -26,6 +26,8 @@ export class RepairWriter {
   readonly #parts: RepairWriterParts;
   readonly #writer: StartupWriter;
   readonly #fullSegments = new Set<PhysicalOffset>();
+  /** Of these there was nothing: no evidence to keep. */
+  readonly #newSegments = new Set<PhysicalOffset>();
 
   constructor(parts: RepairWriterParts) {
     const { disk, paths, segmentSizeBytes } = parts;
@@ -48,9 +50,10 @@ export class RepairWriter {
     const [first, last] = [batch[0], batch.at(-1)];
     assert(first !== undefined && last !== undefined, 'a batch has an entry');
     const from = first.desc.physicalOffset;
-    await this.#complete(segmentStartOf(from, segmentSizeBytes));
+    const segment = segmentStartOf(from, segmentSizeBytes);
+    await this.#complete(segment);
     const to = advance(last.desc.physicalOffset, last.desc.sizeBytes);
-    await this.#writer.keep({ from, to }, label);
+    if (!this.#newSegments.has(segment)) await this.#writer.keep({ from, to }, label);
     await this.#writer.writeEntries(batch);
   }
 
@@ -80,6 +83,7 @@ export class RepairWriter {
     const { disk, paths, segmentSizeBytes } = this.#parts;
     const existing = (await disk.sizeOf(paths.segment(segment))) ?? 0;
     if (existing < segmentSizeBytes) await this.#writer.complete(segment, existing);
+    if (existing === 0) this.#newSegments.add(segment);
     this.#fullSegments.add(segment);
   }
 }
