@@ -88,8 +88,9 @@ async function inCluster(
   recorder.startClock();
   const running = Promise.all(workloads.map((workload) => workload.run(context)));
   const executor = new Executor(cluster);
-  await Promise.race([executor.run(plan.schedule), running]);
-  await Promise.race([untilMs(recorder, plan.seconds * 1_000), running]);
+  const faults = executor.run(plan.schedule, plan.script !== undefined);
+  const lateMs = await Promise.race([faults, running.then(() => 0)]);
+  await Promise.race([untilMs(recorder, plan.seconds * 1_000 + lateMs), running]);
   const healMs = await healed(cluster, executor, plan, workloads, problems);
   stopping.abort();
   await running;

@@ -69,10 +69,10 @@ export const CANARIES: readonly CanaryCase[] = [
       [1_000, { kind: 'stall', target: follower, lastsMs: 200 }],
       [2_500, { kind: 'kill', target: sameAs(0), downMs: 6_000 }],
       [7_500, { kind: 'transferStorm', lastsMs: 900 }],
-      [8_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 13_000 }],
+      [8_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 30_000 }],
+      [14_000, { kind: 'powerCut', target: sameAs(0), downMs: 2_500, staggerMs: 0 }],
       // Alone when it starts: nobody tells it the term again.
-      [15_000, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 5_000 }],
-      [15_500, { kind: 'powerCut', target: sameAs(0), downMs: 300, staggerMs: 0 }],
+      [14_500, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 6_000 }],
     ],
   },
   {

@@ -7,6 +7,7 @@ import { setMaxListeners } from 'node:events';
 import { unreachable } from '../../../src/base/assert.ts';
 import type { BrokerNode } from '../harness/broker-node.ts';
 import type { Cluster } from '../harness/cluster.ts';
+import { POLL_INTERVAL_MS } from '../limits.ts';
 import { clockDrift, clockJump, clockRate } from './clock.ts';
 import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
@@ -25,6 +26,8 @@ const HARMS_COPIES: readonly Step['kind'][] = [
   ...(['damageLog', 'damageSuperblock', 'wipe', 'oldCopy', 'clone'] as const),
 ];
 
+/** Of a step of a script for the moment at which it can be done. */
+const PATIENCE_MS = 30_000;
 /** Faults at work at once, with ample slack. */
 const WAITING_MAX = 100;
 
@@ -42,20 +45,46 @@ export class Executor {
     setMaxListeners(WAITING_MAX, this.#healing.signal);
   }
 
-  /** Resolves when the last step has begun, or when everything is to be healed. */
-  async run(schedule: readonly ScheduledStep[]): Promise<void> {
+  /**
+   * Resolves when the last step has begun, or when everything is to be healed. With patience each step waits until it
+   * is possible, and the later ones keep their distance: a script is a story, and on a slow machine a slow one.
+   * @returns by how much it was late in the end
+   */
+  async run(schedule: readonly ScheduledStep[], isPatient = false): Promise<number> {
     const { recorder } = this.#cluster;
+    let lateMs = 0;
     for (const scheduled of schedule) {
-      await this.#lasting(scheduled.atMs - recorder.nowMs());
-      if (this.#healing.signal.aborted) return;
+      await this.#lasting(scheduled.atMs + lateMs - recorder.nowMs());
       const { step } = scheduled;
-      const targets = 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
+      if (isPatient) {
+        const deadlineAtMs = recorder.nowMs() + PATIENCE_MS;
+        while (!this.#isPossible(step) && recorder.nowMs() < deadlineAtMs && !this.#isHealing) {
+          await this.#lasting(POLL_INTERVAL_MS);
+        }
+        lateMs = Math.max(lateMs, recorder.nowMs() - scheduled.atMs);
+      }
+      if (this.#isHealing) return lateMs;
+      const targets = this.#targetsOf(step);
       this.#met.push(targets);
       const running = this.#perform(scheduled, targets).finally(() =>
         this.#running.delete(running),
       );
       this.#running.add(running);
     }
+    return lateMs;
+  }
+
+  get #isHealing(): boolean {
+    return this.#healing.signal.aborted;
+  }
+
+  #isPossible(step: Step): boolean {
+    const names = this.#targetsOf(step).map(({ nodeId }) => nodeId);
+    return names.length > 0 && !neededBy(step, names).some((name) => this.#taken.has(name));
+  }
+
+  #targetsOf(step: Step): readonly BrokerNode[] {
+    return 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
   }
 
   /** What kept a nemesis from its work. */
