@@ -71,17 +71,7 @@ export class LossRun {
     const world = this.#world;
     const { nodes, network, observer } = world;
     const random = this.#random;
-    const count = 1 + random.below(Math.ceil(nodes.length / 2) - 1);
-    // Often the leader, with what it has appended while nobody follows it.
-    const isLeading = ({ running }: StackNode) => running?.replica?.leadership() != null;
-    const rest = random.chance(1, 2)
-      ? nodes.toSorted((a, b) => Number(isLeading(b)) - Number(isLeading(a)))
-      : [...nodes];
-    const first = random.chance(1, 2) ? 0 : random.below(rest.length);
-    const left = Array.from(
-      { length: count },
-      (_, i) => rest.splice(i === 0 ? first : random.below(rest.length), 1)[0]!,
-    ); // fewer than there are
+    const { left, rest } = this.#divide();
     const isAway = random.chance(5, 6);
     const edges = left.flatMap((a) =>
       rest.flatMap((b) => [[a.nodeId, b.nodeId] as const, [b.nodeId, a.nodeId] as const]),
@@ -102,6 +92,20 @@ export class LossRun {
     network.unblockAmong(world.nodeIds);
     observer.note('lost', ...rest.map(({ nodeId }) => nodeId));
     return left;
+  }
+
+  /** A minority is left: often the leader, with what it has appended while nobody follows it. */
+  #divide(): { readonly left: readonly StackNode[]; readonly rest: readonly StackNode[] } {
+    const { nodes } = this.#world;
+    const random = this.#random;
+    const rest = [...nodes];
+    const left: StackNode[] = [];
+    const take = (place: number) => left.push(...rest.splice(place, 1));
+    const leads = rest.findIndex(({ running }) => running?.replica?.leadership() != null);
+    const count = 1 + random.below(Math.ceil(nodes.length / 2) - 1);
+    take(leads >= 0 && random.chance(1, 2) ? leads : random.below(rest.length));
+    while (left.length < count) take(random.below(rest.length));
+    return { left, rest };
   }
 
   /** @returns null: nobody has ever written anything */

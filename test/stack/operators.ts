@@ -171,16 +171,7 @@ export class Operators {
     const { observer } = this.#world;
     const { change } = session;
     const response = reply?.kind === 'answer' ? reply.response : null;
-    const how =
-      response === null
-        ? reply === null
-          ? 'unanswered'
-          : reply.kind === 'failure'
-            ? reply.code
-            : reply.kind
-        : response.kind === 'changed'
-          ? response.state
-          : response.kind;
+    const how = outcomeOf(reply);
     observer.note('command', actionOf(change), session.options.actor, how);
     this.#count(`${change.kind} ${how}`);
     this.#claims.close(call, response);
@@ -253,4 +244,13 @@ export class Operators {
   #count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
+}
+
+/** For the tables. */
+function outcomeOf(reply: AdminReply | null): string {
+  if (reply === null) return 'unanswered';
+  if (reply.kind === 'failure') return reply.code;
+  if (reply.kind === 'notLeader') return reply.kind;
+  const { response } = reply;
+  return response.kind === 'changed' ? response.state : response.kind;
 }
