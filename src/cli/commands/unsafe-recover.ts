@@ -12,10 +12,10 @@ import {
   type RecoveryPlan,
   ranked,
 } from '../../store/recover/recovery-plan.ts';
+import { RECOVERY_REPORT_FILE } from '../../store/recover/recovery-report.ts';
 import { chainAt, type Survivor, surveySurvivor } from '../../store/recover/survivor.ts';
 import {
   executeRecovery,
-  RECOVERY_REPORT_FILE,
   type RecoveryTask,
   taskOf,
   unfinishedTask,

@@ -75,10 +75,13 @@ export function judgeLoss(
   return { kind: 'lost', ranges, provenIndex: LogIndex(Math.max(0, ...proven)) };
 }
 
-/** Whoever belongs to the newest membership that is known, or was met. */
+/** Whoever belongs to the newest membership that is known, or was met and not removed. */
 function unaskedOf(holdings: readonly Holding[], known: readonly NodeId[]): readonly NodeId[] {
   const others = holdings.flatMap(({ survivor: { membership, peersMet } }) =>
-    membership === null ? peersMet : membership.members.map(({ nodeId }) => nodeId),
+    // A lost entry may have brought a member that only those remember who have met it.
+    [...peersMet, ...(membership?.members ?? []).map(({ nodeId }) => nodeId)].filter(
+      (nodeId) => membership?.removed.includes(nodeId) !== true,
+    ),
   );
   return [...new Set(others)].filter((nodeId) => !known.includes(nodeId)).sort();
 }

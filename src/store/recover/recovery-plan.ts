@@ -112,7 +112,7 @@ export function planRecovery(
 }
 
 /** As the log says, or, where it was never changed, all that the survivor has met. */
-function membershipBefore(survivor: Survivor): Membership {
+export function membershipBefore(survivor: Survivor): Membership {
   if (survivor.membership !== null) return survivor.membership;
   const { nodeId, storeUuid, peersMet } = survivor;
   const ids = [nodeId, ...peersMet].toSorted();
@@ -130,7 +130,7 @@ function membershipBefore(survivor: Survivor): Membership {
   };
 }
 
-function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
+export function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
   const own = before.members.find((member) => member.nodeId === nodeId);
   const lost = allIds(before).filter((id) => id !== nodeId && !before.removed.includes(id));
   return {
@@ -204,7 +204,7 @@ function needless(membership: Membership, ranking: readonly Survivor[]): string[
   ];
 }
 
-function lossOf(
+export function lossOf(
   winner: Survivor,
   ranking: readonly Survivor[],
   { lostAtMs }: RecoveryWish,
