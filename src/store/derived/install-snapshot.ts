@@ -6,7 +6,7 @@
  * The meta row comes last: a store without it is nobody's, whatever else is in it.
  */
 import { assert } from '../../base/assert.ts';
-import { advance, type LogIndex } from '../../base/units.ts';
+import { advance, type LogIndex, type PhysicalOffset } from '../../base/units.ts';
 import type { CommittedEntry } from './derived-state.ts';
 import { END_KEY, FIRST_KEY, TABLE } from './key-codec.ts';
 import type { KvStore } from './kv-store.ts';
@@ -115,11 +115,14 @@ export class SnapshotInstaller {
     this.#next = advance(to, 1);
   }
 
-  /** @returns which offsets are those of lost messages */
-  async finish(): Promise<readonly LostOffsets[]> {
+  /**
+   * @param next where the payload of the next entry lies, or would; needed when the last entries are lost
+   * @returns which offsets are those of lost messages
+   */
+  async finish(next: PhysicalOffset | null = null): Promise<readonly LostOffsets[]> {
     const isWhole = this.#next === this.header.appliedIndex + 1;
     refuseUnless(isWhole, `entries from ${this.#next} on are missing`);
-    const lost = this.#indexer.finish();
+    const lost = this.#indexer.finish(next);
     await commit(this.#overlay, this.#store);
     this.#overlay.put(TABLE.meta, this.#meta);
     await commit(this.#overlay, this.#store);

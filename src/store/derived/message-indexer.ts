@@ -8,9 +8,10 @@
  */
 import { assert } from '../../base/assert.ts';
 import { viewOf } from '../../base/bytes.ts';
-import { advance, type PhysicalOffset, QueueOffset } from '../../base/units.ts';
+import { advance, PhysicalOffset, QueueOffset } from '../../base/units.ts';
 import { messageIndexFieldsAt } from '../../protocol/message-index-fields.ts';
 import { recordPlaceAt } from '../../protocol/records.ts';
+import { ENTRY_HEADER_SIZE_BYTES } from '../../raft/entry.ts';
 import { journalUnitOf } from './apply.ts';
 import { ConsumeQueues, type QueueShortage } from './consume-queues.ts';
 import { DEDUP_WINDOW_BOUNDS, DedupWindow } from './dedup-window.ts';
@@ -58,14 +59,13 @@ export class MessageIndexer {
 
   readonly #lost: LostMessages | null;
   readonly #lostOffsets: LostOffsets[] = [];
-  /** Where the newest lost messages lay, at the earliest; null: none were lost so far. */
+  /** Where the newest lost messages lay, at the latest; null: none were lost so far. */
   #lostAt: PhysicalOffset | null = null;
-  /** Of the last payload. */
-  #end: PhysicalOffset;
+  /** Messages are lost before the next entry. */
+  #isBehindLoss = false;
 
   constructor(overlay: Overlay, logStart: PhysicalOffset, lost: LostMessages | null) {
     this.#logStart = logStart;
-    this.#end = logStart;
     this.#lost = lost;
     this.#overlay = overlay;
     this.#topics = new TopicPlaces(overlay);
@@ -77,7 +77,7 @@ export class MessageIndexer {
   }
 
   add({ type, payload, payloadOffset }: CommittedEntry): void {
-    this.#end = advance(payloadOffset, payload.length);
+    this.#endLoss(payloadOffset);
     if (type !== 'data') return;
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     const view = viewOf(payload);
@@ -88,18 +88,25 @@ export class MessageIndexer {
     }
   }
 
-  /**
-   * What comes next does not follow from what came. Of several such places the first stands for all
-   * messages that are lost: which of them lay where is not known, and nobody finds one by its place.
-   */
+  /** What comes next does not follow from what came. */
   lose(): void {
-    const lost = this.#lost;
-    assert(lost !== null, 'what is known of lost messages was told');
+    assert(this.#lost !== null, 'what is known of lost messages was told');
+    this.#isBehindLoss = true;
+  }
+
+  /**
+   * Of several such places the first stands for all messages that are lost: which of them lay where is not known,
+   * and nobody finds one by its place. Their end is what counts: a log that begins among them keeps them.
+   */
+  #endLoss(payloadOffset: PhysicalOffset): void {
+    if (!this.#isBehindLoss || this.#lost === null) return;
+    this.#isBehindLoss = false;
     const isFirst = this.#lostAt === null;
-    const physicalOffset = this.#end;
+    // Before the header of whatever follows, which may be where a log begins.
+    const physicalOffset = PhysicalOffset(payloadOffset - ENTRY_HEADER_SIZE_BYTES - 1);
     this.#lostAt = physicalOffset;
     if (!isFirst) return;
-    const { messageCount, newestStoreTimestampMs: storeTimestampMs } = lost;
+    const { messageCount, newestStoreTimestampMs: storeTimestampMs } = this.#lost;
     const nobodys = { topicNumber: NO_TOPIC, queueId: 0, queueOffset: QueueOffset(0) };
     for (let i = 0; i < messageCount; i++) {
       this.#journal.append({ ...nobodys, physicalOffset, storeTimestampMs, id: null, keys: [] });
@@ -111,7 +118,9 @@ export class MessageIndexer {
     this.#journal.writeDirty();
   }
 
-  finish(): readonly LostOffsets[] {
+  /** @param nextOffset where the payload of the next entry lies, or would */
+  finish(nextOffset: PhysicalOffset | null): readonly LostOffsets[] {
+    if (nextOffset !== null) this.#endLoss(nextOffset);
     for (const { topicNumber, queueId, next, wanted } of this.#shortages()) {
       if (next < wanted) this.#fillQueue(topicNumber, queueId, next, wanted);
     }

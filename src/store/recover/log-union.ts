@@ -32,6 +32,11 @@ export class LogUnion {
     this.#helpers = others.map((log) => ({ log, agreedIndex: agreedIndex(main.marks, log.marks) }));
   }
 
+  /** Every directory that was given. */
+  get logs(): readonly DirectoryLog[] {
+    return [this.main, ...this.#helpers.map(({ log }) => log)];
+  }
+
   lostIn({ from, to }: EntryRange): readonly EntryRange[] {
     return rangesWhere(from, to, (index) => this.#holderOf(index) === null);
   }

@@ -63,8 +63,8 @@ export async function deriveAcceptedLoss(options: DerivationOptions): Promise<De
   let state: DerivedState | null = null;
   let lostOffsets: readonly LostOffsetsOfTopic[] = [];
   let count = 0;
-  const endSnapshot = async (): Promise<DerivedState> => {
-    const offsets = await installer.finish();
+  const endSnapshot = async (next: PhysicalOffset): Promise<DerivedState> => {
+    const offsets = await installer.finish(next);
     const topics = topicsIn(store);
     lostOffsets = offsets.flatMap((each) => {
       const topic = topics.get(each.topicNumber);
@@ -84,7 +84,7 @@ export async function deriveAcceptedLoss(options: DerivationOptions): Promise<De
         const entry = committedEntryOf(walked);
         onEntry(entry.index);
         if (entry.index <= appliedIndex) return installer.add(entry);
-        state ??= await endSnapshot();
+        state ??= await endSnapshot(entry.payloadOffset);
         state.apply(entry);
         if (++count % ENTRIES_PER_TURN === 0) await state.flushed();
       },
@@ -94,7 +94,7 @@ export async function deriveAcceptedLoss(options: DerivationOptions): Promise<De
       },
     },
   );
-  state ??= await endSnapshot();
+  state ??= await endSnapshot(endOf(plan));
   return goOn(options, state, lostOffsets);
 }
 
@@ -119,6 +119,13 @@ function goOn(
     for (const entry of appendedEntries(plan, appended)) state.apply(committed(entry));
   });
   return { state, account, appended };
+}
+
+/** Where the payload of the first entry lies that is appended. */
+function endOf({ tip, winner }: LossPlan): PhysicalOffset {
+  const { names } = winner.view;
+  assert(names !== null, 'a directory with a log has a name');
+  return advance(skipSegmentHeader(tip.end, names.segmentSizeBytes), ENTRY_HEADER_SIZE_BYTES);
 }
 
 /** The first entry of the new log: of the old one, or the first of those that are appended. */
