@@ -65,9 +65,10 @@ export function addRecoverCommand(program: Command, run: Run): Command {
     .option('--execute', 'do it')
     .option('--confirm <words>', 'what would be typed: the group and the number')
     .addHelpText('after', HELP)
-    .action((names: readonly string[], options: RecoverOptions, self: Command) =>
-      run(self, (invocation) => recover(invocation, names, options), 'write'),
-    );
+    .action((names: readonly string[], options: RecoverOptions, self: Command) => {
+      const work = (invocation: Invocation) => recover(invocation, names, options);
+      return run(self, work, 'write');
+    });
 }
 
 function parseRange(text: string): EntryRange {

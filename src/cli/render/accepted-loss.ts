@@ -53,7 +53,9 @@ export function lossPlanText(
   if (account.queues.length > 0) {
     parts.push(...tableLines(QUEUE_COLUMNS, account.queues.map(queueRow), paint), '');
   }
-  if (account.groups.length > 0) {
+  if (account.groups.length === 0) {
+    parts.push('not consumed of it: nothing, by groups that have received from these topics', '');
+  } else {
     const rows = account.groups.map((each) => [
       cell(printable(each.group)),
       cell(printable(each.topic)),
@@ -71,6 +73,7 @@ function factsOf(plan: LossPlan, account: LossAccount): readonly Fact[] {
   const { winner, snapshot, lost, provenIndex, keptFrom, lastIndex, bound, out } = plan;
   const { survivor } = winner;
   const count = lostCountOf(plan);
+  const entries = count === 1 ? 'entry' : `${count} entries,`;
   const committed = lost.every(({ to }) => to <= provenIndex)
     ? 'the group had committed all of it'
     : `the group had committed what is up to ${provenIndex}`;
@@ -85,12 +88,12 @@ function factsOf(plan: LossPlan, account: LossAccount): readonly Fact[] {
       'lost',
       count === 0
         ? 'nothing that still counts: the group has removed what was before'
-        : `entries ${rangesText(lost)} (${count}), in them ${plural(account.lostCount, 'message')} that nobody can read; ${committed}`,
+        : `${entries} ${rangesText(lost)}, in ${count === 1 ? 'it' : 'them'} ${plural(account.lostCount, 'message')} that nobody can read; ${committed}`,
       count > 0,
     ],
     [
       'given up',
-      `${plural(account.givenUpCount, 'message')} of entries ${from} to ${to} with the beginning of the log, written to ${givenUpFileOf(plan)} before`,
+      `${plural(account.givenUpCount, 'message')} that can be read, of entries ${from} to ${to}: they go with the beginning of the log, and are written to ${givenUpFileOf(plan)} first`,
       account.givenUpCount > 0,
     ],
     [

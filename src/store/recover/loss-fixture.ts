@@ -1,5 +1,4 @@
 /** Groups in memory whose members have lost entries, and what one of them would be that has lost nothing. */
-import { concatBytes } from '../../base/bytes.ts';
 import type { Prng } from '../../base/prng.ts';
 import { advance, LogIndex, NodeId, PhysicalOffset, QueueOffset, Term } from '../../base/units.ts';
 import { ManualClock } from '../../io/memory/manual-clock.ts';
@@ -222,8 +221,4 @@ export function aWorld(disk: MemoryDisk): RecoveryWorld {
   let starts = 0;
   const mintBootId = () => String(++starts).padStart(16, '0');
   return { disk, clock: new ManualClock(), mintBootId };
-}
-
-export function bytesOf(parts: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(parts);
 }

@@ -157,7 +157,10 @@ function conflictsAmong(logs: readonly DirectoryLog[], provenIndex: LogIndex): s
 }
 
 function outsideOf(accepted: EntryRange, lost: readonly EntryRange[]): string[] {
-  const outside = lost.filter(({ from, to }) => from < accepted.from || to > accepted.to);
+  const outside = lost.flatMap(({ from, to }) => [
+    ...orderly(from, Math.min(to, accepted.from - 1)),
+    ...orderly(Math.max(from, accepted.to + 1), to),
+  ]);
   if (outside.length === 0) return [];
   const from = Math.min(accepted.from, ...outside.map((range) => range.from));
   const to = Math.max(accepted.to, ...outside.map((range) => range.to));
@@ -167,6 +170,10 @@ function outsideOf(accepted: EntryRange, lost: readonly EntryRange[]): string[] 
   return [
     `entries ${texts.join(', ')} cannot be read by anybody either: --accept-loss ${from}-${to} gives them up, too`,
   ];
+}
+
+function orderly(from: number, to: number): readonly EntryRange[] {
+  return from <= to ? [{ from: LogIndex(from), to: LogIndex(to) }] : [];
 }
 
 /** What was committed, or durable where it cannot be read now, is given up by name or not at all. */
