@@ -149,6 +149,17 @@ export function recoverTrouble(error: unknown, directory: string): unknown {
   const isKnown =
     error instanceof FatalError || error instanceof DiskError || error instanceof CorruptionError;
   if (!isKnown) return error;
+  if (error instanceof FatalError && error.reason === 'directoryLocked') {
+    return new CliError(
+      {
+        exit: CLI_EXIT.refused,
+        what: 'recover: refused, nothing was changed',
+        why: error.message,
+        todo: 'stop the broker, and begin again',
+      },
+      { cause: error },
+    );
+  }
   return new CliError(
     {
       exit: CLI_EXIT.failure,

@@ -19,6 +19,7 @@ import type { Invocation, Run } from '../invocation.ts';
 import { Progress } from '../progress.ts';
 import { lossPlanJson, lossPlanText } from '../render/accepted-loss.ts';
 import { holdingsText, lossJsonLine, lossText, rangesText } from '../render/lost-range.ts';
+import { parseAddresses } from '../target.ts';
 import { directoryOf, openStoreDirectory, readingTrouble } from './log-directory.ts';
 import { nodeIdOf } from './member.ts';
 import { acceptLoss, confirmLoss, finishAcceptance, recoverTrouble } from './recover-execute.ts';
@@ -28,6 +29,7 @@ interface RecoverOptions {
   readonly lost?: readonly string[];
   readonly lostAt?: Date;
   readonly newClusterId?: string;
+  readonly addr?: string;
   readonly execute?: true;
   readonly confirm?: string;
 }
@@ -62,6 +64,11 @@ export function addRecoverCommand(program: Command, run: Run): Command {
     .option('--lost <nodes>', 'members that never come back: n2,n3', (text) => text.split(','))
     .option('--lost-at <time>', 'when they were lost, as 2026-11-20T10:03:00Z', parseTime)
     .option('--new-cluster-id <id>', 'instead of the old one with -r1')
+    .option(
+      '--addr <host:port>',
+      'of the node that goes on, if no entry left says it',
+      parseAddress,
+    )
     .option('--execute', 'do it')
     .option('--confirm <words>', 'what would be typed: the group and the number')
     .addHelpText('after', HELP)
@@ -76,6 +83,12 @@ function parseRange(text: string): EntryRange {
   const [from, to] = [Number(first), Number(last)];
   if (first !== '' && from >= 1 && to >= from) return { from: LogIndex(from), to: LogIndex(to) };
   throw usageError(`--accept-loss '${text}' is no range of entries`, 'for example 1200-1203');
+}
+
+function parseAddress(text: string): string {
+  const [address, ...others] = parseAddresses('--addr', text);
+  if (address !== undefined && others.length === 0) return address;
+  throw usageError(`--addr '${text}' is more than one address`, 'give that of one node');
 }
 
 function parseTime(text: string): Date {
@@ -164,7 +177,7 @@ async function planFor(
   { environment }: Invocation,
   logs: readonly DirectoryLog[],
   declaredLost: readonly NodeId[],
-  { acceptLoss: accepted, lostAt, newClusterId }: RecoverOptions,
+  { acceptLoss: accepted, lostAt, newClusterId, addr }: RecoverOptions,
 ): Promise<LossPlan | string> {
   const { stores, clock } = environment;
   const directories = logs.map(({ survivor }) => survivor.directory);
@@ -173,7 +186,7 @@ async function planFor(
     return `no directory holds a whole snapshot at or behind entry ${accepted.to}, and without one ${WHY}`;
   }
   const lostAtMs = (lostAt ?? new Date(clock.wallMs())).getTime();
-  const wish = { lostAtMs, newClusterId: newClusterId ?? null };
+  const wish = { lostAtMs, newClusterId: newClusterId ?? null, raftAddress: addr ?? null };
   const verdict = planLoss({ logs, snapshot, accepted, declaredLost, wish });
   return verdict.kind === 'plan' ? verdict.plan : verdict.problems.join('\n');
 }

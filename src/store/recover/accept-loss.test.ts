@@ -415,6 +415,20 @@ for (const [what, sceneFor, want] of refusals) {
   });
 }
 
+test('where the entry that names the members is lost, the address of the one that goes on is asked for', async () => {
+  const loss = aLoss('first');
+  const disk = new MemoryDisk();
+  const directories = await stage(disk, { ...loss.scene, rot: everywhere(2) });
+  const range = rangeOf({ from: 2, to: 2 });
+  const refused = await verdictOn(disk, directories, range, null);
+  ok(refused !== 'no snapshot' && refused.kind === 'refused');
+  match(refused.problems.join(), /no entry that is left says where n1 is reached/);
+  const plan = planIn(await verdictOn(disk, directories, range, '10.0.0.1:10912'));
+  deepEqual(plan.membership.members, [
+    { nodeId: 'n1', storeUuid: 'uuid-1', raftAddress: '10.0.0.1:10912', priority: 0 },
+  ]);
+});
+
 test('refused: members that hold different entries where something is proven', async () => {
   const loss = aLoss('first');
   const other = aBusyLog(new Prng(8, 'other'), 14, null);

@@ -198,6 +198,7 @@ export async function verdictOn(
   disk: MemoryDisk,
   directories: readonly string[],
   accepted: EntryRange,
+  raftAddress: string | null = '10.0.0.9:1',
 ): Promise<LossPlanVerdict | 'no snapshot'> {
   const logs: DirectoryLog[] = [];
   for (const directory of directories) {
@@ -207,7 +208,7 @@ export async function verdictOn(
   }
   const snapshot = await newestSnapshotFrom(disk, directories, accepted.to);
   if (snapshot === null) return 'no snapshot';
-  const wish = { lostAtMs: START_MS + 60_000, newClusterId: null };
+  const wish = { lostAtMs: START_MS + 60_000, newClusterId: null, raftAddress };
   return planLoss({ logs, snapshot, accepted, declaredLost: [], wish });
 }
 

@@ -24,6 +24,7 @@ import {
   membershipBefore,
   nextClusterId,
   type RecoveryWish,
+  UNKNOWN_ADDRESS,
 } from './recovery-plan.ts';
 
 export interface LossEvidence {
@@ -34,7 +35,12 @@ export interface LossEvidence {
   readonly accepted: EntryRange;
   /** Members that never come back, as the operator says. */
   readonly declaredLost: readonly NodeId[];
-  readonly wish: RecoveryWish;
+  readonly wish: LossWish;
+}
+
+export interface LossWish extends RecoveryWish {
+  /** Of the node that goes on, where no entry that is left says it. */
+  readonly raftAddress: string | null;
 }
 
 export interface LossPlan {
@@ -97,6 +103,7 @@ export function planLoss(evidence: LossEvidence): LossPlanVerdict {
     membership: membershipBefore(survivor),
   };
   const membership = aloneAmong(before.membership, evidence, winner);
+  if (membership === null) return { kind: 'refused', problems: [addressProblem(winner)] };
   const base =
     kept === null
       ? newBase(winner, lastIndex, membership, snapshot)
@@ -218,17 +225,33 @@ function newestMembership(
   return valid.at(-1) ?? null;
 }
 
-/** A lost entry may have brought a member that only those remember who have met it. */
+/**
+ * A lost entry may have brought a member that only those remember who have met it.
+ * @returns null when nobody knows where the one that goes on is reached
+ */
 function aloneAmong(
   before: Membership,
-  { logs, declaredLost }: LossEvidence,
+  { logs, declaredLost, wish }: LossEvidence,
   { survivor }: DirectoryLog,
-): Membership {
-  const alone = aloneIn(before, survivor);
+): Membership | null {
+  const { nodeId, storeUuid } = survivor;
+  const own = before.members.find((member) => member.nodeId === nodeId);
+  const isKnown = own !== undefined && own.raftAddress !== UNKNOWN_ADDRESS;
+  const raftAddress = isKnown ? own.raftAddress : wish.raftAddress;
+  if (raftAddress === null) return null;
+  const priority = own?.priority ?? 0;
+  const alone: Membership = {
+    ...aloneIn(before, survivor),
+    members: [{ nodeId, storeUuid, raftAddress, priority }],
+  };
   const met = logs.flatMap((log) => [nodeOf(log), ...log.survivor.peersMet]);
   const out = new Set([...alone.removed, ...met, ...declaredLost]);
   out.delete(survivor.nodeId);
   return { ...alone, removed: [...out] };
+}
+
+function addressProblem(log: DirectoryLog): string {
+  return `no entry that is left says where ${nodeOf(log)} is reached: give the address of its --raft with --addr`;
 }
 
 function baseOfKept(

@@ -111,6 +111,9 @@ export function planRecovery(
   };
 }
 
+/** Of a member that no entry of the log names. */
+export const UNKNOWN_ADDRESS = 'unknown:1';
+
 /** As the log says, or, where it was never changed, all that the survivor has met. */
 export function membershipBefore(survivor: Survivor): Membership {
   if (survivor.membership !== null) return survivor.membership;
@@ -120,7 +123,7 @@ export function membershipBefore(survivor: Survivor): Membership {
     members: ids.map((id) => ({
       nodeId: id,
       storeUuid: id === nodeId ? storeUuid : null,
-      raftAddress: 'unknown:1',
+      raftAddress: UNKNOWN_ADDRESS,
       priority: 0,
     })),
     voters: ids,
@@ -138,7 +141,7 @@ export function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Me
       {
         nodeId,
         storeUuid,
-        raftAddress: own?.raftAddress ?? 'unknown:1',
+        raftAddress: own?.raftAddress ?? UNKNOWN_ADDRESS,
         priority: own?.priority ?? 0,
       },
     ],
