@@ -78,7 +78,11 @@ async function catchUp(cluster: TestCluster, nodeId: string, lastIndex: number):
 }
 
 /** A closed loop with few requests in flight, as long as something else lasts. */
-async function sendWhile(sender: RawSender, other: Promise<unknown>): Promise<SendLatency> {
+export async function sendWhile(
+  sender: RawSender,
+  other: Promise<unknown>,
+  laneCount = LANES,
+): Promise<SendLatency> {
   const histogram = createHistogram();
   let isOver = false;
   const over = other.finally(() => {
@@ -94,7 +98,7 @@ async function sendWhile(sender: RawSender, other: Promise<unknown>): Promise<Se
       histogram.record(Math.max(1, Math.round((performance.now() - sentAtMs) * NS_PER_MS)));
     }
   }
-  await Promise.all([over, ...Array.from({ length: LANES }, lane)]);
+  await Promise.all([over, ...Array.from({ length: laneCount }, lane)]);
   const ms = (ns: number): number => ns / NS_PER_MS;
   return {
     sent,

@@ -1,5 +1,5 @@
 /**
- * Writes the log of a replica as a leader would have: one topic, messages of 1 KiB, entries of about 1 MiB,
+ * Writes the log of a replica as a leader would have: one topic, entries of one shape,
  * through the commit log itself, so that every byte is what production writes. Only the consensus about
  * it is left out: all of it counts as committed.
  */
@@ -30,11 +30,18 @@ import type { CommitLog, StoredEntry } from '../../src/store/commit-log.ts';
 import { openCommitLog } from '../../src/store/open-commit-log.ts';
 import { BENCH_TOPIC } from '../raw-sender.ts';
 
-const BODY_SIZE_BYTES = 1024;
-const MESSAGES_PER_ENTRY = 800;
+export interface EntryShape {
+  readonly bodySizeBytes: number;
+  readonly messageCount: number;
+}
+
+/** What a leader under load packs: 800 messages of 1 KiB, about 1 MiB. */
+const LARGE_ENTRIES: EntryShape = { bodySizeBytes: 1024, messageCount: 800 };
 const QUEUE_COUNT = 8;
-/** Entries under way to the disk: enough to keep it busy. */
-const OPEN_MAX = 8;
+/** Bodies under way to the disk: enough to keep it busy. */
+const OPEN_SIZE_BYTES = 6 * 1024 * 1024;
+/** And not more entries than that: they share syncs as they are. */
+const OPEN_COUNT_MAX = 512;
 const TERM = Term(1);
 
 export interface FilledLog {
@@ -50,6 +57,7 @@ export async function fillLog(
   segmentSizeBytes: number,
   sizeBytes: number,
   atMs = Date.now(),
+  shape = LARGE_ENTRIES,
 ): Promise<FilledLog> {
   const disk = new NodeDisk();
   let failure: Error | null = null;
@@ -66,7 +74,7 @@ export async function fillLog(
       failure = error;
     },
   });
-  const writer = new LogFiller(log, segmentSizeBytes, atMs);
+  const writer = new LogFiller(log, segmentSizeBytes, atMs, shape);
   await writer.append('noop', new Uint8Array(0));
   await writer.append('data', topicPut(atMs));
   while (writer.end < sizeBytes && failure === null)
@@ -83,13 +91,22 @@ class LogFiller {
   readonly #segmentSizeBytes: number;
   readonly #atMs: number;
   readonly #open: Promise<void>[] = [];
-  readonly #body = Buffer.alloc(BODY_SIZE_BYTES, 'm');
+  readonly #shape: EntryShape;
+  readonly #openMax: number;
+  readonly #body: Buffer;
   #prevHeaderCrc = CHAIN_SEED;
   end = PhysicalOffset(0);
   lastIndex = 0;
   messageCount = 0;
 
-  constructor(log: CommitLog, segmentSizeBytes: number, atMs: number) {
+  constructor(log: CommitLog, segmentSizeBytes: number, atMs: number, shape: EntryShape) {
+    const { bodySizeBytes, messageCount } = shape;
+    this.#shape = shape;
+    this.#openMax = Math.min(
+      OPEN_COUNT_MAX,
+      Math.ceil(OPEN_SIZE_BYTES / (bodySizeBytes * messageCount)),
+    );
+    this.#body = Buffer.alloc(bodySizeBytes, 'm');
     this.#log = log;
     this.#atMs = atMs;
     this.#segmentSizeBytes = segmentSizeBytes;
@@ -110,7 +127,7 @@ class LogFiller {
     const hardState = isFirst ? { term: TERM, votedFor: null } : null;
     const write = { hardState, base: null, truncateFrom: null, entries };
     this.#open.push(new Promise((onDurable) => this.#log.persist({ ...write, onDurable })));
-    if (this.#open.length >= OPEN_MAX) await this.#open.shift();
+    if (this.#open.length >= this.#openMax) await this.#open.shift();
   }
 
   async drained(): Promise<void> {
@@ -118,7 +135,7 @@ class LogFiller {
   }
 
   someMessages(): Uint8Array {
-    const records = Array.from({ length: MESSAGES_PER_ENTRY }, () =>
+    const records = Array.from({ length: this.#shape.messageCount }, () =>
       this.#message(this.messageCount++),
     );
     return concatBytes(records);

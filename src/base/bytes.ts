@@ -43,3 +43,29 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   }
   return whole;
 }
+
+/** The same bytes in as few parts as can be without a copy: neighbours in one buffer become one. */
+export function adjacentRuns(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  const runs: Uint8Array[] = [];
+  let first = 0;
+  for (const [i, part] of parts.entries()) {
+    const next = parts[i + 1];
+    const goesOn =
+      next !== undefined &&
+      next.buffer === part.buffer &&
+      next.byteOffset === part.byteOffset + part.byteLength;
+    if (goesOn) continue;
+    const { buffer, byteOffset } = parts[first] ?? part;
+    const end = part.byteOffset + part.byteLength;
+    runs.push(first === i ? part : new Uint8Array(buffer, byteOffset, end - byteOffset));
+    first = i + 1;
+  }
+  return runs;
+}
+
+/** As `concatBytes`, without a copy when they are one run already. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const runs = adjacentRuns(parts);
+  const [only] = runs;
+  return runs.length === 1 && only !== undefined ? only : concatBytes(runs);
+}

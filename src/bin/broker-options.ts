@@ -5,6 +5,7 @@ import {
   type Addresses,
   advertisedAddresses,
   type BrokerValues,
+  STOP_GRACE_SECONDS_DEFAULT,
 } from '../config/broker-settings.ts';
 import type { ScrubLimits } from '../store/scrub/scrubber.ts';
 
@@ -34,6 +35,8 @@ export interface AskedOptions {
   /** Members that are asked to take the node in. */
   readonly join: readonly string[];
   readonly token: string | null;
+  /** What fails together with this node; null: nobody has said. */
+  readonly zone: string | null;
   readonly directory: string;
   /** What is listened on. */
   readonly grpc: string;
@@ -55,6 +58,8 @@ export interface AskedOptions {
   readonly scrubRateBytes: number;
   /** And at least so often; 0: never. */
   readonly scrubPeriodHours: number;
+  /** From the wish to stop to the stop, at most. */
+  readonly stopGraceSeconds: number;
   readonly autoCreateTopics: boolean;
   readonly supervised: boolean;
   readonly logLevel: string;
@@ -71,6 +76,7 @@ export function brokerOptionsOf(values: BrokerValues): AskedOptions {
     members: values.members.map((member) => ({ ...member, nodeId: NodeId(member.nodeId) })),
     join: values.join,
     token: values.token,
+    zone: values.zone,
     directory: values.dir,
     grpc: values.grpc,
     raft: values.raft,
@@ -84,6 +90,8 @@ export function brokerOptionsOf(values: BrokerValues): AskedOptions {
     memberGraceSeconds: values['member-grace-seconds'],
     scrubRateBytes: values['scrub-rate-bytes'],
     scrubPeriodHours: values['scrub-period-hours'],
+    stopGraceSeconds:
+      values['stop-grace-seconds'] ?? (values.supervised ? 0 : STOP_GRACE_SECONDS_DEFAULT),
     autoCreateTopics: values['auto-create-topics'],
     supervised: values.supervised,
     logLevel: values['log-level'],

@@ -13,9 +13,11 @@ import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
+import { inheritedFd, inheritSocket } from '../io/node/inherited-socket.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
 import { probeSyncMs } from '../io/node/sync-probe.ts';
+import type { Departure } from '../protocol/admin-report.ts';
 import { startReplica } from '../replica/driver.ts';
 import { createGrpcPeerTransport, type GrpcPeerTransport } from '../replica/grpc-peer-transport.ts';
 import type { NodeAddresses } from '../replica/replica.ts';
@@ -52,6 +54,7 @@ import { listenForPeers, peerServices } from './peer-port.ts';
 import { repairFirst } from './repair-stage.ts';
 import { startSoundness } from './soundness.ts';
 import { onStopSignal } from './stop-signals.ts';
+import { takeLeave } from './take-leave.ts';
 import { VERSION } from './version.ts';
 
 const MS_PER_SECOND = 1_000;
@@ -112,7 +115,8 @@ async function startServing(
   logger: Logger,
   care: DiskCare,
 ): Promise<Serving> {
-  const { autoCreateTopics, nodeId, nameServers } = options;
+  const { nameServers } = options;
+  const graceMs = options.stopGraceSeconds * MS_PER_SECOND;
   const guard = await care.watchRoom(options);
   const diskRoom = () => guard.room;
   const soundness = startSoundness({
@@ -131,19 +135,17 @@ async function startServing(
     ...{ replica, clock, broker, transport: forwards, ownAddresses: addresses },
     memberRaftAddress: (member) => memberAddressOf(replica, member),
   });
-  const admin = startAdmin(options, { replica, clock, diskRoom, soundness });
+  // Peers may ask before clients can come.
+  let departure = (): Departure => ({ state: 'serving', userCount: 0 });
+  const admin = startAdmin(options, {
+    ...{ replica, clock, diskRoom, soundness },
+    departure: () => departure(),
+  });
   const services = [...peerServices(replica, clock, logger), soundness.verify, adminService(admin)];
   const raftServer = await listenForPeers(options.raft, transport, gateway, services);
-  const messaging = await startMessagingEndpoint({
-    gateway,
-    clock,
-    listenAddress: options.grpc,
-    advertisedAddress: addresses.grpc,
-    clusterName: options.clusterId,
-    nodeId,
-    logger,
-    autoCreateTopics,
-  });
+  const named = messagingNames(options, addresses, logger);
+  const messaging = await startMessagingEndpoint({ gateway, clock, logger, ...named });
+  departure = () => messaging.departure();
   let isStopping = false;
   const http = await startHttpEndpoint({
     listenAddress: options.http,
@@ -158,6 +160,7 @@ async function startServing(
     stop: async () => {
       isStopping = true;
       await registration.close();
+      await takeLeave({ admin, gateway, messaging, clock, graceMs });
       await messaging.close();
       gateway.close();
       admin.close();
@@ -171,6 +174,15 @@ async function startServing(
       care.close();
     },
   };
+}
+
+function messagingNames(options: BrokerOptions, addresses: NodeAddresses, logger: Logger) {
+  const { autoCreateTopics, clusterId: clusterName, grpc: listenAddress, nodeId } = options;
+  const fd = inheritedFd(process.env, process.pid);
+  if (fd !== null) logger.info({ event: 'grpc.inherited', fd }, 'Serves an inherited socket');
+  const inherited = fd === null ? null : inheritSocket(fd);
+  const advertisedAddress = addresses.grpc;
+  return { autoCreateTopics, clusterName, listenAddress, nodeId, advertisedAddress, inherited };
 }
 
 /** What metrics tell of the process and of what runs in it unasked. */

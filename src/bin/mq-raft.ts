@@ -25,6 +25,7 @@ import { NodeDisk } from '../io/node/node-disk.ts';
 import type { KvStore } from '../store/derived/kv-store.ts';
 import { withScratchDatabase } from '../store/derived/scratch-database.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
+import { runCommand } from './run-command.ts';
 import { userFiles } from './user-files.ts';
 import { VERSION } from './version.ts';
 
@@ -154,6 +155,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
     stores: { disk, writable: disk, lockHolder, scratch: (work) => withScratch(disk, work) },
+    runCommand,
     openVerifier: createVerifyClient,
     devRecord: () => {
       const path = join('.mq-raft', DEV_RECORD_FILE);
@@ -174,6 +176,7 @@ async function withScratch<T>(disk: NodeDisk, work: (store: KvStore) => Promise<
 }
 
 const DEV_TIMEOUT_MS = 5_000;
+const ERASE_LINE = '\r\u001b[2K';
 
 async function main(): Promise<void> {
   const [first, second] = [new AbortController(), new AbortController()];
@@ -184,6 +187,8 @@ async function main(): Promise<void> {
     const nowMs = clock.monotonicMs();
     if (!first.signal.aborted) {
       firstAtMs = nowMs;
+      // The terminal has written ^C where the next line begins.
+      if (process.stderr.isTTY) process.stderr.write(ERASE_LINE);
       first.abort(new Interrupted());
     } else if (nowMs - firstAtMs < SAME_SIGNAL_MS) return;
     else if (!second.signal.aborted) second.abort();

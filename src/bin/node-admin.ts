@@ -11,6 +11,7 @@ import {
 } from '../broker/admin/admin-ports.ts';
 import type { Clock } from '../io/clock.ts';
 import { AdminError } from '../protocol/admin.ts';
+import type { Departure } from '../protocol/admin-report.ts';
 import type { RoomReport } from '../protocol/verbs.ts';
 import type { RunningReplica } from '../replica/replica-options.ts';
 import type { BrokerOptions } from './broker-options.ts';
@@ -27,11 +28,12 @@ export interface NodeAdminOptions {
   readonly clock: Clock;
   readonly diskRoom: () => RoomReport;
   readonly soundness: Pick<Soundness, 'report' | 'scrubNow'>;
+  readonly departure: () => Departure;
 }
 
 export function startAdmin(
-  { members }: BrokerOptions,
-  { replica, clock, diskRoom, soundness }: NodeAdminOptions,
+  { members, zone }: BrokerOptions,
+  { replica, clock, diskRoom, soundness, departure }: NodeAdminOptions,
 ): Admin {
   const delays = monitorEventLoopDelay();
   delays.enable();
@@ -39,12 +41,14 @@ export function startAdmin(
   reset.unref();
   const facts = (): NodeFacts => ({
     version: VERSION,
+    zone: zone ?? '',
     uptimeMs: process.uptime() * MS_PER_SECOND,
     loopDelayMsP99: delays.count === 0 ? null : delays.percentile(99) / NS_PER_MS,
     swapUsedBytes: swapUsedBytes(),
     scrubFinishedAtMs: soundness.report().scrub?.lastFinishedAtMs ?? null,
     // Damage that is found and not mended: nobody else may leave meanwhile.
     repair: soundness.report().scrub?.damage ?? '',
+    departure: departure(),
   });
   const admin = createAdmin({
     ...{ replica, clock, diskRoom, facts, randomBytes },
@@ -54,6 +58,7 @@ export function startAdmin(
   });
   return {
     answer: (call, signal) => admin.answer(call, signal),
+    stepAside: () => admin.stepAside(),
     close: () => {
       clearInterval(reset);
       delays.disable();

@@ -41,6 +41,7 @@ export function peerServices(
     source: sourceOf(replica.log, () => replica.status().commitIndex),
     isUnderRepair: false,
     clock,
+    pendingMs: () => replica.log.diskStats.oldestPendingMs(),
     onEvent: (event) => logRepairServiceEvent(logger, event),
     onFatal: exitWith,
   });

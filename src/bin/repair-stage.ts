@@ -5,9 +5,10 @@
 
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FatalError } from '../base/errors.ts';
+import { sizeText } from '../base/size-text.ts';
 import { adminService } from '../broker/admin/admin-service.ts';
 import { brokerService } from '../broker/broker-service.ts';
-import { startRepairEndpoint } from '../broker/http/repair-endpoint.ts';
+import { type RepairState, startRepairEndpoint } from '../broker/http/repair-endpoint.ts';
 import type { Clock } from '../io/clock.ts';
 import { UNDER_REPAIR } from '../protocol/repair-codec.ts';
 import { widenFlowWindow } from '../replica/flow-window.ts';
@@ -15,6 +16,7 @@ import { PEER_SERVER_OPTIONS } from '../replica/grpc-peer-transport.ts';
 import { FLOW_WINDOW_SIZE_BYTES } from '../replica/limits.ts';
 import { createRepairClient } from '../replica/repair/repair-client.ts';
 import { repairLog } from '../replica/repair/repair-log.ts';
+import { RepairPace } from '../replica/repair/repair-pace.ts';
 import { repairService } from '../replica/repair/repair-service.ts';
 import { createSnapshotClient } from '../replica/snapshot/snapshot-client.ts';
 import type { CommitLog } from '../store/commit-log.ts';
@@ -37,14 +39,14 @@ export async function repairFirst(
   { options, clock, logger, signal }: RepairStageOptions,
 ): Promise<CommitLog> {
   let repairer = first;
+  const pace = new RepairPace(clock);
+  const state = () => stateOf(repairer, pace);
   const server = await listen(
     options.raft,
     serviceOf(() => repairer, clock, logger),
-    () => {
-      return `${UNDER_REPAIR}: ${repairer.missing} missing (${repairer.problem})`;
-    },
+    () => `${UNDER_REPAIR}: ${textOf(state())} (${repairer.problem})`,
   );
-  const http = await startRepairEndpoint(options.http, () => repairer);
+  const http = await startRepairEndpoint(options.http, state);
   const client = createRepairClient();
   const snapshots = createSnapshotClient();
   try {
@@ -55,7 +57,10 @@ export async function repairFirst(
       snapshots,
       clock,
       signal,
-      onEvent: (event) => logRepairEvent(logger, event),
+      onEvent: (event) => {
+        if (event.kind === 'repairProgress') pace.note(event.sizeBytes);
+        logRepairEvent(logger, event);
+      },
       onRepairer: (next) => {
         repairer = next;
       },
@@ -68,12 +73,25 @@ export async function repairFirst(
   }
 }
 
+function stateOf(repairer: LogRepairer, pace: RepairPace): RepairState {
+  const { missing, missingCount, missingBytes } = repairer;
+  return { missing, missingCount, missingBytes, bytesPerSecond: pace.bytesPerSecond() };
+}
+
+function textOf({ missing, missingBytes, bytesPerSecond }: RepairState): string {
+  const size = missingBytes === null ? '' : `, ${sizeText(missingBytes)} left`;
+  const rate = bytesPerSecond === 0 ? '' : `, ${sizeText(bytesPerSecond)}/s`;
+  return `${missing} missing${size}${rate}`;
+}
+
 /** The repairer of the moment: there is a new one after each start-over. */
 function serviceOf(current: () => LogRepairer, clock: Clock, logger: Logger) {
   return repairService({
     source: { identity: current().identity, read: (range) => current().read(range) },
     isUnderRepair: true,
     clock,
+    // Nobody writes here but the repair, which is in no hurry.
+    pendingMs: () => 0,
     onEvent: (event) => logRepairServiceEvent(logger, event),
     onFatal: exitWith,
   });

@@ -47,6 +47,8 @@ export interface Gateway extends BrokerGateway {
   answer(call: BrokerCall, signal: AbortSignal): Promise<BrokerReply>;
   /** Calls that wait for a leader. */
   readonly waitingCount: number;
+  /** The process is about to stop: it serves on, and the routes that it gives do not name it. Idempotent. */
+  beginStopping(): void;
   /** Ends all calls; later ones fail. Idempotent. */
   close(): void;
 }
@@ -80,6 +82,7 @@ class GroupGateway implements Gateway {
   #heldBytes = 0;
   #waiting = 0;
   #attemptCount = 0;
+  #isStopping = false;
   #closed = false;
   /** Other than this node; it may lead no more. */
   #lastLeader: NodeId | null = null;
@@ -96,12 +99,18 @@ class GroupGateway implements Gateway {
         return config === null ? null : describeTopic(replica.state, config);
       },
       liveNodes: () => [
-        { nodeId: this.#nodeId, grpcAddress: ownAddresses.grpc },
+        {
+          nodeId: this.#nodeId,
+          grpcAddress: ownAddresses.grpc,
+          isLeaving: this.local.isLeaving(),
+        },
         ...replica.status().peers.flatMap(({ nodeId, connected, addresses }) => {
-          const isUsable = connected && addresses !== null && nodeId !== this.#nodeId;
-          return isUsable ? [{ nodeId, grpcAddress: addresses.grpc }] : [];
+          if (!connected || addresses === null || nodeId === this.#nodeId) return [];
+          const isLeaving = replica.state.admin.drained.includes(nodeId);
+          return [{ nodeId, grpcAddress: addresses.grpc, isLeaving }];
         }),
       ],
+      isLeaving: () => this.#isStopping || replica.state.admin.drained.includes(this.#nodeId),
     };
   }
 
@@ -135,6 +144,10 @@ class GroupGateway implements Gateway {
       const { code, message } = asBrokerError(error);
       return { kind: 'failure', code, message };
     }
+  }
+
+  beginStopping(): void {
+    this.#isStopping = true;
   }
 
   close(): void {

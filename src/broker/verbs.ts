@@ -24,12 +24,15 @@ export interface BrokerGateway {
   /** What this node itself knows, without a leader: routes must be answerable during elections. */
   local: {
     topic(topic: string): TopicDescription | null;
-    /** Live nodes of the group, this one first: where clients may go. */
+    /** Live nodes of the group, this one first; which of them clients are sent to is not said here. */
     liveNodes(): readonly LiveNode[];
+    /** This node is drained or stopping: it serves, and clients should go elsewhere. */
+    isLeaving(): boolean;
   };
 }
 
 export interface LiveNode {
   readonly nodeId: NodeId;
   readonly grpcAddress: string;
+  readonly isLeaving: boolean;
 }

@@ -25,7 +25,7 @@ import {
 } from '../protocol/admin-plan.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { CLI_EXIT, type CliExit } from './exit-codes.ts';
-import { type Invocation, parseCount, parseDurationMs } from './invocation.ts';
+import { brokenFor, type Invocation, parseCount, parseDurationMs } from './invocation.ts';
 import { Progress } from './progress.ts';
 import { catchupText } from './render/catchup.ts';
 import {
@@ -304,10 +304,12 @@ function finished(
   if (output === 'json') print(changedJsonLine(response));
   else {
     const word = { done: 'done', alreadySo: 'already so', pending: 'under way' }[state];
-    print(
-      `${paint(word, state === 'pending' ? 'accent' : 'good')}: ${sentence} (config #${configIndex})\n`,
-    );
-    if (ticket !== null) print(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    const text = brokenFor(environment.stdout, `${word}: ${sentence} (config #${configIndex})`);
+    print(`${paint(word, state === 'pending' ? 'accent' : 'good')}${text.slice(word.length)}\n`);
+    if (ticket !== null)
+      print(
+        `\n${ticketText(ticket, environment.clock.wallMs(), environment.stdout.columns, paint)}`,
+      );
   }
   if (state === 'pending')
     note('the same command goes on where it is; `mq-raft unlock` gives it up');
@@ -322,6 +324,7 @@ const PASSING: readonly Check['id'][] = [
   'targetCaughtUp',
   'targetLive',
   'targetDiskSpeed',
+  'soleCopy',
 ];
 
 /** Asks the same again until it is done. */
@@ -365,7 +368,8 @@ class Waiting {
     } finally {
       progress.stop();
     }
-    return finished(this.#invocation, latest, this.#kind);
+    // It was not so when it was asked for the first time.
+    return finished(this.#invocation, { ...latest, state: 'done' }, this.#kind);
   }
 
   /** @returns null when nobody could say. @throws CliError when it cannot go on */
@@ -413,7 +417,9 @@ class Waiting {
     progress.say(sentence);
     if (ticket === null || ticket.token === this.#shownTicket?.token || output === 'json') return;
     this.#shownTicket = ticket;
-    progress.say(`\n${ticketText(ticket, environment.clock.wallMs(), paint)}`);
+    progress.say(
+      `\n${ticketText(ticket, environment.clock.wallMs(), environment.stderr.columns, paint)}`,
+    );
   }
 }
 

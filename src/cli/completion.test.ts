@@ -1,7 +1,8 @@
-import { equal, match, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { commandNodes, SHELLS } from './completion.ts';
+import { commandNodes, valuedNames } from './command-nodes.ts';
+import { SHELLS, type Shell } from './completion.ts';
 import { buildProgram } from './main.ts';
 import { MemoryTerminal, reportOf } from './memory-environment.ts';
 
@@ -49,29 +50,88 @@ for (const shell of SHELLS) {
   });
 }
 
-/** What bash would offer behind these words. */
-async function offered(...words: readonly string[]): Promise<readonly string[]> {
-  const terminal = aTerminal();
-  await terminal.run('completion', 'bash');
-  const script = `${terminal.stdout.text}
-mq-raft() { [[ "$1 $2" == '__list nodes' ]] && printf 'n1\\nn2\\n'; }
-COMP_WORDS=(${['mq-raft', ...words].map((word) => `'${word}'`).join(' ')})
+/** Answers `mq-raft __list` and tells where it was asked. */
+const NODES = `[ "$1 $2" = '__list nodes' ] && printf 'n1\\nn2\\n'
+[ "$1 $2" = '__list contexts' ] && [ "$3 $4" = '--namesrv a:1' ] && printf 'there\\n'`;
+const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(' ');
+
+/** What is offered behind these words, the last of which is being typed; each shell in its own way. */
+const LINES: Readonly<Record<Shell, (words: readonly string[]) => string>> = {
+  bash: (words) => `mq-raft() { ${NODES}; }
+COMP_WORDS=(${quoted(['mq-raft', ...words])})
 COMP_CWORD=${words.length}
 _mq_raft
-printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr, status } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
-  equal(`${status}${stderr}`, '0');
-  return stdout.split('\n').filter((line) => line !== '');
+printf '%s\n' "${'$'}{COMPREPLY[@]}"`,
+  // The line editor, which compares with what was typed, takes what _describe is given.
+  zsh: (words) => `mq-raft() { ${NODES}; }
+_describe() { local -a all; all=("${'$'}{(@P)@[-1]}"); print -rl -- "${'$'}{all[@]%%:*}" }
+_files() { ls -d "${'$'}{words[CURRENT]}"*; }
+words=(${quoted(['mq-raft', ...words])})
+CURRENT=${words.length + 1}
+_mq_raft`,
+  fish: (words) => `function mq-raft; test "$argv[1..2]" = '__list nodes'; and printf 'n1\nn2\n'
+test "$argv[1..4]" = '__list contexts --namesrv a:1'; and printf 'there\n'; end
+complete -C "${['mq-raft', ...words].join(' ')}"`,
+};
+const PROLOGUES: Readonly<Record<Shell, string>> = {
+  bash: '',
+  zsh: 'compdef() { :; }\n',
+  fish: '',
+};
+const RUNS: Readonly<Record<Shell, readonly string[]>> = {
+  bash: ['bash', '-c'],
+  zsh: ['zsh', '-fc'],
+  fish: ['fish', '--no-config', '-c'],
+};
+
+async function offered(shell: Shell, words: readonly string[]): Promise<readonly string[]> {
+  const terminal = aTerminal();
+  await terminal.run('completion', shell);
+  const script = `${PROLOGUES[shell]}${terminal.stdout.text}\n${LINES[shell](words)}`;
+  const [program = '', ...args] = RUNS[shell];
+  const { stdout, stderr } = spawnSync(program, [...args, script], { encoding: 'utf8' });
+  equal(stderr, '', `${shell}: ${words.join(' ')}`);
+  const offers = stdout.split('\n').map((line) => line.split('\t')[0] ?? '');
+  const current = words.at(-1) ?? '';
+  return offers.filter((offer) => offer !== '' && offer.startsWith(current)).sort();
 }
 
-test('bash completes commands, flags, choices and names', async () => {
-  ok((await offered('mem')).includes('member'));
-  ok((await offered('member', '')).includes('replace'));
-  ok((await offered('member', 'replace', '--')).includes('--dry-run'));
-  equal((await offered('-o', 'j')).join(), 'json');
-  equal((await offered('--timeout', '5s', 'member', 'promote', '')).join(), 'n1,n2');
-  equal((await offered('drain', 'n')).join(), 'n1,n2');
-  equal((await offered('member', 'add', '')).join(), '', 'a new node has a new name');
+const CASES: readonly (readonly [string, readonly string[], string])[] = [
+  ['nouns', ['mem'], 'member members'],
+  ['verbs of a noun', ['cluster', 'e'], 'events'],
+  ['flags of a verb', ['member', 'replace', '--a'], '--addr --allow --allow-slow-disk'],
+  ['flags of every command', ['node', 'drain', '--tim'], '--timeout'],
+  ['choices of a flag', ['-o', 'j'], 'json'],
+  ['choices of a flag behind a verb', ['member', 'list', '--output', ''], 'json table'],
+  ['choices of an argument', ['completion', ''], 'bash fish zsh'],
+  ['nodes for an argument', ['--timeout', '5s', 'member', 'promote', ''], 'n1 n2'],
+  ['nodes again where several may stand', ['promote', 'n1', ''], 'n1 n2'],
+  ['nothing where one argument is enough', ['drain', 'n1', ''], ''],
+  ['nodes for a flag', ['transfer', '--to', 'n'], 'n1 n2'],
+  ['nothing for a new name', ['member', 'add', ''], ''],
+  ['nothing for a value that only the user knows', ['member', 'add', 'n4', '--addr', ''], ''],
+  ['names of the cluster that the line names', ['--namesrv', 'a:1', '--context', ''], 'there'],
+  ['files where a file is meant', ['config', 'validate', 'biome.j'], 'biome.json'],
+];
+
+for (const shell of SHELLS) {
+  const isThere = spawnSync(shell, ['-c', 'true']).error === undefined;
+  const skip = isThere ? false : `${shell} is not installed`;
+  for (const [what, words, want] of CASES) {
+    test(`${shell} completes ${what}`, { skip }, async () => {
+      equal((await offered(shell, words)).join(' '), want);
+    });
+  }
+}
+
+test('a flag takes a value everywhere or nowhere: scripts step over values by the name of the flag', () => {
+  const flags = commandNodes(program()).flatMap((node) => node.flags);
+  const valued = valuedNames(commandNodes(program()));
+  const without = flags.filter(({ value }) => value === null).flatMap(({ names }) => names);
+  deepEqual(
+    without.filter((name) => valued.includes(name)),
+    [],
+  );
 });
 
 test('names are listed for completion, and who is away has none', async () => {

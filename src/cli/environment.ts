@@ -75,6 +75,11 @@ export interface CliEnvironment {
   readonly configDirectory: string;
   /** What the user types; null: there is nobody to ask. */
   ask(question: string): Promise<string | null>;
+  /**
+   * Runs a program of the user, its output beside ours.
+   * @returns how it failed, in a clause; null: it did not
+   */
+  runCommand(words: readonly string[], signal: AbortSignal): Promise<string | null>;
   openVerifier(): VerifyClient;
   readonly stores: StoreAccess;
   /** The local cluster of the current directory, running or not; null: there is none. */

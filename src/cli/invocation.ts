@@ -4,8 +4,8 @@ import type { AdminClient } from '../client/admin-client.ts';
 import type { MqClient } from '../client/mq-client.ts';
 import { usageError } from './cli-error.ts';
 import type { Context } from './contexts.ts';
-import type { CliEnvironment } from './environment.ts';
-import { type Paint, paintFor } from './render/text.ts';
+import type { CliEnvironment, Output } from './environment.ts';
+import { type Paint, paintFor, wrap } from './render/text.ts';
 import { type ChosenTarget, chosenTarget } from './target.ts';
 
 export const DEFAULT_TIMEOUT_MS = 5_000;
@@ -94,7 +94,7 @@ export function openInvocation(
       return admin;
     },
     print: (text) => environment.stdout.write(text),
-    note: (text) => environment.stderr.write(`${text}\n`),
+    note: (text) => environment.stderr.write(`${brokenFor(environment.stderr, text)}\n`),
   };
   return { invocation, close };
 
@@ -102,6 +102,21 @@ export function openInvocation(
     client?.close();
     admin?.close();
   }
+}
+
+/** Between words on a terminal; elsewhere a program may read it line by line. */
+export function brokenFor({ isTty, columns }: Output, text: string): string {
+  if (!isTty) return text;
+  return text
+    .split('\n')
+    .flatMap((line) => (line.length <= columns ? [line] : hanging(line, columns)))
+    .join('\n');
+}
+
+const HANGING = '  ';
+
+function hanging(line: string, columns: number): readonly string[] {
+  return wrap(line, columns - HANGING.length).map((part, i) => (i === 0 ? part : HANGING + part));
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {

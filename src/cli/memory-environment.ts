@@ -60,6 +60,8 @@ export class MemoryTerminal {
   readonly lockHolders = new Map<string, LockHolder>();
   /** What the user types when asked; null: there is no user. */
   answers: string[] | null = null;
+  /** What becomes of a program that is run. */
+  onCommand: (words: readonly string[]) => string | null = () => null;
   readonly files = new Map<string, string>();
   /** Whom a backup is taken from. */
   backupNode: (address: string, name: string) => BackupNodeClient = (address) => {
@@ -120,6 +122,7 @@ export class MemoryTerminal {
         this.stderr.write(`${question}\n`);
         return this.answers.shift() ?? '';
       },
+      runCommand: async (words) => this.onCommand(words),
       openVerifier: () => this.verifier,
       stores: {
         disk: this.disk,

@@ -92,6 +92,7 @@ export function aMembersReport(changes: Partial<MembersReport> = {}): MembersRep
     isLive,
     matchIndex: LogIndex(9_007_199_254_740_991),
     lagBytes: 0,
+    zone: '',
   });
   return {
     clusterId: 'dev',
@@ -118,6 +119,7 @@ export function aHealth(nodeId: NodeId, changes: Partial<NodeHealth> = {}): Node
     nodeId,
     storeUuid: `uuid-${nodeId}`,
     version: '0.1.0',
+    zone: '',
     featureLevelMax: 1,
     state: nodeId === 'n1' ? 'leading' : 'following',
     uptimeMs: 60_000,
@@ -138,6 +140,8 @@ export function aHealth(nodeId: NodeId, changes: Partial<NodeHealth> = {}): Node
     repair: '',
     scrubFinishedAtMs: null,
     refused: '',
+    bootCount: 1,
+    departure: null,
     ...changes,
   };
 }

@@ -9,6 +9,7 @@ import {
   type AdminCall,
   type AdminChange,
   AdminError,
+  type AdminFailureCode,
   type AdminQuestion,
   type AdminReply,
   type AdminRequest,
@@ -20,20 +21,10 @@ import {
 import { adminServiceDefinition } from '../protocol/admin-codec.ts';
 import type { NodeHealth } from '../protocol/admin-report.ts';
 import { BrokerCallFailure, type CallClient, createCallClient } from './call-client.ts';
-import { delay } from './delay.ts';
-import {
-  ATTEMPT_TIMEOUT_MS,
-  CHANGE_ATTEMPT_TIMEOUT_MS,
-  RETRY_DELAY_MS_MAX,
-  RETRY_DELAY_MS_MIN,
-  STATUS_TIMEOUT_MS,
-} from './limits.ts';
-import {
-  type KnownGroup,
-  type KnownNode,
-  type NodeDirectory,
-  NoNodesKnown,
-} from './node-directory.ts';
+import { Connections } from './connections.ts';
+import { ATTEMPT_TIMEOUT_MS, CHANGE_ATTEMPT_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.ts';
+import type { KnownGroup, KnownNode, NodeDirectory } from './node-directory.ts';
+import { type AttemptOutcome, attemptsText, type FailedAttempt, inRounds } from './rounds.ts';
 import { shortReason } from './short-reason.ts';
 
 export type AdminCallClient = CallClient<AdminCall, AdminReply>;
@@ -73,11 +64,12 @@ export class GroupUnclear extends Error {
 export class AdminClient {
   readonly directory: NodeDirectory;
   readonly #options: AdminClientOptions;
-  readonly #connections = new Map<string, AdminCallClient>();
+  readonly #connections: Connections<AdminCallClient>;
 
   constructor(options: AdminClientOptions) {
     this.directory = options.directory;
     this.#options = options;
+    this.#connections = new Connections(options.connect);
   }
 
   question(question: AdminQuestion, options: AdminCallOptions): Promise<AdminResponse> {
@@ -96,11 +88,12 @@ export class AdminClient {
   async nodeHealth(node: KnownNode, signal: AbortSignal): Promise<NodeHealth | string> {
     const request = { kind: 'health' } as const;
     const call = { remainingMs: STATUS_TIMEOUT_MS, hops: 0, stale: true, request };
-    const answer = await this.#attempt(node, { ...call, options: NO_OPTIONS }, signal);
-    if (answer instanceof AdminError) {
+    const outcome = await this.#attempt(node, { ...call, options: NO_OPTIONS }, signal);
+    if (outcome.kind === 'trouble') {
       signal.throwIfAborted();
-      return answer.message;
+      return outcome.trouble.message;
     }
+    const { answer } = outcome;
     return answer.kind === 'health' ? answer.health : `it answered ${answer.kind}`;
   }
 
@@ -119,98 +112,73 @@ export class AdminClient {
 
   close(): void {
     this.directory.close();
-    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.close();
   }
 
-  /** Goes round the nodes until one answers or the deadline is over. */
   async #call(
     request: AdminRequest,
     changeOptions: ChangeOptions,
     options: AdminCallOptions,
   ): Promise<AdminResponse> {
     const { clock } = this.#options;
+    const { directory } = this;
     const { signal, stale = false, timeoutMs = this.#options.timeoutMs } = options;
-    const deadlineAtMs = clock.monotonicMs() + timeoutMs;
-    const seen = new Map<string, string>();
-    let last: AdminError | NoNodesKnown = new AdminError('timeout', 'No node was asked');
-    let pauseMs = RETRY_DELAY_MS_MIN;
-    // Ends at the deadline; each round takes at least its pause.
-    for (;;) {
-      const nodes = await this.#nodes();
-      if (nodes instanceof NoNodesKnown) last = nodes;
-      for (const node of nodes instanceof NoNodesKnown ? [] : nodes) {
-        const leftMs = deadlineAtMs - clock.monotonicMs();
-        if (leftMs <= 0) break;
-        const attemptMs = isChange(request) ? CHANGE_ATTEMPT_TIMEOUT_MS : ATTEMPT_TIMEOUT_MS;
+    const attemptMs = isChange(request) ? CHANGE_ATTEMPT_TIMEOUT_MS : ATTEMPT_TIMEOUT_MS;
+    const outcome = await inRounds<AdminResponse, AdminError>({
+      ...{ directory, clock, timeoutMs, signal },
+      findGroup: () => this.group(),
+      attempt: (node, { leftMs }) => {
         const remainingMs = Math.ceil(Math.min(leftMs, attemptMs));
         const call = { remainingMs, hops: 0, stale, request, options: changeOptions };
-        const answer = await this.#attempt(node, call, signal);
-        if (!(answer instanceof AdminError)) return answer;
-        signal.throwIfAborted();
-        last = answer;
-        seen.set(node.nodeId ?? node.raft, answer.message);
-      }
-      this.directory.forget();
-      const leftMs = deadlineAtMs - clock.monotonicMs();
-      if (leftMs <= 0) break;
-      await delay(clock, Math.min(pauseMs, leftMs), signal);
-      pauseMs = Math.min(pauseMs * 2, RETRY_DELAY_MS_MAX);
-    }
-    if (last instanceof NoNodesKnown) throw last;
-    const tried = [...seen].map(([node, message]) => `${node}: ${message}`).join('; ');
-    throw new AdminError(last.code, `No answer within ${timeoutMs} ms; ${tried}`, { cause: last });
+        return this.#attempt(node, call, signal);
+      },
+    });
+    if (outcome.kind === 'answer') return outcome.answer;
+    throw summaryOf(timeoutMs, outcome.attempts);
   }
 
-  /** The leader by the name servers' word first: it need not forward. */
-  async #nodes(): Promise<readonly KnownNode[] | NoNodesKnown> {
-    try {
-      const { master, nodes } = await this.group();
-      const isMaster = ({ nodeId }: KnownNode): boolean => nodeId !== null && nodeId === master;
-      return [...nodes.filter(isMaster), ...nodes.filter((node) => !isMaster(node))];
-    } catch (error) {
-      if (!(error instanceof NoNodesKnown)) throw error;
-      return error;
-    }
-  }
-
-  /** @returns an error that another node or moment may cure; rejects with the others. */
   async #attempt(
     node: KnownNode,
     call: AdminCall,
     signal: AbortSignal,
-  ): Promise<AdminResponse | AdminError> {
+  ): Promise<AttemptOutcome<AdminResponse, AdminError>> {
     try {
-      return outcomeOf(await this.#connection(node.raft).call(call, signal));
+      return outcomeOf(await this.#connections.to(node.raft).call(call, signal));
     } catch (error) {
       if (!(error instanceof BrokerCallFailure)) throw error;
       signal.throwIfAborted();
       const isOld = error.reason === 'unsupported';
       const message = isOld ? 'its program knows no administration' : shortReason(error.message);
-      return new AdminError(isOld ? 'unsupported' : 'timeout', message, { cause: error });
+      return troubled(isOld ? 'unsupported' : 'timeout', message, { cause: error });
     }
-  }
-
-  #connection(address: string): AdminCallClient {
-    const open = this.#connections.get(address);
-    if (open !== undefined) return open;
-    const connection = this.#options.connect(address);
-    this.#connections.set(address, connection);
-    return connection;
   }
 }
 
 /** @throws AdminError that no other node or moment cures */
-function outcomeOf(reply: AdminReply): AdminResponse | AdminError {
+function outcomeOf(reply: AdminReply): AttemptOutcome<AdminResponse, AdminError> {
   switch (reply.kind) {
     case 'answer':
-      return reply.response;
+      return { kind: 'answer', answer: reply.response };
     case 'notLeader':
-      return new AdminError('timeout', `it does not lead term ${reply.term}`);
-    case 'failure': {
-      const error = new AdminError(reply.code, reply.message);
-      const isForNow = ['timeout', 'busy', 'underRepair'].includes(reply.code);
-      if (isForNow) return error;
-      throw error;
-    }
+      return troubled('timeout', `it does not lead term ${reply.term}`);
+    case 'failure':
+      if (!PASSING.includes(reply.code)) throw new AdminError(reply.code, reply.message);
+      return troubled(reply.code, reply.message);
   }
+}
+
+const PASSING: readonly AdminFailureCode[] = ['timeout', 'busy', 'underRepair'];
+
+function troubled(...words: ConstructorParameters<typeof AdminError>) {
+  return { kind: 'trouble', trouble: new AdminError(...words) } as const;
+}
+
+/** One attempt whose outcome is unknown makes the outcome of the whole call unknown. */
+function summaryOf(timeoutMs: number, attempts: readonly FailedAttempt<AdminError>[]): AdminError {
+  const last = attempts.at(-1)?.trouble;
+  const isUnknown = attempts.some(({ trouble }) => trouble.code === 'timeout');
+  const code = last === undefined || isUnknown ? 'timeout' : last.code;
+  const tried = last === undefined ? 'no node was asked' : attemptsText(attempts);
+  const cause = last === undefined ? {} : { cause: last };
+  return new AdminError(code, `No answer within ${timeoutMs} ms; ${tried}`, cause);
 }

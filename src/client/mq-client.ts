@@ -1,6 +1,6 @@
 /**
  * The project's own client, for the command line, the bench and tests: each verb goes to a node of
- * the right group, the leader first, and on trouble to the next one until the deadline.
+ * the right group, and on trouble to the next one until the deadline (rounds.ts).
  *
  * A retry repeats the request as it is. That is safe: a message keeps its id, under which the log
  * keeps one copy (design, promise 2), and the other verbs may be repeated by nature.
@@ -24,20 +24,16 @@ import {
   type TopicDescription,
 } from '../protocol/verbs.ts';
 import { type BrokerCallClient, BrokerCallFailure } from './broker-call-client.ts';
-import { delay } from './delay.ts';
+import { Connections } from './connections.ts';
+import { ATTEMPT_TIMEOUT_MS, LONG_POLL_SLACK_MS, STATUS_TIMEOUT_MS } from './limits.ts';
+import type { KnownGroup, KnownNode, NodeDirectory } from './node-directory.ts';
 import {
-  ATTEMPT_TIMEOUT_MS,
-  LONG_POLL_SLACK_MS,
-  RETRY_DELAY_MS_MAX,
-  RETRY_DELAY_MS_MIN,
-  STATUS_TIMEOUT_MS,
-} from './limits.ts';
-import {
-  type KnownGroup,
-  type KnownNode,
-  type NodeDirectory,
-  NoNodesKnown,
-} from './node-directory.ts';
+  type Attempt,
+  type AttemptOutcome,
+  attemptsText,
+  type FailedAttempt,
+  inRounds,
+} from './rounds.ts';
 import { shortReason } from './short-reason.ts';
 
 export interface MqClientOptions {
@@ -55,20 +51,15 @@ export interface CallOptions {
 
 type Answer<Kind extends BrokerResponse['kind']> = Extract<BrokerResponse, { kind: Kind }>;
 
-/** What was tried in one call, for the sentence at its end. */
-interface Attempt {
-  readonly node: string;
-  readonly error: BrokerError;
-}
-
 export class MqClient {
   readonly directory: NodeDirectory;
   readonly #options: MqClientOptions;
-  readonly #connections = new Map<string, BrokerCallClient>();
+  readonly #connections: Connections<BrokerCallClient>;
 
   constructor(options: MqClientOptions) {
     this.directory = options.directory;
     this.#options = options;
+    this.#connections = new Connections(options.connect);
   }
 
   async send(
@@ -133,16 +124,16 @@ export class MqClient {
   /** What this very node says of itself; no other is asked. @returns a sentence when it is away */
   async nodeReport(node: KnownNode, signal?: AbortSignal): Promise<NodeReport | string> {
     const used = signal ?? new AbortController().signal;
-    const tried = { leftMs: STATUS_TIMEOUT_MS, retried: false, signal: used };
-    const answer = await this.#attempt(node, { kind: 'status' }, tried);
-    if (!(answer instanceof BrokerError)) return narrowed('status', answer).status;
+    const how = { leftMs: STATUS_TIMEOUT_MS, isRetry: false };
+    const outcome = await this.#attempt(node, { kind: 'status' }, how, used);
+    if (outcome.kind === 'answer') return narrowed('status', outcome.answer).status;
     used.throwIfAborted();
-    return answer.message;
+    return outcome.trouble.message;
   }
 
   close(): void {
     this.directory.close();
-    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.close();
   }
 
   async #ask<Kind extends BrokerResponse['kind']>(
@@ -162,98 +153,56 @@ export class MqClient {
     options: CallOptions,
   ): Promise<BrokerResponse> {
     const { clock } = this.#options;
+    const { directory } = this;
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
     const signal = options.signal ?? new AbortController().signal;
-    const deadlineAtMs = clock.monotonicMs() + timeoutMs;
-    const attempts: Attempt[] = [];
-    let retryDelayMs = RETRY_DELAY_MS_MIN;
-    let noNodes: NoNodesKnown | null = null;
-    // Ends at the deadline; each round takes at least its delay.
-    for (;;) {
-      const found = await groupOrNone(findGroup);
-      noNodes = found instanceof NoNodesKnown ? found : null;
-      for (const node of found instanceof NoNodesKnown ? [] : leaderFirst(found)) {
-        const leftMs = deadlineAtMs - clock.monotonicMs();
-        if (leftMs <= 0) break;
-        const retried = attempts.length > 0;
-        const answer = await this.#attempt(node, request, { leftMs, retried, signal });
-        if (!(answer instanceof BrokerError)) return answer;
-        signal.throwIfAborted();
-        attempts.push({ node: nameOf(node), error: answer });
-      }
-      this.directory.forget();
-      const leftMs = deadlineAtMs - clock.monotonicMs();
-      if (leftMs <= 0) break;
-      await delay(clock, Math.min(retryDelayMs, leftMs), signal);
-      retryDelayMs = Math.min(retryDelayMs * 2, RETRY_DELAY_MS_MAX);
-    }
-    if (attempts.length === 0 && noNodes !== null) throw noNodes;
-    throw summaryOf(request, timeoutMs, attempts);
+    const outcome = await inRounds<BrokerResponse, BrokerError>({
+      ...{ directory, clock, timeoutMs, signal, findGroup },
+      attempt: (node, how) => this.#attempt(node, request, how, signal),
+    });
+    if (outcome.kind === 'answer') return outcome.answer;
+    throw summaryOf(request, timeoutMs, outcome.attempts);
   }
 
-  /** @returns an error that another node or moment may cure; rejects with the others. */
   async #attempt(
     node: KnownNode,
     request: BrokerRequest,
-    tried: { readonly leftMs: number; readonly retried: boolean; readonly signal: AbortSignal },
-  ): Promise<BrokerResponse | BrokerError> {
+    { leftMs, isRetry: retried }: Attempt,
+    signal: AbortSignal,
+  ): Promise<AttemptOutcome<BrokerResponse, BrokerError>> {
     const waitMs = request.kind === 'receive' ? request.waitMs : 0;
     const attemptMs = waitMs > 0 ? waitMs + LONG_POLL_SLACK_MS : ATTEMPT_TIMEOUT_MS;
-    const remainingMs = Math.ceil(Math.min(tried.leftMs, attemptMs));
-    const { retried } = tried;
+    const remainingMs = Math.ceil(Math.min(leftMs, attemptMs));
     const call = { remainingMs, hops: 0, leaderTerm: Term(0), retried, request };
     try {
-      const reply = await this.#connection(node.raft).call(call, tried.signal);
-      return outcomeOf(reply);
+      return outcomeOf(await this.#connections.to(node.raft).call(call, signal));
     } catch (error) {
       if (!(error instanceof BrokerCallFailure)) throw error;
-      tried.signal.throwIfAborted();
-      return new BrokerError('timeout', shortReason(error.message), { cause: error });
+      signal.throwIfAborted();
+      return troubled('timeout', shortReason(error.message), { cause: error });
     }
-  }
-
-  #connection(address: string): BrokerCallClient {
-    const open = this.#connections.get(address);
-    if (open !== undefined) return open;
-    const connection = this.#options.connect(address);
-    this.#connections.set(address, connection);
-    return connection;
   }
 }
 
 const TOPIC_LIST = { kind: 'topicList' } as const;
 
 /** @throws BrokerError that no other node or moment cures */
-function outcomeOf(reply: BrokerReply): BrokerResponse | BrokerError {
+function outcomeOf(reply: BrokerReply): AttemptOutcome<BrokerResponse, BrokerError> {
   switch (reply.kind) {
     case 'answer':
-      return reply.response;
+      return { kind: 'answer', answer: reply.response };
     case 'notLeader':
-      return new BrokerError('busy', `It does not lead term ${reply.term}`);
-    case 'failure': {
-      const error = new BrokerError(reply.code, reply.message);
-      if (reply.code === 'timeout' || reply.code === 'busy') return error;
-      throw error;
-    }
+      return troubled('busy', `It does not lead term ${reply.term}`);
+    case 'failure':
+      if (reply.code !== 'timeout' && reply.code !== 'busy') {
+        throw new BrokerError(reply.code, reply.message);
+      }
+      return troubled(reply.code, reply.message);
   }
 }
 
-async function groupOrNone(find: () => Promise<KnownGroup>): Promise<KnownGroup | NoNodesKnown> {
-  try {
-    return await find();
-  } catch (error) {
-    if (!(error instanceof NoNodesKnown)) throw error;
-    return error;
-  }
-}
-
-function leaderFirst({ master, nodes }: KnownGroup): readonly KnownNode[] {
-  const isMaster = ({ nodeId }: KnownNode): boolean => nodeId !== null && nodeId === master;
-  return [...nodes.filter(isMaster), ...nodes.filter((node) => !isMaster(node))];
-}
-
-function nameOf({ nodeId, raft }: KnownNode): string {
-  return nodeId === null ? raft : `${nodeId} (${raft})`;
+function troubled(...words: ConstructorParameters<typeof BrokerError>) {
+  return { kind: 'trouble', trouble: new BrokerError(...words) } as const;
 }
 
 function topicOf(request: BrokerRequest): string | null {
@@ -273,12 +222,11 @@ function narrowed<Kind extends BrokerResponse['kind']>(
 function summaryOf(
   request: BrokerRequest,
   timeoutMs: number,
-  attempts: readonly Attempt[],
+  attempts: readonly FailedAttempt<BrokerError>[],
 ): BrokerError {
-  const last = new Map(attempts.map(({ node, error }) => [node, error.message]));
-  const tried = [...last].map(([node, message]) => `${node}: ${message}`).join('; ');
-  const code = attempts.some(({ error }) => error.code === 'timeout') ? 'timeout' : 'busy';
-  const cause = attempts.at(-1)?.error;
+  const tried = attemptsText(attempts);
+  const code = attempts.some(({ trouble }) => trouble.code === 'timeout') ? 'timeout' : 'busy';
+  const cause = attempts.at(-1)?.trouble;
   return new BrokerError(
     attempts.length === 0 ? 'timeout' : code,
     `No answer to ${request.kind} within ${timeoutMs} ms after ${attempts.length} attempts` +

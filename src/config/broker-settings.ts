@@ -28,6 +28,10 @@ const SCRUB_RATE_BYTES_MAX = 64 * GIB;
 const SCRUB_PERIOD_HOURS_DEFAULT = 168;
 /** A year; never is 0. */
 const SCRUB_PERIOD_HOURS_MAX = 8_784;
+/** Push consumers look for another node every 5 s; renewing all routes takes 30 s, and few wait so long. */
+export const STOP_GRACE_SECONDS_DEFAULT = 10;
+/** An hour: more is a slip of the pen. */
+const STOP_GRACE_SECONDS_MAX = 3_600;
 const MEMBER_COUNT_MAX = 9;
 const NAME_SERVER_COUNT_MAX = 16;
 
@@ -98,6 +102,16 @@ const table = {
     example: 'c2VjcmV0',
     isSecret: true,
   }),
+  zone: setting({
+    form: 'text',
+    value: 'name',
+    schema: word.nullable(),
+    standard: null,
+    standardText: 'none',
+    help: 'what fails together with this node: a rack, a room, a data centre',
+    more: 'Changes of the voters and `mq-raft check` warn where one zone holds a majority of them: without it nothing is committed. It decides nothing else.',
+    example: 'eu-1a',
+  }),
   dir: setting({
     form: 'text',
     value: 'path',
@@ -113,7 +127,7 @@ const table = {
     schema: listenAddress,
     standard: '127.0.0.1:8081',
     help: 'listen here for RocketMQ 5 clients',
-    more: '0.0.0.0 listens on every address; then say with advertise-grpc which one clients are to use.',
+    more: '0.0.0.0 listens on every address; then say with advertise-grpc which one clients are to use. A listening socket that systemd hands over (socket activation) is taken instead: while the process is restarted, clients wait there, and are not refused.',
     example: '0.0.0.0:8081',
   }),
   raft: setting({
@@ -268,6 +282,20 @@ const table = {
     help: 'read all of the log at least so often, 0 never',
     more: 'The metric mqraft_scrub_late says when the rate is too low for it.',
     example: '24',
+  }),
+  'stop-grace-seconds': setting({
+    form: 'number',
+    value: 'seconds',
+    schema: z
+      .number('must be a number of seconds')
+      .min(0, 'must not be negative')
+      .max(STOP_GRACE_SECONDS_MAX, `must be at most ${STOP_GRACE_SECONDS_MAX}`)
+      .nullable(),
+    standard: null,
+    standardText: `${STOP_GRACE_SECONDS_DEFAULT}; 0 with \`supervised\``,
+    help: 'when told to stop, serve on for so long until clients have gone elsewhere',
+    more: 'Leadership is handed over first, and the node leaves the routes. It ends sooner when no client uses it, and at once after `mq-raft drain` or a second signal. 0 stops at once and hands nothing over. Whoever starts the process must wait longer than this before it kills it.',
+    example: '30',
   }),
   'auto-create-topics': setting({
     form: 'switch',

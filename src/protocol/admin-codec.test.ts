@@ -17,7 +17,7 @@ import {
   encodeAdminReply,
 } from './admin-codec.ts';
 import { ALLOWANCES, CHECK_IDS, CHECK_VERDICTS, STEP_KINDS, STEP_STATUSES } from './admin-plan.ts';
-import { CATCHUP_STATES, MEMBER_ROLES, NODE_STATES } from './admin-report.ts';
+import { CATCHUP_STATES, DEPARTURE_STATES, MEMBER_ROLES, NODE_STATES } from './admin-report.ts';
 import { CodecError } from './schema.ts';
 
 const nodeId = fc.constantFrom('n1', 'n2', 'n_3', 'N-4').map(NodeId);
@@ -32,7 +32,7 @@ const listOf = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> =>
 const kind = <const K extends string>(name: K) => fc.constant(name);
 
 const byNode = fc.record({
-  kind: fc.constantFrom('catchup', 'promote', 'remove', 'drain', 'undrain', 'snapshot', 'scrub'),
+  kind: fc.constantFrom('catchup', 'drain', 'undrain', 'snapshot', 'scrub'),
   nodeId,
 });
 const request: fc.Arbitrary<AdminRequest> = fc.oneof(
@@ -40,6 +40,7 @@ const request: fc.Arbitrary<AdminRequest> = fc.oneof(
     kind: fc.constantFrom('members', 'health', 'check', 'features', 'unlock', 'rollingRestart'),
   }),
   byNode,
+  fc.record({ kind: fc.constantFrom('promote', 'remove'), nodeIds: listOf(nodeId) }),
   fc.record({ kind: kind('events'), afterSequence: count, countMax: fc.nat() }),
   fc.record({ kind: kind('add'), nodeId, raftAddress: text }),
   fc.record({ kind: kind('replace'), oldNodeId: nodeId, newNodeId: nodeId, raftAddress: text }),
@@ -103,7 +104,7 @@ const catchup = fc.record({
   remainingMs: maybe(count),
 });
 const health = fc.record({
-  ...{ nodeId, storeUuid: text, version: text, featureLevelMax: fc.nat() },
+  ...{ nodeId, storeUuid: text, version: text, zone: text, featureLevelMax: fc.nat() },
   state: fc.constantFrom(...NODE_STATES),
   ...{ uptimeMs: count, wallMs: count, term: count.map(Term), lastIndex: logIndex },
   ...{ durableIndex: logIndex, commitIndex: logIndex, appliedIndex: logIndex },
@@ -111,6 +112,13 @@ const health = fc.record({
   ...{ syncMsP50: maybe(decimal), syncMsP99: maybe(decimal), isDiskStalled: flag },
   ...{ loopDelayMsP99: maybe(decimal), swapUsedBytes: maybe(count), repair: text },
   ...{ scrubFinishedAtMs: maybe(count), refused: text },
+  bootCount: count,
+  departure: maybe(
+    fc.record({
+      state: fc.constantFrom(...DEPARTURE_STATES),
+      userCount: fc.nat(),
+    }),
+  ),
 });
 const members = fc.record({
   ...{ clusterId: text, groupId: text, answeredBy: nodeId, isFromLeader: flag },
@@ -123,7 +131,7 @@ const members = fc.record({
       role: fc.constantFrom(...MEMBER_ROLES),
       ...{ storeUuid: maybe(text), raftAddress: text, priority: fc.maxSafeInteger() },
       ...{ isDrained: flag, isJoining: flag, isConnected: flag, isLive: maybe(flag) },
-      ...{ matchIndex: maybe(logIndex), lagBytes: maybe(count) },
+      ...{ matchIndex: maybe(logIndex), lagBytes: maybe(count), zone: maybe(text) },
     }),
   ),
   lock: maybe(fc.record({ operationId: text, owner: text, action: text, takenAtMs: count })),

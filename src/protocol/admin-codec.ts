@@ -25,7 +25,7 @@ import {
 } from './admin-wire.ts';
 import { CodecError, type MethodDefinition, messageCodec, serviceDefinition } from './schema.ts';
 import { required } from './verb-wire.ts';
-import { count, flag, nodeId, optional, record, term, text } from './wire-reader.ts';
+import { count, flag, listOf, nodeId, optional, record, term, text } from './wire-reader.ts';
 
 const callCodec = messageCodec<object>('mqraft.AdminCall');
 const replyCodec = messageCodec<object>('mqraft.AdminReply');
@@ -93,6 +93,7 @@ function wireOf(request: AdminRequest): object {
 const failure = record({ code: codeReader, message: text });
 const notLeader = record({ term, leader: optional(nodeId) });
 const byNode = record({ nodeId });
+const byNodes = record({ nodeIds: listOf(nodeId) });
 const eventsRequest = record({ afterSequence: count, countMax: count });
 const addRequest = record({ nodeId, raftAddress: text });
 const replaceRequest = record({ oldNodeId: nodeId, newNodeId: nodeId, raftAddress: text });
@@ -127,9 +128,10 @@ function requestOf(wire: object): AdminRequest {
       return { kind };
     case 'events':
       return { kind, ...eventsRequest(wire, kind) };
-    case 'catchup':
     case 'promote':
     case 'remove':
+      return { kind, ...byNodes(wire, kind) };
+    case 'catchup':
     case 'drain':
     case 'undrain':
     case 'snapshot':

@@ -30,6 +30,8 @@ export const STEP_KINDS = [
   'removeLearner',
   'tombstone',
   'drain',
+  /** The clients of a drained node go elsewhere. */
+  'leave',
   'undrain',
   'restart',
   /** Wait until everybody is well again. */
@@ -97,11 +99,16 @@ export const CHECK_IDS = [
   'targetDiskSpeed',
   // Everybody else.
   'nobodyUnderRepair',
+  /** What the others lack, or have damaged, is not taken away with those who leave. */
+  'soleCopy',
+  /** No zone holds a majority. Never a reason to refuse; only where a zone is set. */
+  'zoneSpread',
   'featureLevel',
   'eligibleLeader',
   'transferTarget',
   // Of `check` only.
   'quorumMargin',
+  'twoCopies',
   'syncTime',
   'loopDelay',
   'diskRoom',

@@ -45,6 +45,8 @@ export interface MemberReport {
   readonly isLive: boolean | null;
   readonly matchIndex: LogIndex | null;
   readonly lagBytes: number | null;
+  /** As it told the answering node last; empty: none is set. null: not known. */
+  readonly zone: string | null;
 }
 
 /** One operator at a time: a row of replicated state. */
@@ -60,11 +62,25 @@ export interface LockReport {
 /** `starting`: it wins, or waits for, an election. `repairing`: it does not take part before it is whole. */
 export const NODE_STATES = ['leading', 'following', 'leaderless', 'starting', 'repairing'] as const;
 
+/**
+ * How far the clients of a node are that is drained or stopping. `serving`: it is neither. `leaving`: clients
+ * still use it, or may not have renewed their routes yet. `left`: nobody is waited for any more.
+ */
+export const DEPARTURE_STATES = ['serving', 'leaving', 'left'] as const;
+
+export interface Departure {
+  readonly state: (typeof DEPARTURE_STATES)[number];
+  /** Clients that used it of late, and may not know where else to go. */
+  readonly userCount: number;
+}
+
 /** One node in its own words; answered without a leader. */
 export interface NodeHealth {
   readonly nodeId: NodeId;
   readonly storeUuid: string;
   readonly version: string;
+  /** What fails together with it, as its settings say; empty: nobody has said. */
+  readonly zone: string;
   /** The highest feature level that its program supports. */
   readonly featureLevelMax: number;
   readonly state: (typeof NODE_STATES)[number];
@@ -89,6 +105,10 @@ export interface NodeHealth {
   readonly scrubFinishedAtMs: number | null;
   /** Who refuses it and why, in words; empty: nobody. */
   readonly refused: string;
+  /** How often its process has opened this directory. 0: its program does not tell. */
+  readonly bootCount: number;
+  /** null: its program does not tell. */
+  readonly departure: Departure | null;
 }
 
 export interface MemberHealth {

@@ -17,6 +17,8 @@ import {
   CATCHUP_STATES,
   type CatchupReport,
   type CheckReport,
+  DEPARTURE_STATES,
+  type Departure,
   type EventsReport,
   type FeaturesReport,
   type LockReport,
@@ -145,6 +147,7 @@ const member = record<MemberReport>({
   isLive: optional(flag),
   matchIndex: optional(logIndex),
   lagBytes: optional(count),
+  zone: optional(text),
 });
 
 export const members = record<MembersReport>({
@@ -165,10 +168,16 @@ export const members = record<MembersReport>({
   featureLevel: count,
 });
 
+const departure = record<Departure>({
+  state: word(DEPARTURE_STATES),
+  userCount: count,
+});
+
 export const health = record<NodeHealth>({
   nodeId,
   storeUuid: text,
   version: text,
+  zone: text,
   featureLevelMax: count,
   state: word(NODE_STATES),
   uptimeMs: count,
@@ -189,6 +198,8 @@ export const health = record<NodeHealth>({
   repair: text,
   scrubFinishedAtMs: optional(count),
   refused: text,
+  bootCount: count,
+  departure: optional(departure),
 });
 
 export const checkReport = record<CheckReport>({

@@ -32,8 +32,9 @@ export type AdminChange =
    * that has joined, also with an empty address, it brings a new ticket and voids the old one.
    */
   | { readonly kind: 'add'; readonly nodeId: NodeId; readonly raftAddress: string }
-  | { readonly kind: 'promote'; readonly nodeId: NodeId }
-  | { readonly kind: 'remove'; readonly nodeId: NodeId }
+  /** All of them in one joint change: three voters become five, and never four. */
+  | { readonly kind: 'promote'; readonly nodeIds: readonly NodeId[] }
+  | { readonly kind: 'remove'; readonly nodeIds: readonly NodeId[] }
   /** Phases: `addLearner`, `join`, `catchUp`, `joint`, `leaveJoint`, then done. */
   | {
       readonly kind: 'replace';

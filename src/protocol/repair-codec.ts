@@ -90,13 +90,14 @@ export function encodeRepairFrame(frame: RepairFrame): Uint8Array {
 }
 
 /**
- * The answer keeps no reference to `bytes`.
+ * Entries are a part of `bytes`, and nearly all of it: they are not copied. A frame is a buffer of its own.
  * @throws CodecError when the bytes are no such frame.
  */
 export function decodeRepairFrame(bytes: Uint8Array): RepairFrame {
   const wire = frameCodec.decode(bytes);
   if (Object.hasOwn(wire, 'entries') && wire.entries !== undefined) {
-    return { kind: 'entries', bytes: new Uint8Array(wire.entries) };
+    const { buffer, byteOffset, byteLength } = wire.entries;
+    return { kind: 'entries', bytes: new Uint8Array(buffer, byteOffset, byteLength) };
   }
   const { head } = wire;
   if (!head) throw new CodecError('A frame of an answer with entries is empty');
@@ -141,11 +142,16 @@ export function repairMethod(): RepairMethod {
     path: method.path,
     requestStream: method.requestStream,
     responseStream: method.responseStream,
-    requestSerialize: (read) => Buffer.from(encodeRepairRead(read)),
+    requestSerialize: (read) => asBuffer(encodeRepairRead(read)),
     requestDeserialize: decodeRepairRead,
-    responseSerialize: (frame) => Buffer.from(encodeRepairFrame(frame)),
+    responseSerialize: (frame) => asBuffer(encodeRepairFrame(frame)),
     responseDeserialize: decodeRepairFrame,
   };
+}
+
+/** The same bytes, for a library that wants a Buffer. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function isCount(value: number): boolean {

@@ -1,5 +1,6 @@
 /** Bounds and defaults of the commit log, each with its reason. */
 import { GIB, KIB, MIB } from '../base/sizes.ts';
+import { BATCH_SIZE_BYTES_MAX } from '../io/disk.ts';
 
 /** RocketMQ's mappedFileSizeCommitLog: a file system copes with thousands of such files. */
 export const SEGMENT_SIZE_BYTES_DEFAULT = GIB;
@@ -48,6 +49,10 @@ export const UNREADABLE_STEP_SIZE_BYTES = 4 * KIB;
 export const REPAIR_READ_SIZE_BYTES_MAX = MIB;
 /** Entries looked at for one such answer. */
 export const REPAIR_READ_ENTRIES_MAX = 4096;
+/** Entries put back with one sync: so large that its cost vanishes, and one batch of the log writer. */
+export const REPAIR_BATCH_SIZE_BYTES_MAX = BATCH_SIZE_BYTES_MAX;
+/** And not more than these: a cut may leave every other one, and each is a run of its own then. */
+export const REPAIR_BATCH_ENTRIES_MAX = 8192;
 
 /** A name further away than this from the others is no segment of this log. */
 export const MISSING_SEGMENTS_MAX = 65_536;

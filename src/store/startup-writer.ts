@@ -7,9 +7,11 @@
  * lost are put back (repair/). Each may be interrupted and is then simply done again by the next start.
  */
 import { assert } from '../base/assert.ts';
+import { adjacentRuns, concatBytes } from '../base/bytes.ts';
 import { advance, type PhysicalOffset } from '../base/units.ts';
 import {
   BATCH_SIZE_BYTES_MAX,
+  BATCH_WRITES_MAX,
   type Disk,
   type DiskError,
   type DiskWrite,
@@ -21,8 +23,9 @@ import { type DurableNote, encodeNote, encodeRing, notePosition } from './durabl
 import { QUARANTINE_SIZE_BYTES_MAX } from './limits.ts';
 import { type BaseRecord, encodeBaseFile } from './log-base.ts';
 import { type LogPaths, segmentStartOf } from './log-paths.ts';
-import type { ByteRange } from './scan-remains.ts';
+import { type ByteRange, isZero } from './scan-remains.ts';
 import { encodeSegmentHeader, type SegmentHeader } from './segment.ts';
+import { SegmentReader, UnreadablePlaces } from './segment-reader.ts';
 import { encodeSuperblock, SLOT_COUNT, SLOT_SIZE_BYTES, type Superblock } from './superblock.ts';
 
 export class StartupWriter {
@@ -78,28 +81,53 @@ export class StartupWriter {
   }
 
   /**
-   * Copies bytes to quarantine, as much as there is room for. The range lies in one segment. What was
-   * kept under this name before is not replaced: it is nearer to how the damage was found.
+   * Copies bytes to quarantine, as much as there is room for, unless they are zeros. The range lies in one
+   * segment. What was kept under this name before is not replaced: it is nearer to how the damage was
+   * found. What the disk cannot read is no reason not to write there.
    */
   async keep({ from, to }: ByteRange, label: string): Promise<void> {
     const sizeBytes = Math.min(to - from, this.#quarantineRoom);
-    const copy = `${this.#paths.quarantine}/${label}-at-${from}`;
-    if (sizeBytes === 0 || (await this.#disk.sizeOf(copy)) !== null) return;
-    this.#quarantineRoom -= sizeBytes;
+    if (sizeBytes === 0) return;
     const { path, position } = this.#placeOf(from);
-    await this.#disk.writeFile(copy, await this.#disk.read(path, position, sizeBytes));
+    const existingSizeBytes = (await this.#disk.sizeOf(path)) ?? 0;
+    const unreadable = new UnreadablePlaces();
+    const file = { path, sizeBytes: this.#segmentSizeBytes, existingSizeBytes, unreadable };
+    const reader = new SegmentReader(this.#disk, file);
+    await reader.load(position, sizeBytes);
+    const bytes = reader.bytes(position, sizeBytes);
+    if (isZero(bytes)) return;
+    const copy = `${this.#paths.quarantine}/${label}-at-${from}`;
+    if ((await this.#disk.sizeOf(copy)) !== null) return;
+    this.#quarantineRoom -= sizeBytes;
+    await this.#disk.writeFile(copy, bytes);
   }
 
-  /** Writes the entry where it says that it belongs; of a filler also the zeros. */
-  async writeEntry({ desc, bytes }: StoredEntry): Promise<void> {
-    const { file, position } = this.#placeOf(desc.physicalOffset);
-    for (let at = 0; at < bytes.length; at += BATCH_SIZE_BYTES_MAX) {
-      const piece = bytes.subarray(at, at + BATCH_SIZE_BYTES_MAX);
-      await this.perform([{ file, position: position + at, bytes: piece }]);
+  /**
+   * Writes entries that lie one behind the other in one segment where they say that they belong; of a
+   * filler also the zeros. One sync, unless they are larger than a batch.
+   */
+  async writeEntries(entries: readonly StoredEntry[]): Promise<void> {
+    const [first, last] = [entries[0], entries.at(-1)];
+    assert(first !== undefined && last !== undefined, 'something is written');
+    const { file, position } = this.#placeOf(first.desc.physicalOffset);
+    const runs = adjacentRuns(entries.map(({ bytes }) => bytes));
+    const parts = runs.length < BATCH_WRITES_MAX ? runs : [concatBytes(runs)];
+    const writes: DiskWrite[] = [];
+    let at = position;
+    for (const part of parts) {
+      for (let from = 0; from < part.length; from += BATCH_SIZE_BYTES_MAX) {
+        const bytes = part.subarray(from, from + BATCH_SIZE_BYTES_MAX);
+        writes.push({ file, position: at, bytes });
+        at += bytes.length;
+      }
     }
-    const zeroSizeBytes = desc.sizeBytes - bytes.length;
-    if (zeroSizeBytes === 0) return;
-    await this.perform([{ file, position: position + bytes.length, zeroSizeBytes }]);
+    const sizeBytes = at - position;
+    const end = advance(last.desc.physicalOffset, last.desc.sizeBytes);
+    const zeroSizeBytes = end - first.desc.physicalOffset - sizeBytes;
+    assert(zeroSizeBytes === 0 || last.desc.type === 'filler', 'they lie one behind the other');
+    if (zeroSizeBytes > 0) writes.push({ file, position: at, zeroSizeBytes });
+    if (sizeBytes <= BATCH_SIZE_BYTES_MAX) await this.perform(writes);
+    else for (const write of writes) await this.perform([write]);
   }
 
   /** Gives a segment its full size: what it lacks becomes zeros. */

@@ -21,7 +21,9 @@ import {
   encodeAdminReply,
 } from '../../src/protocol/admin-codec.ts';
 import type { Check } from '../../src/protocol/admin-plan.ts';
+import type { Departure } from '../../src/protocol/admin-report.ts';
 import type { RoomReport } from '../../src/protocol/verbs.ts';
+import type { Replica } from '../../src/replica/replica.ts';
 import { type GroupOptions, ReplicaGroup, type RunningNode } from '../replica/replica-group.ts';
 
 export const n = (number: number) => NodeId(`n${number}`);
@@ -31,12 +33,19 @@ const GIB = 2 ** 30;
 const CALL_MS = 20_000;
 const FACTS: NodeFacts = {
   version: '0.0.0',
+  zone: '',
   uptimeMs: 1,
   loopDelayMsP99: 1,
   swapUsedBytes: 0,
   scrubFinishedAtMs: null,
   repair: '',
+  departure: { state: 'serving', userCount: 0 },
 };
+/** A node without clients. */
+function departureOf(replica: Replica): Departure {
+  const isLeaving = replica.state.admin.drained.includes(replica.status().nodeId);
+  return { state: isLeaving ? 'left' : 'serving', userCount: 0 };
+}
 const TASKS: NodeTasks = {
   takeSnapshot: async () => 'a snapshot was taken',
   scrub: async () => 'a scrub has begun',
@@ -72,7 +81,7 @@ export class AdminGroup {
       clock: this.group.clock,
       transport: this.#transportOf(nodeId),
       founders: this.group.nodeIds.map((id) => ({ nodeId: id, raftAddress: addressOf(id) })),
-      facts: () => ({ ...FACTS, ...this.facts.get(nodeId) }),
+      facts: () => ({ ...FACTS, departure: departureOf(replica), ...this.facts.get(nodeId) }),
       diskRoom: room,
       tasks: TASKS,
       randomBytes: (count) => new Uint8Array(count).fill(++drawn),

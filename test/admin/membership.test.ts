@@ -7,8 +7,10 @@ import { AdminGroup, addressOf, n } from './admin-group.ts';
 
 const add = (number: number) =>
   ({ kind: 'add', nodeId: n(number), raftAddress: addressOf(n(number)) }) as const;
-const promote = (number: number) => ({ kind: 'promote', nodeId: n(number) }) as const;
-const remove = (number: number) => ({ kind: 'remove', nodeId: n(number) }) as const;
+const promote = (...numbers: readonly number[]) =>
+  ({ kind: 'promote', nodeIds: numbers.map(n) }) as const;
+const remove = (...numbers: readonly number[]) =>
+  ({ kind: 'remove', nodeIds: numbers.map(n) }) as const;
 const replace = (old: number, fresh: number) =>
   ({
     kind: 'replace',
@@ -172,10 +174,88 @@ test('during an outage the healthy one is not removed, and the dead one is', asy
   await admins.stop(b!);
   await admins.group.pass(2_000);
   const allow = ['evenVoters', 'belowThree', 'lessTolerance', 'planned'] as const;
-  const healthy = { kind: 'remove', nodeId: c! } as const;
+  const healthy = { kind: 'remove', nodeIds: [c!] } as const;
   deepEqual(await admins.refused(healthy, { allow }), ['quorumAfter', 'quorumDuring']);
-  const dead = { kind: 'remove', nodeId: a! } as const;
+  const dead = { kind: 'remove', nodeIds: [a!] } as const;
   equal((await admins.change(dead, { allow })).state, 'done');
+  await admins.stopAll();
+});
+
+const votersOf = async (admins: AdminGroup) => (await membersOf(admins)).voters;
+
+test('three become five in one joint change, and five become three in one', async () => {
+  const admins = await AdminGroup.started();
+  await addAndJoin(admins, 4);
+  const half = await admins.refused(promote(4, 5));
+  deepEqual(half, ['nodeKnown', 'targetCaughtUp', 'targetJoined', 'targetLive']);
+  await addAndJoin(admins, 5);
+  const planned = await admins.ask(promote(5, 4), { dryRun: true });
+  ok(planned.kind === 'planned');
+  const joint = planned.plan.steps.find(({ kind }) => kind === 'joint');
+  deepEqual(
+    joint?.quorums.map(({ voters, needed, tolerates }) => [voters.length, needed, tolerates]),
+    [
+      [3, 2, 1],
+      [5, 3, 2],
+    ],
+  );
+  const { hash } = planned.plan;
+  equal(
+    (await admins.change(promote(4, 5), { ifPlan: hash })).sentence,
+    'n4, n5 are voters, asked by alice',
+  );
+  equal((await admins.change(promote(5, 4))).state, 'alreadySo');
+  deepEqual(await votersOf(admins), [1, 2, 3, 4, 5].map(n));
+
+  deepEqual(await admins.refused(remove(4, 5)), ['faultTolerance']);
+  const allow = ['lessTolerance'] as const;
+  equal((await admins.change(remove(4, 5), { allow })).state, 'done');
+  equal((await admins.change(remove(5, 4))).state, 'alreadySo');
+  const { voters, removed, lock } = await membersOf(admins);
+  deepEqual(voters, [1, 2, 3].map(n));
+  deepEqual([...removed].sort(), [n(4), n(5)]);
+  equal(lock, null);
+  const response = await admins.ask({ kind: 'events', afterSequence: 0, countMax: 100 });
+  ok(response.kind === 'events');
+  const told = response.report.events.map(({ action, phase }) => `${action} ${phase}`);
+  deepEqual(told.slice(-6), [
+    ...['promote n4 n5 begun', 'promote n4 n5 done', 'remove n4 n5 begun'],
+    ...['remove n4 n5 leaves', 'remove n4 n5 leaves', 'remove n4 n5 done'],
+  ]);
+  await admins.stopAll();
+});
+
+test('of several who leave the leader hands over to one who stays', async () => {
+  const admins = await AdminGroup.started({ size: 5 });
+  const leader = (await admins.group.leader()).nodeId;
+  const [beside, ...staying] = admins.group.nodeIds.filter((id) => id !== leader);
+  const at = staying[0]!; // three of them
+  const nodeIds = [leader, beside!];
+  const allow = ['lessTolerance'] as const;
+  const ended = await admins.wait({ kind: 'remove', nodeIds }, { allow }, { at });
+  equal(ended.state, 'done');
+  const report = await admins.ask({ kind: 'members' }, {}, { at });
+  ok(report.kind === 'members');
+  deepEqual(report.report.voters, staying);
+  ok(staying.some((id) => id === report.report.leader));
+  await admins.stopAll();
+});
+
+test('of several one may be done already; nobody and everybody are no wish', async () => {
+  const admins = await AdminGroup.started();
+  await addAndJoin(admins, 4);
+  await addAndJoin(admins, 5);
+  equal((await admins.change(promote(4), { allow: ['evenVoters'] })).state, 'done');
+  equal((await admins.change(promote(4, 5))).state, 'done');
+  deepEqual(await votersOf(admins), [1, 2, 3, 4, 5].map(n));
+  const allow = ['lessTolerance', 'evenVoters'] as const;
+  equal((await admins.change(remove(4), { allow })).state, 'done');
+  equal((await admins.change(remove(4, 5), { allow })).state, 'done');
+  const none = await admins.call(remove());
+  ok(none.kind === 'failure' && none.code === 'badRequest');
+  match(none.message, /names 0 nodes/);
+  const everybody = await admins.refused(remove(1, 2, 3), { allow: [...allow, 'belowThree'] });
+  ok(everybody.includes('quorumAfter') && everybody.includes('eligibleLeader'));
   await admins.stopAll();
 });
 
@@ -272,6 +352,32 @@ test('a drained node hands over, is not chosen, and may lead when it is undraine
   await admins.stopAll();
 });
 
+test('a drain is under way until the clients of the node are elsewhere, and is recorded once', async () => {
+  const admins = await AdminGroup.started();
+  const leader = (await admins.group.leader()).nodeId;
+  const [a, b] = admins.group.nodeIds.filter((id) => id !== leader);
+  const drain = { kind: 'drain', nodeId: a! } as const;
+  admins.facts.set(a!, { departure: { state: 'leaving', userCount: 2 } });
+  for (const _ of ['at first', 'again']) {
+    const { state, phase, sentence } = await admins.change(drain);
+    deepEqual([state, phase], ['pending', 'leave']);
+    match(sentence, /2 clients still use it/);
+  }
+  admins.facts.set(a!, { departure: { state: 'left', userCount: 0 } });
+  const done = await admins.change(drain);
+  equal(done.state, 'alreadySo');
+  match(done.sentence, /no client needs it/);
+  const events = await admins.ask({ kind: 'events', afterSequence: 0, countMax: 100 });
+  ok(events.kind === 'events');
+  equal(events.report.events.filter(({ action }) => action === `drain ${a}`).length, 1);
+  // Nobody can be waited for at a node that is down.
+  await admins.change({ kind: 'undrain', nodeId: a! });
+  await admins.stop(b!);
+  await admins.group.pass(5_000);
+  equal((await admins.change({ kind: 'drain', nodeId: b! })).state, 'done');
+  await admins.stopAll();
+});
+
 test('a drained node that wins an election gives leadership away', async () => {
   const admins = await AdminGroup.started();
   const leader = (await admins.group.leader()).nodeId;
@@ -320,13 +426,64 @@ test('the doctor is green on a healthy group, and red with the numbers when a vo
   await admins.group.pass(2_000);
   const { checks, members } = await examine();
   const red = checks.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id);
-  deepEqual(red, ['quorumMargin', 'nobodyUnderRepair', 'membersAnswer']);
+  deepEqual(red, ['quorumMargin', 'twoCopies', 'nobodyUnderRepair', 'membersAnswer']);
   const yellow = checks.filter(({ verdict }) => verdict === 'warning').map(({ id }) => id);
   deepEqual(yellow, ['swap']);
   equal(members.find(({ nodeId }) => nodeId === a)?.health, null);
   // Who is under repair is not counted on, and nobody else may leave.
-  const failed = await admins.refused({ kind: 'remove', nodeId: a! }, { allow: ['belowThree'] });
+  const failed = await admins.refused({ kind: 'remove', nodeIds: [a!] }, { allow: ['belowThree'] });
   ok(failed.includes('nobodyUnderRepair') && failed.includes('quorumAfter'));
+  await admins.stopAll();
+});
+
+test('zones are told to the leader, minded and never refused; that of a dead node is remembered', async () => {
+  const admins = await AdminGroup.started();
+  const zonesOf = async () => (await membersOf(admins)).members.map(({ zone }) => zone);
+  deepEqual(await zonesOf(), ['', '', '']);
+  const [first, second, third] = admins.group.nodeIds;
+  admins.facts.set(first!, { zone: 'a' });
+  admins.facts.set(second!, { zone: 'a' });
+  admins.facts.set(third!, { zone: 'b' });
+  deepEqual(await zonesOf(), ['a', 'a', 'b']);
+  const checked = await admins.ask({ kind: 'check' });
+  ok(checked.kind === 'check');
+  const spread = checked.report.checks.find(({ id }) => id === 'zoneSpread');
+  equal(spread?.verdict, 'warning');
+  equal(spread.observed, 'a n1,n2, b n3');
+
+  const leader = (await admins.group.leader()).nodeId;
+  const dead = admins.group.nodeIds.find((id) => id !== leader)!; // two of three
+  await admins.stop(dead);
+  await admins.group.pass(2_000);
+  admins.facts.set(n(4), { zone: 'a' });
+  deepEqual(await zonesOf(), ['a', 'a', 'b'], 'also of the dead one');
+  const { ticket } = await admins.change({ ...replace(1, 4), oldNodeId: dead });
+  ok(ticket);
+  await admins.join(ticket);
+  const at = leader;
+  const stale = await admins.ask({ kind: 'members' }, {}, { at, stale: true });
+  ok(stale.kind === 'members');
+  deepEqual(
+    stale.report.members.map(({ nodeId, zone }) => (nodeId === at ? 'own' : zone)).sort(),
+    [null, null, null, 'own'].sort(),
+  );
+  const ended = await admins.wait({ ...replace(1, 4), oldNodeId: dead });
+  equal(ended.state, 'done');
+  await admins.stopAll();
+});
+
+test('what only a damaged and a leaving node have keeps the leaving one', async () => {
+  const admins = await AdminGroup.started();
+  const leader = (await admins.group.leader()).nodeId;
+  const [dead, whole] = admins.group.nodeIds.filter((id) => id !== leader);
+  await admins.stop(dead!);
+  await admins.group.pass(2_000);
+  admins.facts.set(leader, { repair: 'entry 3 of segment 0' });
+  const allow = ['belowThree', 'evenVoters', 'lessTolerance'] as const;
+  const failedOf = (nodeId: typeof leader) =>
+    admins.refused({ kind: 'remove', nodeIds: [nodeId] }, { allow });
+  ok((await failedOf(whole!)).includes('soleCopy'));
+  ok(!(await failedOf(dead!)).includes('soleCopy'));
   await admins.stopAll();
 });
 

@@ -7,6 +7,7 @@ const SEEDS = 60;
 const MUST_HAPPEN = [
   ...['crash', 'cut off', 'joined', 'told of its removal', 'timeout', 'unlock done'],
   ...[
+    'several at once',
     'add done',
     'add refused',
     'promote done',

@@ -126,7 +126,8 @@ class Run {
     const learners = this.#admins.group.serving?.replica.status().membership.membership.learners;
     if (this.#unfinished !== null && this.#below(3) === 0) return this.#unfinished;
     if (learners !== undefined && learners.length > 0 && this.#below(3) === 0) {
-      return { kind: 'promote', nodeId: this.#pick(learners) };
+      const nodeIds = this.#below(3) === 0 ? learners : [this.#pick(learners)];
+      return { kind: 'promote', nodeIds };
     }
     const nodeId = this.#node();
     const raftAddress = addressOf(this.#below(8) === 0 ? this.#node() : nodeId);
@@ -136,9 +137,9 @@ class Run {
         return { kind: 'add', nodeId, raftAddress };
       case 2:
       case 3:
-        return { kind: 'promote', nodeId };
+        return { kind: 'promote', nodeIds: this.#oneOrTwo(nodeId) };
       case 4:
-        return { kind: 'remove', nodeId };
+        return { kind: 'remove', nodeIds: this.#oneOrTwo(nodeId) };
       case 5: {
         const newNodeId = this.#node();
         const at = addressOf(newNodeId);
@@ -187,6 +188,8 @@ class Run {
     const how = response.kind === 'changed' ? response.state : response.kind;
     this.#count(`${request.kind} ${how}`);
     if (response.kind !== 'changed') return;
+    const isOfSeveral = 'nodeIds' in request && new Set(request.nodeIds).size > 1;
+    if (isOfSeveral && response.state === 'done') this.#count('several at once');
     if (response.state === 'pending') this.#unfinished = request;
     else if (request === this.#unfinished) this.#unfinished = null;
     if (response.ticket === null) return;
@@ -297,6 +300,10 @@ class Run {
     return [...this.#admins.group.running.values()].filter(({ nodeId }) =>
       members.some((member) => member.nodeId === nodeId),
     );
+  }
+
+  #oneOrTwo(nodeId: NodeId): readonly NodeId[] {
+    return this.#below(3) === 0 ? [nodeId, this.#node()] : [nodeId];
   }
 
   #node(): NodeId {

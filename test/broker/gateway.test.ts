@@ -331,8 +331,14 @@ test('live nodes are this one first, then the connected peers', async () => {
   replica.addresses.set(n3, { raft: 'c:1', grpc: 'c:2', http: 'c:3' });
   replica.connected.add(n3);
   deepEqual(gateway.local.liveNodes(), [
-    { nodeId: 'n1', grpcAddress: 'self:2' },
-    { nodeId: 'n3', grpcAddress: 'c:2' },
+    { nodeId: 'n1', grpcAddress: 'self:2', isLeaving: false },
+    { nodeId: 'n3', grpcAddress: 'c:2', isLeaving: false },
   ]);
+  gateway.beginStopping();
+  equal(gateway.local.isLeaving(), true);
+  deepEqual(
+    gateway.local.liveNodes().map(({ isLeaving }) => isLeaving),
+    [true, false],
+  );
   equal(gateway.local.topic('none'), null);
 });

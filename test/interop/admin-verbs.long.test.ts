@@ -5,7 +5,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { NodeId } from '../../src/base/units.ts';
-import { commandNodes } from '../../src/cli/completion.ts';
+import { commandNodes } from '../../src/cli/command-nodes.ts';
 import { buildProgram } from '../../src/cli/main.ts';
 import { MemoryTerminal, reportOf } from '../../src/cli/memory-environment.ts';
 import { createAdminCallClient } from '../../src/client/admin-client.ts';
@@ -33,8 +33,6 @@ type Table = { readonly [K in Kind]: readonly Row<K>[] };
 const id = NodeId;
 const nodeIdsOf = (...names: readonly string[]) => names.map(id);
 const [N1, N9] = [id('n1'), id('n9')];
-/** Not done, or this program cannot do it on request; never silence. */
-const WORK: readonly Outcome[] = ['changed', 'unsupported', 'busy'];
 const join: JoinRequest = {
   ...{ token: 'guessed', nodeId: N9, storeUuid: 's', raftAddress: NOWHERE },
   ...{ kind: 'join', clusterId: '', groupId: '', diskFreeBytes: null },
@@ -58,11 +56,13 @@ const TABLE: Table = {
     [{ kind: 'add', nodeId: N9, raftAddress: '' }, ['refused']],
   ],
   promote: [
-    [{ kind: 'promote', nodeId: N1 }, ['changed']],
-    [{ kind: 'promote', nodeId: N9 }, ['refused']],
+    [{ kind: 'promote', nodeIds: [N1] }, ['changed']],
+    [{ kind: 'promote', nodeIds: [N9] }, ['refused']],
+    [{ kind: 'promote', nodeIds: [N1, N9] }, ['refused']],
+    [{ kind: 'promote', nodeIds: [] }, ['badRequest']],
   ],
-  remove: nodeIdsOf('n1', 'n2', 'n3', 'n9').map((nodeId) => [
-    { kind: 'remove', nodeId },
+  remove: [['n1'], ['n2'], ['n3'], ['n9'], ['n1', 'n2'], ['n3', 'n9']].map((names) => [
+    { kind: 'remove', nodeIds: nodeIdsOf(...names) },
     ['refused'],
   ]),
   replace: [
@@ -82,8 +82,11 @@ const TABLE: Table = {
     [{ kind: 'undrain', nodeId: N9 }, ['changed']],
     [{ kind: 'undrain', nodeId: N1 }, ['changed']],
   ],
-  snapshot: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'snapshot', nodeId }, WORK]),
-  scrub: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'scrub', nodeId }, WORK]),
+  snapshot: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [
+    { kind: 'snapshot', nodeId },
+    ['changed'],
+  ]),
+  scrub: nodeIdsOf('n1', 'n2', 'n3').map((nodeId) => [{ kind: 'scrub', nodeId }, ['changed']]),
   finalizeFeatures: [
     [{ kind: 'finalizeFeatures', level: 99 }, ['refused']],
     [{ kind: 'finalizeFeatures', level: 1 }, ['changed']],
@@ -115,10 +118,12 @@ const COMMANDS: Readonly<Record<string, readonly (readonly [string, ...number[]]
   'member promote': [
     ['n1', 0],
     ['n9', 4],
+    ['n1 n9', 4],
   ],
   'member remove': [
     ['n1 --yes', 4],
     ['n9 --yes', 4],
+    ['n1 n9 --yes', 4],
   ],
   'member replace': [
     [`n1 n9 --addr ${NOWHERE} --planned --dry-run`, 0],
@@ -143,13 +148,13 @@ const COMMANDS: Readonly<Record<string, readonly (readonly [string, ...number[]]
   ],
   'node undrain': [['n1', 0]],
   'node snapshot': [
-    ['n1', 0, 1, 4],
-    ['n2', 0, 1, 4],
+    ['n1', 0],
+    ['n2', 0],
     ['n9', 4],
   ],
   'node scrub': [
-    ['n1', 0, 1, 4],
-    ['n2', 0, 1, 4],
+    ['n1', 0],
+    ['n2', 0],
     ['n9', 4],
   ],
   'cluster check': [['', 0, 8]],

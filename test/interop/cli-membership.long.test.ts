@@ -69,11 +69,12 @@ test('a dead member is replaced at night, and a wrong command does no harm', TIM
     const token = /--token (\S+)/.exec(shown)?.[1] ?? '';
     const join = /--join (\S+)/.exec(shown)?.[1] ?? '';
     const second = new CommandProcess(owner, cwd, [...replace, '--yes', ...where]);
-    await cluster.startNodeWith('n4', ['--join', join, '--token', token]);
+    await cluster.startNodeWith('n4', ['--join', join, '--token', token, '--zone', 'eu-1b']);
     const done = await second.end(60_000);
     ends(done, 0);
     match(done.stdout, /^done: n4 is a voter in place of/);
 
+    match((await run('members')).stdout, /^ {2}n4 +voter +eu-1b /m);
     const [members] = jsonLines<Members>((await run('members', '-o', 'json')).stdout);
     ok(members?.voters.includes('n4') && !members.voters.includes(dead));
     ends(await run(...replace, '--yes'), 0);

@@ -14,8 +14,10 @@ export const LANES = 8;
 export const WRITE_GAP_MS_MAX = 3_000;
 export const ALLOW_ALL = ['evenVoters', 'belowThree', 'lessTolerance', 'planned'] as const;
 
-export const remove = (nodeId: string) => ({ kind: 'remove', nodeId: NodeId(nodeId) }) as const;
-export const promote = (nodeId: string) => ({ kind: 'promote', nodeId: NodeId(nodeId) }) as const;
+export const remove = (...names: readonly string[]) =>
+  ({ kind: 'remove', nodeIds: names.map(NodeId) }) as const;
+export const promote = (...names: readonly string[]) =>
+  ({ kind: 'promote', nodeIds: names.map(NodeId) }) as const;
 
 export interface Scene {
   readonly cluster: TestCluster;

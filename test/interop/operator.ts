@@ -132,6 +132,7 @@ const PASSING = [
   'targetCaughtUp',
   'targetLive',
   'targetDiskSpeed',
+  'soleCopy',
 ];
 
 function isPassing(response: AdminResponse): boolean {

@@ -58,6 +58,16 @@ suite('repair of damaged logs', { timeout: 290_000 }, () => {
       equal(status.code, 6, status.stderr);
       match(status.stdout, / {2}under repair\n/, status.stdout);
       match(status.stdout, new RegExp(`Under repair: entry ${victim.index} missing`));
+      const far = await mqRaft(
+        owner,
+        cwd,
+        'repair',
+        '--status',
+        '--endpoints',
+        cluster.node('n1').raft,
+      );
+      equal(far.code, 8, far.stdout + far.stderr);
+      match(far.stdout, /Under repair: entry \d+ missing, [\d.]+ (KiB|bytes) left \(/);
       await cluster.startNode('n2');
       await starting;
       await cluster.leader();

@@ -1,8 +1,10 @@
 /** What administration needs of the rest of the process, and of the other nodes. */
 import type { NodeId } from '../../base/units.ts';
-import { type AdminCallClient, createAdminCallClient } from '../../client/admin-client.ts';
+import { createAdminCallClient } from '../../client/admin-client.ts';
+import { Connections } from '../../client/connections.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { AdminCall, AdminReply } from '../../protocol/admin.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import type { RoomReport } from '../../protocol/verbs.ts';
 import type { Replica } from '../../replica/replica.ts';
 
@@ -16,12 +18,15 @@ export interface AdminTransport {
 /** What only the process knows of itself. */
 export interface NodeFacts {
   readonly version: string;
+  /** Of its settings; empty: none. */
+  readonly zone: string;
   readonly uptimeMs: number;
   readonly loopDelayMsP99: number | null;
   readonly swapUsedBytes: number | null;
   readonly scrubFinishedAtMs: number | null;
   /** What is being repaired while it follows, in words; empty: nothing. */
   readonly repair: string;
+  readonly departure: Departure;
 }
 
 /** Long work of one node. Each answers in a sentence; throws AdminError when it cannot be done. */
@@ -47,19 +52,9 @@ export interface AdminOptions {
 
 /** Keeps a connection to each address it was asked for: those of the members of the group. */
 export function createGrpcAdminTransport(): AdminTransport {
-  const clients = new Map<string, AdminCallClient>();
+  const connections = new Connections(createAdminCallClient);
   return {
-    call: (address, call, signal) => {
-      let client = clients.get(address);
-      if (client === undefined) {
-        client = createAdminCallClient(address);
-        clients.set(address, client);
-      }
-      return client.call(call, signal);
-    },
-    close: () => {
-      for (const client of clients.values()) client.close();
-      clients.clear();
-    },
+    call: (address, call, signal) => connections.to(address).call(call, signal),
+    close: () => connections.close(),
   };
 }

@@ -33,14 +33,17 @@ import { ADMIN_CALL_MS_MAX, ADMIN_CALLS_MAX, ADMIN_RETRY_MS } from './limits.ts'
 import { localHealth } from './local-health.ts';
 import { MembershipRunner } from './membership-runner.ts';
 import { NodeWork } from './node-work.ts';
+import { bestHeir } from './plan.ts';
 import { eventsReport, featuresReport, membersReport } from './reports.ts';
 import { Situation } from './situation.ts';
-import { viewOf } from './view-of.ts';
+import type { Zones } from './view-of.ts';
 import { isKnown } from './wish.ts';
 
 export interface Admin {
   /** A call that came in over the port for peers and administration. Never rejects but for bugs. */
   answer(call: AdminCall, signal: AbortSignal): Promise<AdminReply>;
+  /** Hands leadership over where this node has it and somebody is fit; as well as that goes. */
+  stepAside(): Promise<void>;
   /** Ends its timers. Idempotent. */
   close(): void;
 }
@@ -95,6 +98,14 @@ class GroupAdmin implements Admin {
     }
   }
 
+  async stepAside(): Promise<void> {
+    const { replica } = this.#options;
+    if (replica.leadership() === null) return;
+    const heir = bestHeir(this.#situation.glance(), [this.#self]);
+    // It never rejects; when it fails, the others elect somebody after this node is gone.
+    if (heir !== null) await replica.transferLeadership(heir);
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -144,7 +155,7 @@ class GroupAdmin implements Admin {
     if (!stale) return null;
     switch (request.kind) {
       case 'members':
-        return { kind: 'members', report: membersReport(replica) };
+        return { kind: 'members', report: membersReport(replica, this.#ownZone()) };
       case 'events': {
         const { afterSequence, countMax } = request;
         return { kind: 'events', report: eventsReport(replica, afterSequence, countMax) };
@@ -171,8 +182,10 @@ class GroupAdmin implements Admin {
     switch (request.kind) {
       case 'join':
         return { kind: 'granted', grant: await this.#desk.admit(request) };
-      case 'members':
-        return this.#fresh(() => ({ kind: 'members', report: membersReport(replica) }));
+      case 'members': {
+        const zones = await this.#situation.zones();
+        return this.#fresh(() => ({ kind: 'members', report: membersReport(replica, zones) }));
+      }
       case 'events': {
         const { afterSequence, countMax } = request;
         return this.#fresh(() => ({
@@ -184,7 +197,7 @@ class GroupAdmin implements Admin {
         return { kind: 'health', health: localHealth(this.#options) };
       case 'check': {
         const answers = await this.#situation.answers();
-        const report = examine(viewOf(replica, answers), answers, clock.wallMs());
+        const report = examine(this.#situation.viewWith(answers), answers, clock.wallMs());
         return this.#fresh(() => ({ kind: 'check', report }));
       }
       case 'catchup': {
@@ -200,6 +213,11 @@ class GroupAdmin implements Admin {
       default:
         return unreachable(request);
     }
+  }
+
+  /** Who answers alone asks nobody. */
+  #ownZone(): Zones {
+    return new Map([[this.#self, this.#options.facts().zone]]);
   }
 
   #fresh(answer: () => AdminResponse): Promise<AdminResponse> {

@@ -3,6 +3,7 @@
  * operator lock, and carries it out. On the leader only, one change after the other.
  */
 import { unreachable } from '../../base/assert.ts';
+import type { NodeId } from '../../base/units.ts';
 import {
   type AdminChange,
   AdminError,
@@ -12,10 +13,12 @@ import {
 } from '../../protocol/admin.ts';
 import type { AdminDeed } from '../../protocol/admin-command.ts';
 import type { Check, Plan } from '../../protocol/admin-plan.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
+import { MEMBER_COUNT_MAX } from '../../raft/membership.ts';
 import type { Replica } from '../../replica/replica.ts';
 import type { AdminLog, Words } from './admin-log.ts';
 import { checksOf, hasFailed } from './checks.ts';
-import type { GroupView } from './group-view.ts';
+import { type GroupView, memberOf } from './group-view.ts';
 import { ACTOR_LENGTH_MAX } from './limits.ts';
 import type { MembershipRunner, Undertaking } from './membership-runner.ts';
 import type { NodeWork } from './node-work.ts';
@@ -66,6 +69,7 @@ export class ChangeRunner {
 
   async #decide(change: AdminChange, options: ChangeOptions): Promise<AdminResponse> {
     checkOptions(options);
+    checkNames(change);
     const { situation } = this.#options;
     const operationId = `${actionOf(change)} by ${options.actor}`;
     let view = await situation.look();
@@ -179,10 +183,17 @@ export class ChangeRunner {
       }
       case 'drain': {
         const { nodeId } = change;
-        await write({ kind: 'drain', nodeId }, 'done');
+        if (!view.drained.includes(nodeId)) await write({ kind: 'drain', nodeId }, 'done');
+        const departure = await situation.departureOf(nodeId);
         const heir = nodeId === view.self ? bestHeir(view, [nodeId]) : null;
         if (heir !== null) await situation.handOver(heir);
-        return done(decision, `${nodeId} does not lead until it is undrained`);
+        const sentence = drainSentence(nodeId, departure);
+        return departure === null || departure.state === 'left'
+          ? done(decision, sentence)
+          : {
+              ...changed('pending', sentence, view, decision.plan, decision.checks),
+              phase: 'leave',
+            };
       }
       case 'undrain':
         await write({ kind: 'undrain', nodeId: change.nodeId }, 'done');
@@ -249,11 +260,28 @@ function done({ view, plan, checks }: Decision, sentence: string): ChangedRespon
 }
 
 function alreadySo({ view, plan }: Decision, change: AdminChange): ChangedResponse {
-  return changed('alreadySo', `${actionOf(change)}: already so`, view, plan, []);
+  const sentence =
+    change.kind === 'drain'
+      ? drainSentence(change.nodeId, memberOf(view, change.nodeId)?.health?.departure ?? null)
+      : `${actionOf(change)}: already so`;
+  return changed('alreadySo', sentence, view, plan, []);
+}
+
+/** @param departure null: it does not tell, or is down */
+function drainSentence(nodeId: NodeId, departure: Departure | null): string {
+  const { state, userCount } = departure ?? { state: 'left', userCount: 0 };
+  const users = `${userCount} client${userCount === 1 ? '' : 's'} still use${userCount === 1 ? 's' : ''} it`;
+  if (state === 'left') {
+    return `${nodeId} leads no more until undrain, and ${userCount === 0 ? 'no client needs it' : users}`;
+  }
+  // Fits into a line of a terminal, where it is rewritten again and again.
+  return userCount === 0
+    ? `${nodeId} leads no more; its clients renew their routes within 35 s`
+    : `${nodeId} leads no more; ${users}, routes are renewed every 30 s`;
 }
 
 function changed(
-  state: 'done' | 'alreadySo',
+  state: ChangedResponse['state'],
   sentence: string,
   view: GroupView,
   plan: Plan,
@@ -275,5 +303,15 @@ function checkOptions({ actor }: ChangeOptions): void {
   throw new AdminError(
     'badRequest',
     `The name of who asks has ${actor.length} characters, from 1 to ${ACTOR_LENGTH_MAX} are needed: it stands in the audit trail.`,
+  );
+}
+
+function checkNames(change: AdminChange): void {
+  if (!('nodeIds' in change)) return;
+  const { length } = change.nodeIds;
+  if (length >= 1 && length <= MEMBER_COUNT_MAX) return;
+  throw new AdminError(
+    'badRequest',
+    `${change.kind} names ${length} nodes, from 1 to ${MEMBER_COUNT_MAX} are needed.`,
   );
 }

@@ -113,8 +113,8 @@ export function quorumCheck(
   });
 }
 
-export function repairCheck(view: GroupView, leaver: NodeId | null): Check {
-  const sick = view.members.filter((one) => isUnderRepair(one) && one.nodeId !== leaver);
+export function repairCheck(view: GroupView, leavers: readonly NodeId[]): Check {
+  const sick = view.members.filter((one) => isUnderRepair(one) && !leavers.includes(one.nodeId));
   return check('nobodyUnderRepair', sick.length === 0, {
     subject: sick[0]?.nodeId ?? null,
     observed:
@@ -123,7 +123,7 @@ export function repairCheck(view: GroupView, leaver: NodeId | null): Check {
         : sick
             .map(({ nodeId, health, silence }) => `${nodeId}: ${health?.repair ?? silence}`)
             .join('; '),
-    limit: 'only the member that leaves',
+    limit: 'only a member that leaves',
     remedy: 'wait until it is whole: what it lacks, others must still have (`mq-raft check`)',
   });
 }

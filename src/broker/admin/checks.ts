@@ -17,13 +17,15 @@ import {
   repairCheck,
   settledChecks,
 } from './check-builder.ts';
+import { soleCopyCheck } from './copy-checks.ts';
 import { type GroupView, isWell, isWellIn, type MemberView, memberOf } from './group-view.ts';
 import { ADDRESS_LENGTH_MAX } from './limits.ts';
 import { bestHeir } from './plan.ts';
 import { arithmeticOf, canDecide } from './quorum-arithmetic.ts';
 import { targetChecks } from './target-checks.ts';
 import { votersChecks } from './voters-checks.ts';
-import { courseOf, isKnown, isMembershipWish, type MembershipWish } from './wish.ts';
+import { type Course, courseOf, isKnown, isMembershipWish, type MembershipWish } from './wish.ts';
+import { zoneChecks } from './zone-checks.ts';
 
 export function checksOf(
   change: AdminChange,
@@ -50,7 +52,7 @@ function membershipChecks(
   const settled = settledChecks(view, course.isInJoint);
   // What was begun ends by itself: the arithmetic was done before it began.
   if (course.isInJoint) return settled;
-  const checks: Check[] = [...settled, repairCheck(view, course.leaver)];
+  const checks: Check[] = [...settled, repairCheck(view, course.leavers)];
   const before = arithmeticOf(view.membership.voters, isWellIn(view));
   checks.push(quorumCheck('quorumBefore', [before], QUORUM_REMEDY));
   if (change.kind === 'add') {
@@ -63,18 +65,31 @@ function membershipChecks(
     checks.push(...newcomerChecks(change.newNodeId, change.raftAddress, view));
   }
   if (change.kind === 'replace') checks.push(replacedCheck(change, view));
-  if (change.kind === 'remove') checks.push(knownCheck(change.nodeId, view));
-  if (change.kind === 'promote') checks.push(knownCheck(change.nodeId, view));
+  if (change.kind === 'remove' || change.kind === 'promote') {
+    checks.push(...namedOf(change, course, view).map((nodeId) => knownCheck(nodeId, view)));
+  }
+  if (course.leavers.length > 0) checks.push(soleCopyCheck(course, view));
   const isOfVoters = course.votersAfter.join() !== course.votersNow.join();
   if (!isOfVoters) return checks;
   checks.push(...votersChecks(change, course, view, options));
-  if (course.joiner !== null) {
-    const joiner = memberOf(view, course.joiner);
-    // Of `replace`: what is not there yet is waited for, not refused.
-    checks.push(...targetChecks(joiner, course.joiner, view, change.kind === 'replace', options));
+  checks.push(...zoneChecks(course.votersNow, course.votersAfter, view));
+  // Of `replace`: what is not there yet is waited for, not refused.
+  const mayWait = change.kind === 'replace';
+  for (const nodeId of course.newcomers) {
+    checks.push(...targetChecks(memberOf(view, nodeId), nodeId, view, mayWait, options));
   }
-  if (course.leaver === view.self) checks.push(heirCheck(view, [view.self]));
+  if (course.leavers.includes(view.self)) checks.push(heirCheck(view, course.leavers));
   return checks;
+}
+
+/** Those of whom something is left to do: of a wish that another one has half fulfilled, the other half. */
+function namedOf(
+  { kind }: MembershipWish,
+  { joiners, leavers }: Course,
+  { membership }: GroupView,
+): readonly NodeId[] {
+  if (kind === 'promote') return joiners;
+  return leavers.filter((id) => !membership.removed.includes(id));
 }
 
 const QUORUM_REMEDY = 'bring voters back first: nothing can be committed without a majority';

@@ -2,6 +2,7 @@
 import type { Check } from '../../protocol/admin-plan.ts';
 import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
 import { check, checkOf, repairCheck, settledChecks } from './check-builder.ts';
+import { twoCopiesCheck } from './copy-checks.ts';
 import { type GroupView, isWellIn } from './group-view.ts';
 import {
   CLOCK_SKEW_MS_MAX,
@@ -14,6 +15,7 @@ import {
 } from './limits.ts';
 import { arithmeticOf, arithmeticText } from './quorum-arithmetic.ts';
 import type { Answers } from './survey.ts';
+import { zoneChecks } from './zone-checks.ts';
 
 export function examine(view: GroupView, answers: Answers, nowMs: number): CheckReport {
   const members = view.membership.members.flatMap(({ nodeId }) => answers.get(nodeId) ?? []);
@@ -23,7 +25,9 @@ export function examine(view: GroupView, answers: Answers, nowMs: number): Check
     checks: [
       marginCheck(view),
       ...settledChecks(view, true),
-      repairCheck(view, null),
+      twoCopiesCheck(view),
+      ...zoneChecks(null, view.membership.voters, view),
+      repairCheck(view, []),
       answersCheck(members),
       lockCheck(view),
       versionCheck(view, healths),

@@ -15,6 +15,8 @@ export interface GroupView {
   readonly membership: Membership;
   readonly configIndex: LogIndex;
   readonly isCommitted: boolean;
+  /** Everything up to here may have been acknowledged. */
+  readonly commitIndex: LogIndex;
   /** The leader has committed an entry of its own term. */
   readonly isOwnTermCommitted: boolean;
   readonly transferTo: NodeId | null;
@@ -38,10 +40,14 @@ export interface MemberView {
   /** Was met at least once by this leader. */
   readonly isMet: boolean;
   readonly lagBytes: number;
+  /** What this leader knows to be durable there, from the start of the log to here; 0: nothing yet. */
+  readonly durableIndex: LogIndex;
   readonly isDiskStalled: boolean;
   /** null: it did not answer, or was not asked. */
   readonly health: NodeHealth | null;
   readonly silence: string;
+  /** As it told this node last; empty: none is set. null: it has not told yet. */
+  readonly zone: string | null;
 }
 
 export function memberOf(view: GroupView, nodeId: NodeId): MemberView | null {

@@ -43,6 +43,8 @@ export const ADMIN_RETRY_MS = 100;
 export const ADMIN_CALLS_MAX = 64;
 /** Between two looks at whether a drained node leads. */
 export const DRAIN_PERIOD_MS = 500;
+/** For a node to apply that it is drained. */
+export const DRAIN_HEARD_MS_MAX = 2_000;
 /** Rates of catching up are taken over so long, at least between two samples. */
 export const CATCHUP_WINDOW_MS = 10_000;
 export const CATCHUP_SAMPLE_MS_MIN = 200;

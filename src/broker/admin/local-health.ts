@@ -17,11 +17,13 @@ export function localHealth({ replica, clock, facts, diskRoom }: LocalHealthOpti
   const status = replica.status();
   const { diskStats } = replica.log;
   const room = diskRoom();
-  const { version, uptimeMs, loopDelayMsP99, swapUsedBytes, scrubFinishedAtMs, repair } = facts();
+  const { version, zone, uptimeMs, loopDelayMsP99, swapUsedBytes, scrubFinishedAtMs, ...told } =
+    facts();
   return {
     nodeId: status.nodeId,
     storeUuid: status.storeUuid,
     version,
+    zone,
     featureLevelMax: FEATURE_LEVEL_MAX,
     state: stateOf(status, replica.leadership() !== null),
     uptimeMs: Math.floor(uptimeMs),
@@ -39,11 +41,13 @@ export function localHealth({ replica, clock, facts, diskRoom }: LocalHealthOpti
     isDiskStalled: status.isDiskStalled,
     loopDelayMsP99,
     swapUsedBytes: swapUsedBytes === null ? null : Math.floor(swapUsedBytes),
-    repair,
+    repair: told.repair,
     scrubFinishedAtMs,
     refused: status.refusedBy
       .map(({ nodeId, code, sentence }) => `${nodeId} (${code}): ${sentence}`)
       .join('; '),
+    bootCount: replica.log.recovered.bootCount,
+    departure: told.departure,
   };
 }
 

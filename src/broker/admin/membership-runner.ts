@@ -6,6 +6,7 @@
  * a new node keeps it, with its owner to be seen, until it is through or given up.
  */
 import { assert, InvariantError, unreachable } from '../../base/assert.ts';
+import type { NodeId } from '../../base/units.ts';
 import type { ChangedResponse, ChangeOptions, JoinTicket } from '../../protocol/admin.ts';
 import type { Check, Plan, PlanStep } from '../../protocol/admin-plan.ts';
 import type { CatchupReport } from '../../protocol/admin-report.ts';
@@ -17,7 +18,7 @@ import type { CatchupMeter } from './catchup-meter.ts';
 import { checksOf, hasFailed } from './checks.ts';
 import { checkOfProblem, isPassing } from './core-problems.ts';
 import { type GroupView, memberOf } from './group-view.ts';
-import { bestHeir, nextStepOf, planOf } from './plan.ts';
+import { awaitedOf, bestHeir, nextStepOf, planOf } from './plan.ts';
 import type { Situation } from './situation.ts';
 import { coreSteps, courseOf, type MembershipWish } from './wish.ts';
 
@@ -81,7 +82,7 @@ export class MembershipRunner {
       case 'catchUp':
         return this.#wait(step, undertaking, view);
       case 'handOver': {
-        const heir = bestHeir(view, [view.self]);
+        const heir = bestHeir(view, courseOf(undertaking.change, view).leavers);
         assert(heir !== null, 'a leader leaves only when somebody can lead');
         await situation.handOver(heir);
         // The next leader goes on, when it is asked for the same.
@@ -95,6 +96,7 @@ export class MembershipRunner {
         await situation.untilSettled(view.configIndex);
         return null;
       case 'drain':
+      case 'leave':
       case 'undrain':
       case 'restart':
       case 'gate':
@@ -139,9 +141,8 @@ export class MembershipRunner {
   /** A new node takes its time: whoever waits asks again. */
   async #wait(step: PlanStep, undertaking: Undertaking, view: GroupView): Promise<RunOutcome> {
     const { change } = undertaking;
-    const { joiner } = courseOf(change, view);
-    assert(joiner !== null, 'somebody is waited for');
-    if (step.kind === 'join' && undertaking.ticket === null && this.#isTicketVoid(joiner)) {
+    const isTicketDue = step.kind === 'join' && undertaking.ticket === null;
+    if (isTicketDue && change.kind === 'replace' && this.#isTicketVoid(change.newNodeId)) {
       undertaking.ticket = await this.issueTicket(change, undertaking.words, view);
     }
     return this.#pending(step.kind, undertaking, view);
@@ -150,9 +151,11 @@ export class MembershipRunner {
   #pending(phase: PlanStep['kind'], undertaking: Undertaking, view: GroupView): RunOutcome {
     const { change } = undertaking;
     const plan = planOf(change, view);
-    const { joiner } = courseOf(change, view);
-    assert(joiner !== null, 'somebody is waited for');
-    const progress = this.#options.meter.report(joiner, view);
+    const course = courseOf(change, view);
+    // The core may find somebody behind whom we find close enough.
+    const awaited = awaitedOf(course, view) ?? course.newcomers[0];
+    assert(awaited !== undefined, 'somebody is waited for');
+    const progress = this.#options.meter.report(awaited, view);
     const checks = this.#checks(undertaking, view, plan);
     return {
       ...{ kind: 'changed', state: 'pending', phase, plan, checks, progress },
@@ -162,8 +165,8 @@ export class MembershipRunner {
     };
   }
 
-  #isTicketVoid(joiner: Parameters<CatchupMeter['report']>[0]): boolean {
-    return this.#options.replica.state.admin.tokenOf(joiner) === null;
+  #isTicketVoid(nodeId: NodeId): boolean {
+    return this.#options.replica.state.admin.tokenOf(nodeId) === null;
   }
 
   async #changeVoters(undertaking: Undertaking, view: GroupView): Promise<RunOutcome | null> {
@@ -174,10 +177,9 @@ export class MembershipRunner {
     // What held when the operation began may not hold any more.
     if (hasFailed(checks)) return this.#refuse(undertaking, plan, checks);
     const course = courseOf(change, view);
-    const leaver = course.leaver === null ? null : memberOf(view, course.leaver);
-    if (leaver !== null) {
-      // Before it is gone: afterwards nobody knows its store.
-      const { nodeId, raftAddress } = leaver;
+    const leavers = view.members.filter(({ nodeId }) => course.leavers.includes(nodeId));
+    // Before they are gone: afterwards nobody knows their stores.
+    for (const { nodeId, raftAddress, ...leaver } of leavers) {
       const storeUuid = leaver.storeUuid ?? leaver.health?.storeUuid ?? '';
       const isNoted = replica.state.admin.retired.some((one) => one.nodeId === nodeId);
       const retired = { kind: 'retire', nodeId, raftAddress, storeUuid } as const;
@@ -276,12 +278,16 @@ function doneSentence(change: MembershipWish, { actor }: ChangeOptions): string 
     case 'add':
       return `${change.nodeId} is a learner${by}`;
     case 'promote':
-      return `${change.nodeId} is a voter${by}`;
+      return `${manyAre(change.nodeIds, 'a voter', 'voters')}${by}`;
     case 'remove':
-      return `${change.nodeId} is not a member any more${by}`;
+      return `${manyAre(change.nodeIds, 'not a member any more', 'not members any more')}${by}`;
     case 'replace':
       return `${change.newNodeId} is a voter in place of ${change.oldNodeId}${by}`;
     default:
       return unreachable(change);
   }
+}
+
+function manyAre(nodeIds: readonly NodeId[], one: string, many: string): string {
+  return `${nodeIds.join(', ')} ${nodeIds.length === 1 ? `is ${one}` : `are ${many}`}`;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { LogIndex, NodeId, Term } from '../../base/units.ts';
 import { type AdminChange, NO_OPTIONS } from '../../protocol/admin.ts';
-import { ALLOWANCES, type Allowance, type Check } from '../../protocol/admin-plan.ts';
+import { ALLOWANCES, type Allowance, type Check, type Plan } from '../../protocol/admin-plan.ts';
 import type { NodeHealth } from '../../protocol/admin-report.ts';
 import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import type { Membership } from '../../raft/membership.ts';
@@ -14,9 +14,10 @@ import type { GroupView, MemberView } from './group-view.ts';
 import { WELL_LAG_SIZE_BYTES_MAX } from './limits.ts';
 import { nextStepOf, planOf } from './plan.ts';
 import { arithmeticOf } from './quorum-arithmetic.ts';
-import { coreSteps, courseOf, type MembershipWish } from './wish.ts';
+import { actionOf, coreSteps, courseOf, type MembershipWish, wishOfAction } from './wish.ts';
 
 const NODES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7'].map(NodeId);
+const COMMITTED = LogIndex(9);
 const ACTOR = { ...NO_OPTIONS, actor: 'alice' };
 
 /** The dumbest way to say it: more than half of the voters answer. */
@@ -83,7 +84,7 @@ function viewOf({ voterCount, learnerCount, down, lagging, leader }: Scene): Gro
       ...{ nodeId, isSelf, storeUuid: `s-${nodeId}`, raftAddress: `${nodeId}:1`, isMet: true },
       isActive: isSelf || !down[i],
       lagBytes: !isSelf && lagging[i] ? WELL_LAG_SIZE_BYTES_MAX + 1 : 0,
-      ...{ isDiskStalled: false, health: null, silence: '' },
+      ...{ durableIndex: COMMITTED, isDiskStalled: false, health: null, silence: '', zone: '' },
     };
   });
   const described = members.map(({ nodeId, storeUuid, raftAddress }) => ({
@@ -97,16 +98,18 @@ function viewOf({ voterCount, learnerCount, down, lagging, leader }: Scene): Gro
     removed: [],
   };
   return {
-    ...{ self, membership, members, term: Term(3), configIndex: LogIndex(9), isCommitted: true },
+    ...{ self, membership, members, term: Term(3), configIndex: COMMITTED, isCommitted: true },
+    commitIndex: COMMITTED,
     ...{ isOwnTermCommitted: true, transferTo: null, lock: null, drained: [], retired: [] },
     ...{ featureLevel: 0, logSizeBytes: 1_000 },
   };
 }
 
 const node = fc.constantFrom(...NODES);
+const someNodes = fc.array(node, { minLength: 1, maxLength: 3 });
 const wish: fc.Arbitrary<MembershipWish> = fc.oneof(
-  fc.record({ kind: fc.constant('promote' as const), nodeId: node }),
-  fc.record({ kind: fc.constant('remove' as const), nodeId: node }),
+  fc.record({ kind: fc.constant('promote' as const), nodeIds: someNodes }),
+  fc.record({ kind: fc.constant('remove' as const), nodeIds: someNodes }),
   fc.record({ kind: fc.constant('add' as const), nodeId: node, raftAddress: fc.constant('x:1') }),
   fc.record({
     kind: fc.constant('replace' as const),
@@ -153,8 +156,10 @@ test('a change that passes leaves a group that can decide before, during and aft
       const after = membership.outgoing.length > 0 ? leaveJoint(membership) : membership;
       if (membership.outgoing.length === 0) return;
       deepEqual(after.voters, course.votersAfter);
-      const withoutNew = new Set([...up].filter((id) => id !== course.joiner));
-      const isFirstGrowth = view.membership.voters.length === 1 && course.leaver === null;
+      const withoutNew = new Set(
+        [...up].filter((id) => !course.newcomers.some((one) => one === id)),
+      );
+      const isFirstGrowth = view.membership.voters.length === 1 && course.leavers.length === 0;
       const counted = isFirstGrowth ? up : withoutNew;
       ok(decides(membership.outgoing, up));
       ok(decides(after.voters, counted), `${after.voters} with ${[...counted]}`);
@@ -198,14 +203,72 @@ test('the plan ends exactly where the wish is reached, and its hash does not dep
       const { down, lagging } = elsewhere;
       const seenLater = viewOf({ ...where, down });
       const others = { ...seenLater, self: view.self };
-      const isSameArrival =
-        plan.steps.find(({ kind }) => kind === 'catchUp')?.status ===
-        planOf(change, others).steps.find(({ kind }) => kind === 'catchUp')?.status;
-      if (isSameArrival) equal(planOf(change, others).hash, plan.hash);
+      const arrivalOf = ({ steps }: Plan) =>
+        steps.flatMap(({ kind, status }) => (kind === 'catchUp' ? [status] : [])).join();
+      if (arrivalOf(planOf(change, others)) === arrivalOf(plan))
+        equal(planOf(change, others).hash, plan.hash);
       ok(lagging.length > 0);
     }),
     { numRuns: 1_000 },
   );
+});
+
+const ofSeveral = fc.record({
+  kind: fc.constantFrom('promote' as const, 'remove' as const),
+  nodeIds: someNodes,
+});
+
+test('several in one command are one wish, however they are typed', () => {
+  fc.assert(
+    fc.property(scene, ofSeveral, fc.gen(), (where, change, draw) => {
+      const view = viewOf(where);
+      const nodeIds = draw(() =>
+        fc.shuffledSubarray([...change.nodeIds, ...change.nodeIds], {
+          minLength: 2 * change.nodeIds.length,
+        }),
+      );
+      const typedElse = { ...change, nodeIds };
+      deepEqual(planOf(typedElse, view), planOf(change, view));
+      deepEqual(judge(typedElse, view), judge(change, view));
+      deepEqual(wishOfAction(actionOf(typedElse)), wishOfAction(actionOf(change)));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('of what is half done the rest is left, and it leads to the same voters', () => {
+  fc.assert(
+    fc.property(scene, ofSeveral, fc.nat(), (where, change, pick) => {
+      const view = viewOf(where);
+      const one = { ...change, nodeIds: [change.nodeIds[pick % change.nodeIds.length]!] }; // at least one
+      const outcome = applySteps(view.membership, coreSteps(courseOf(one, view), view));
+      if (outcome.kind !== 'ok') return;
+      const isJointNow = outcome.membership.outgoing.length > 0;
+      const membership = isJointNow ? leaveJoint(outcome.membership) : outcome.membership;
+      const members = view.members.filter(({ nodeId }) =>
+        membership.members.some((member) => member.nodeId === nodeId),
+      );
+      const [all, rest] = [
+        courseOf(change, view),
+        courseOf(change, { ...view, membership, members }),
+      ];
+      deepEqual(rest.votersAfter, all.votersAfter);
+      const left = coreSteps(rest, { ...view, membership, members });
+      ok(left.length < coreSteps(all, view).length);
+      if (rest.isReached) deepEqual(left, []);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('three become five although the new ones count as down, and not while an old one is', () => {
+  const promote = { kind: 'promote', nodeIds: NODES.slice(3, 5) } as const;
+  const failedWith = (downCount: number) => {
+    const down = NODES.map((_, i) => i > 0 && i <= downCount);
+    return failedIn(judge(promote, viewOf({ ...WELL, learnerCount: 2, down }), []));
+  };
+  deepEqual(failedWith(0), []);
+  deepEqual(failedWith(1), ['quorumDuring', 'quorumAfter']);
 });
 
 test('a check that fails says what was seen, what it must be, and the way out; no two say the same', () => {
@@ -251,11 +314,19 @@ test('a replacement goes on to the exchange only when the core would take the ne
 });
 
 const HEALTH: NodeHealth = {
-  ...{ nodeId: N4, storeUuid: 's-n4', version: '1', featureLevelMax: 1, state: 'following' },
+  ...{
+    nodeId: N4,
+    storeUuid: 's-n4',
+    version: '1',
+    zone: '',
+    featureLevelMax: 1,
+    state: 'following',
+  },
   ...{ uptimeMs: 1, wallMs: 1, term: Term(3), lastIndex: LogIndex(9), durableIndex: LogIndex(9) },
   ...{ commitIndex: LogIndex(9), appliedIndex: LogIndex(9), logSizeBytes: 1_000 },
   ...{ diskFreeBytes: 1e9, diskTotalBytes: 2e9, syncMsP50: 1, syncMsP99: 1, isDiskStalled: false },
   ...{ loopDelayMsP99: 1, swapUsedBytes: 0, repair: '', scrubFinishedAtMs: null, refused: '' },
+  ...{ bootCount: 1, departure: null },
 };
 
 test('a slow disk is refused unless it is allowed, a sick one always', () => {
@@ -264,7 +335,7 @@ test('a slow disk is refused unless it is allowed, a sick one always', () => {
   };
   const risks = ALLOWANCES.filter((one) => one !== 'slowDisk');
   const failed = (view: GroupView, allow: readonly Allowance[]) =>
-    failedIn(judge({ kind: 'promote', nodeId: N4 }, view, allow)).includes('targetDiskSpeed');
+    failedIn(judge({ kind: 'promote', nodeIds: [N4] }, view, allow)).includes('targetDiskSpeed');
   equal(failed(disk(1, false), []), false);
   equal(failed(disk(80, false), risks), true);
   equal(failed(disk(80, false), ['slowDisk']), false);

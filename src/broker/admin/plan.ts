@@ -109,31 +109,41 @@ function addDraft(nodeId: NodeId, view: GroupView): Draft {
 
 function membershipDrafts(change: MembershipWish, view: GroupView): readonly Draft[] {
   const course = courseOf(change, view);
-  const { joiner, leaver } = course;
+  const { joiners, leavers } = course;
   const drafts: Draft[] = [];
   if (change.kind === 'replace') drafts.push(addDraft(change.newNodeId, view));
-  if (joiner !== null) drafts.push(...arrivalDrafts(joiner, view));
-  const isLearnerLeaving =
-    joiner === null && leaver !== null && view.membership.learners.includes(leaver);
-  const isGone = leaver !== null && view.membership.removed.includes(leaver);
-  if (isLearnerLeaving) {
-    const sentence = `drop learner ${leaver}`;
-    drafts.push({ kind: 'removeLearner', sentence, isDone: isGone, quorums: quorumNow(view) });
+  drafts.push(...joiners.flatMap((joiner) => arrivalDrafts(joiner, view)));
+  const learners = leavers.filter((id) => view.membership.learners.includes(id));
+  if (learners.length > 0 && isOfLearnersOnly(course)) {
+    const sentence = `drop ${learners.length === 1 ? 'learner' : 'learners'} ${learners.join(', ')}`;
+    drafts.push({ kind: 'removeLearner', sentence, isDone: false, quorums: quorumNow(view) });
   } else {
-    if (leaver === view.self && !course.isInJoint) {
-      const heir = bestHeir(view, [leaver]);
-      const sentence = `${leaver} hands over leadership${heir === null ? '' : ` to ${heir}`}`;
+    if (leavers.includes(view.self) && !course.isInJoint) {
+      const heir = bestHeir(view, leavers);
+      const sentence = `${view.self} hands over leadership${heir === null ? '' : ` to ${heir}`}`;
       drafts.push({ kind: 'handOver', sentence, isDone: false });
     }
     drafts.push(...jointDrafts(course, view));
   }
-  if (leaver !== null) {
+  for (const leaver of leavers) {
     const store = memberOf(view, leaver)?.storeUuid ?? null;
     const name = store === null ? leaver : `${leaver} (store ${store})`;
     const sentence = `${name} is never taken in again; wipe its directory before a new id uses it`;
     drafts.push({ kind: 'tombstone', sentence, isDone: course.isReached });
   }
   return drafts;
+}
+
+/** Nobody who decides comes or goes. */
+function isOfLearnersOnly({ votersNow, votersAfter, isInJoint }: Course): boolean {
+  return !isInJoint && votersNow.join() === votersAfter.join();
+}
+
+/** Of those who are to be voters the first that is not there yet, or lacks too much of the log. */
+export function awaitedOf({ joiners }: Course, view: GroupView): NodeId | null {
+  return (
+    joiners.find((joiner) => arrivalDrafts(joiner, view).some(({ isDone }) => !isDone)) ?? null
+  );
 }
 
 function arrivalDrafts(joiner: NodeId, view: GroupView): readonly Draft[] {
@@ -183,13 +193,20 @@ function drainDrafts(nodeId: NodeId, view: GroupView): readonly Draft[] {
   const isDrained = view.drained.includes(nodeId);
   const sentence = `${nodeId} does not lead until it is undrained`;
   const drafts: Draft[] = [{ kind: 'drain', sentence, isDone: isDrained }];
-  if (nodeId !== view.self) return drafts;
-  const heir = bestHeir(view, [nodeId]);
-  const to = heir === null ? 'somebody else' : heir;
-  return [
-    ...drafts,
-    { kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false },
-  ];
+  if (nodeId === view.self) {
+    const to = bestHeir(view, [nodeId]) ?? 'somebody else';
+    drafts.push({ kind: 'handOver', sentence: `${nodeId} hands over to ${to}`, isDone: false });
+  }
+  const isDone = isDrained && hasLeft(view, nodeId);
+  return [...drafts, { kind: 'leave', sentence: `the clients of ${nodeId} go elsewhere`, isDone }];
+}
+
+/** Of a node that is down, or does not tell, nothing can be waited for; one that is only late is asked again. */
+function hasLeft(view: GroupView, nodeId: NodeId): boolean {
+  const member = memberOf(view, nodeId);
+  if (member === null || member.health === null) return member?.isActive !== true;
+  const { departure } = member.health;
+  return departure === null || departure.state === 'left';
 }
 
 /** The leader last: one move of the leadership in all. */
@@ -204,6 +221,7 @@ function restartDrafts(view: GroupView): readonly Draft[] {
     const without = arithmeticOf(voters, (id) => id !== nodeId && isLive(id));
     return [
       oneDraft('drain', `mq-raft drain ${nodeId}`),
+      oneDraft('leave', `wait until the clients of ${nodeId} are elsewhere: drain does`),
       { ...oneDraft('restart', `restart the process of ${nodeId}`), quorums: [without] },
       {
         ...oneDraft('gate', `wait until ${nodeId} is live and caught up, and check is green`),

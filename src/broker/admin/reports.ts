@@ -9,8 +9,9 @@ import type { Member, Membership } from '../../raft/membership.ts';
 import type { Replica, ReplicaStatus } from '../../replica/replica.ts';
 import { EVENTS_PER_ANSWER_MAX, FEATURE_LEVEL_MAX } from './limits.ts';
 import type { Answers } from './survey.ts';
+import type { Zones } from './view-of.ts';
 
-export function membersReport(replica: Replica): MembersReport {
+export function membersReport(replica: Replica, zones: Zones): MembersReport {
   const status = replica.status();
   const { index: configIndex, membership } = status.membership;
   const { voters, outgoing, learners, removed, members } = membership;
@@ -28,6 +29,7 @@ export function membersReport(replica: Replica): MembersReport {
     members: members.map((member) => ({
       ...memberReport(member, status, membership),
       isDrained: drained.includes(member.nodeId),
+      zone: zones.get(member.nodeId) ?? null,
     })),
   };
 }
@@ -36,7 +38,7 @@ function memberReport(
   member: Member,
   status: ReplicaStatus,
   membership: Membership,
-): Omit<MemberReport, 'isDrained'> {
+): Omit<MemberReport, 'isDrained' | 'zone'> {
   const { nodeId, storeUuid, raftAddress, priority } = member;
   const isSelf = nodeId === status.nodeId;
   const peer = status.peers.find((one) => one.nodeId === nodeId);

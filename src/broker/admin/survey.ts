@@ -22,9 +22,13 @@ export interface SurveyOptions {
   readonly ownHealth: () => NodeHealth;
 }
 
-export async function surveyMembers(options: SurveyOptions): Promise<Answers> {
+/** @param isAsked who else is passed over, as if it were no member */
+export async function surveyMembers(
+  options: SurveyOptions,
+  isAsked: (nodeId: NodeId) => boolean,
+): Promise<Answers> {
   const { nodeId, membership } = options.replica.status();
-  const { members } = membership.membership;
+  const members = membership.membership.members.filter((member) => isAsked(member.nodeId));
   const answers = await Promise.all(
     members.map((member) => (member.nodeId === nodeId ? ownAnswer(options) : ask(member, options))),
   );

@@ -21,8 +21,8 @@ const VOTERS_MIN = 3;
  */
 export function countsAsLive(course: Course, view: GroupView): (nodeId: NodeId) => boolean {
   const isLive = isWellIn(view);
-  const isFirstGrowth = course.votersNow.length === 1 && course.leaver === null;
-  return (nodeId) => (nodeId === course.joiner && !isFirstGrowth ? false : isLive(nodeId));
+  const isFirstGrowth = course.votersNow.length === 1 && course.leavers.length === 0;
+  return (nodeId) => (course.newcomers.includes(nodeId) && !isFirstGrowth ? false : isLive(nodeId));
 }
 
 export function votersChecks(
@@ -46,16 +46,16 @@ export function votersChecks(
   return checks;
 }
 
-function remedyFor({ leaver, joiner }: Course, view: GroupView): string {
-  const down = view.members.filter((member) => !isWell(member) && member.nodeId !== joiner);
+function remedyFor({ leavers, newcomers }: Course, view: GroupView): string {
+  const down = view.members.filter((one) => !isWell(one) && !newcomers.includes(one.nodeId));
   const names = down.map(({ nodeId }) => nodeId);
-  if (leaver !== null && names.length > 0 && !names.includes(leaver)) {
+  if (names.length > 0 && leavers.some((id) => !names.includes(id))) {
     return `${names.join(', ')} must be back first, or is the one to remove or replace`;
   }
   return 'more voters must be live and caught up first; to change a dead one for a new one use replace';
 }
 
-/** Against the true state of the new one: counted as down it would always be less. */
+/** Against the true state of the new ones: counted as down it would always be less. */
 function toleranceCheck(
   course: Course,
   view: GroupView,
@@ -63,10 +63,10 @@ function toleranceCheck(
   before: QuorumArithmetic,
 ): Check {
   const isLive = isWellIn(view);
-  const joins = course.joiner === null ? null : memberOf(view, course.joiner);
-  // Of a replacement that has not caught up yet, what it will be is what counts.
-  const after = arithmeticOf(course.votersAfter, (id) =>
-    id === course.joiner && (joins === null || !isWell(joins)) ? true : isLive(id),
+  // Of those that have not caught up yet, what they will be is what counts.
+  const after = arithmeticOf(
+    course.votersAfter,
+    (id) => course.newcomers.includes(id) || isLive(id),
   );
   const isLess = after.tolerates < before.tolerates;
   return checkOf('faultTolerance', verdictOf(isLess, 'lessTolerance', options), {
@@ -84,7 +84,7 @@ function sizeChecks(course: Course, options: ChangeOptions): readonly Check[] {
     checkOf('oddVoters', verdictOf(isEven, 'evenVoters', options), {
       observed: `${after} voters afterwards`,
       limit: 'an odd number: the last of an even number survives no failure more',
-      remedy: 'go on to an odd number soon, and accept the time between with --allow evenVoters',
+      remedy: 'name two in one command, or accept an even number for now with --allow evenVoters',
     }),
     checkOf('threeVoters', verdictOf(isFew, 'belowThree', options), {
       observed: `${after} voters afterwards, ${before} before`,

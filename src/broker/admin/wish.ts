@@ -17,10 +17,12 @@ export interface Course {
   /** Voters when nothing else changes: in a joint phase, those of the new set. */
   readonly votersNow: readonly NodeId[];
   readonly votersAfter: readonly NodeId[];
-  /** Becomes a voter, or null. */
-  readonly joiner: NodeId | null;
-  /** Leaves, or null. */
-  readonly leaver: NodeId | null;
+  /** Who is to be a voter, already one or not; ascending, as all of these. */
+  readonly joiners: readonly NodeId[];
+  /** Those of them that are no voters yet. */
+  readonly newcomers: readonly NodeId[];
+  /** Who is to be gone, already gone or not. */
+  readonly leavers: readonly NodeId[];
   /** The joint change of this wish is in force, and not yet left. */
   readonly isInJoint: boolean;
   /** Nothing is left to do. */
@@ -34,77 +36,89 @@ export function isMembershipWish(change: AdminChange): change is MembershipWish 
 
 export function courseOf(change: MembershipWish, view: GroupView): Course {
   const { voters, removed } = view.membership;
-  const joiner = joinerOf(change);
-  const leaver = leaverOf(change);
+  const [joiners, leavers] = [joinersOf(change), leaversOf(change)];
+  const newcomers = joiners.filter((id) => !voters.includes(id));
   const isSettled = !isJoint(view.membership) && view.isCommitted;
-  const hasJoined = joiner === null || voters.includes(joiner);
-  const hasLeft = leaver === null || removed.includes(leaver);
+  const hasLeft = leavers.every((id) => removed.includes(id));
   const isAdded = change.kind !== 'add' || isAt(view, change.nodeId, change.raftAddress);
   return {
-    votersNow: voters,
-    votersAfter: votersAfter(voters, joiner, leaver),
-    joiner,
-    leaver,
-    isInJoint: isInJoint(change, view),
-    isReached: isSettled && hasJoined && hasLeft && isAdded,
+    ...{ votersNow: voters, votersAfter: votersWith(voters, joiners, leavers) },
+    ...{ joiners, newcomers, leavers },
+    isInJoint: isInJoint(joiners, leavers, view),
+    isReached: isSettled && newcomers.length === 0 && hasLeft && isAdded,
   };
 }
 
-function votersAfter(
+function votersWith(
   voters: readonly NodeId[],
-  joiner: NodeId | null,
-  leaver: NodeId | null,
+  joiners: readonly NodeId[],
+  leavers: readonly NodeId[],
 ): readonly NodeId[] {
-  const kept = voters.filter((id) => id !== leaver);
-  const all = joiner === null || kept.includes(joiner) ? kept : [...kept, joiner];
-  return all.toSorted();
+  return ascending([...voters, ...joiners].filter((id) => !leavers.includes(id)));
 }
 
 /** One change at a time: a joint phase whose new set is what this wish leads to is its own. */
-function isInJoint(change: MembershipWish, { membership }: GroupView): boolean {
+function isInJoint(
+  joiners: readonly NodeId[],
+  leavers: readonly NodeId[],
+  { membership }: GroupView,
+): boolean {
   if (!isJoint(membership)) return false;
   const { voters, outgoing } = membership;
-  const came = voters.filter((id) => !outgoing.includes(id));
-  const goes = outgoing.filter((id) => !voters.includes(id));
-  const [joiner, leaver] = [joinerOf(change), leaverOf(change)];
-  return came.join() === (joiner ?? '') && goes.join() === (leaver ?? '');
+  return voters.join() === votersWith(outgoing, joiners, leavers).join();
 }
 
-function joinerOf(change: MembershipWish): NodeId | null {
+function joinersOf(change: MembershipWish): readonly NodeId[] {
   switch (change.kind) {
     case 'promote':
-      return change.nodeId;
+      return ascending(change.nodeIds);
     case 'replace':
-      return change.newNodeId;
+      return [change.newNodeId];
     case 'add':
     case 'remove':
-      return null;
+      return [];
     default:
       return unreachable(change);
   }
 }
 
-function leaverOf(change: MembershipWish): NodeId | null {
+function leaversOf(change: MembershipWish): readonly NodeId[] {
   switch (change.kind) {
     case 'remove':
-      return change.nodeId;
+      return ascending(change.nodeIds);
     case 'replace':
-      return change.oldNodeId;
+      return [change.oldNodeId];
     case 'add':
     case 'promote':
-      return null;
+      return [];
     default:
       return unreachable(change);
   }
 }
 
-/** What the core is asked for by the one step that changes the voters, or drops a learner. */
-export function coreSteps({ joiner, leaver }: Course, view: GroupView): readonly MembershipStep[] {
+/** Each once: in which order they were typed makes no other wish. */
+function ascending(ids: readonly NodeId[]): readonly NodeId[] {
+  return [...new Set(ids)].sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** What the core is asked for by the one step that changes the voters, or drops learners. */
+export function coreSteps(
+  { joiners, leavers }: Course,
+  view: GroupView,
+): readonly MembershipStep[] {
   const { learners } = view.membership;
-  const steps: MembershipStep[] = [];
-  if (joiner !== null && learners.includes(joiner)) steps.push({ kind: 'promote', nodeId: joiner });
-  if (leaver !== null && isKnown(view, leaver)) steps.push({ kind: 'remove', nodeId: leaver });
-  return steps;
+  const steps = (kind: 'promote' | 'remove', nodeIds: readonly NodeId[]) =>
+    nodeIds.map((nodeId): MembershipStep => ({ kind, nodeId }));
+  return [
+    ...steps(
+      'promote',
+      joiners.filter((id) => learners.includes(id)),
+    ),
+    ...steps(
+      'remove',
+      leavers.filter((id) => isKnown(view, id)),
+    ),
+  ];
 }
 
 /**
@@ -112,18 +126,21 @@ export function coreSteps({ joiner, leaver }: Course, view: GroupView): readonly
  * An address is not needed for that.
  */
 export function wishOfAction(action: string): Exclude<MembershipWish, { kind: 'add' }> | null {
-  const [kind, first = '', second = ''] = action.split(' ');
-  if (kind === 'promote' || kind === 'remove') return { kind, nodeId: NodeId(first) };
-  if (kind !== 'replace') return null;
-  return { kind, oldNodeId: NodeId(first), newNodeId: NodeId(second), raftAddress: '' };
+  const [kind, ...names] = action.split(' ');
+  const nodeIds = names.map(NodeId);
+  if (kind === 'promote' || kind === 'remove') return { kind, nodeIds };
+  const [oldNodeId, newNodeId] = nodeIds;
+  if (kind !== 'replace' || oldNodeId === undefined || newNodeId === undefined) return null;
+  return { kind, oldNodeId, newNodeId, raftAddress: '' };
 }
 
 /** As it is typed; it also names the operation, so that asking again finds the same lock. */
 export function actionOf(change: AdminChange): string {
   switch (change.kind) {
-    case 'add':
     case 'promote':
     case 'remove':
+      return [change.kind, ...ascending(change.nodeIds)].join(' ');
+    case 'add':
     case 'drain':
     case 'undrain':
     case 'snapshot':

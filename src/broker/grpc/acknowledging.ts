@@ -47,6 +47,7 @@ export async function ackMessage(
   );
   assert(response.kind === 'acked', 'an ack is answered with outcomes');
   assert(response.outcomes.length === entries.length, 'each handle has an outcome');
+  environment.leaveTaking.settled(caller.clientId, entries.length);
   const statuses = response.outcomes.map(statusOfOutcome);
   return {
     status: overallStatus(statuses),
@@ -127,5 +128,6 @@ export async function forwardToDeadLetterQueue(
     context,
   );
   assert(response.kind === 'deadLettered', 'a dead letter is answered as such');
+  environment.leaveTaking.settled(caller.clientId, 1);
   return { status: OK };
 }

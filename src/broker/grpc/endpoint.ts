@@ -11,6 +11,8 @@ import {
 import { FatalError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
+import type { InheritedSocket } from '../../io/inherited-socket.ts';
+import type { Departure } from '../../protocol/admin-report.ts';
 import { serviceDefinition } from '../../protocol/schema.ts';
 import { widenFlowWindow } from '../../replica/flow-window.ts';
 import type { BrokerGateway } from '../verbs.ts';
@@ -22,6 +24,7 @@ import { Closing } from './closing.ts';
 import { EndpointCounters, type EndpointCounts } from './counters.ts';
 import type { Environment, RouteMode } from './environment.ts';
 import { InFlightCalls } from './in-flight-calls.ts';
+import { LeaveTaking } from './leave-taking.ts';
 import {
   CLOSE_GRACE_MS,
   FLOW_WINDOW_SIZE_BYTES,
@@ -36,7 +39,7 @@ import { receiveMessage } from './receiving.ts';
 import { queryAssignment, queryRoute } from './routes.ts';
 import { sendMessage } from './sending.ts';
 import { telemetry } from './telemetry.ts';
-import { type UnaryHandler, unary } from './unary.ts';
+import { asGuest, type UnaryHandler, unary } from './unary.ts';
 
 const SERVICE = 'apache.rocketmq.v2.MessagingService';
 
@@ -45,6 +48,8 @@ export interface MessagingEndpointOptions {
   readonly clock: Clock;
   /** `host:port` to listen on; port 0 picks one. */
   readonly listenAddress: string;
+  /** Taken instead of that, where there is one. */
+  readonly inherited?: InheritedSocket | null;
   /** `host:port` under which clients reach this node; null: what it listens on. */
   readonly advertisedAddress: string | null;
   readonly clusterName: string;
@@ -62,6 +67,8 @@ export interface MessagingEndpoint {
   readonly counts: EndpointCounts;
   /** Clients that this node knows, and their open telemetry streams. */
   clients(): { readonly clientCount: number; readonly streamCount: number };
+  /** Whether clients still need this node, once it is drained or stopping. */
+  departure(): Departure;
   /** Answers what is in progress, then cuts what takes longer than a bound. Idempotent. */
   close(): Promise<void>;
 }
@@ -74,15 +81,19 @@ export async function startMessagingEndpoint(
   if (options.advertisedAddress !== null) addressOf(options.advertisedAddress, 'clients');
   const server = new Server(SERVER_OPTIONS);
   widenFlowWindow(server, FLOW_WINDOW_SIZE_BYTES);
-  const port = await bind(server, options.listenAddress);
-  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-  const address = `${host}:${port}`;
+  const inherited = options.inherited ?? null;
+  const address =
+    inherited === null
+      ? await listenAt(server, listen.host, options.listenAddress)
+      : await takeOver(server, inherited);
 
   const counters = new EndpointCounters();
   const background = new BackgroundCalls(options.gateway, options.clock, counters);
   const clients = new ClientRegistry(options.clock, background);
   const inFlight = new InFlightCalls();
   const closing = new Closing();
+  const { isLeaving } = options.gateway.local;
+  const leaveTaking = new LeaveTaking({ clock: options.clock, clients, isLeaving });
   const environment: Environment = {
     gateway: options.gateway,
     clock: options.clock,
@@ -92,6 +103,7 @@ export async function startMessagingEndpoint(
     clients,
     inFlight,
     closing,
+    leaveTaking,
     clusterName: options.clusterName,
     nodeId: options.nodeId,
     advertisedAddress: options.advertisedAddress ?? address,
@@ -105,8 +117,10 @@ export async function startMessagingEndpoint(
   return {
     address,
     counts: counters,
+    departure: () => leaveTaking.departure(),
     clients: () => ({ clientCount: clients.clientCount, streamCount: clients.streamCount }),
     close: () => {
+      inherited?.close();
       closed ??= closeAll(server, environment);
       return closed;
     },
@@ -124,13 +138,13 @@ function implementation(environment: Environment): UntypedServiceImplementation 
   const unaryCalls = {
     queryRoute: unary(e, 'QueryRoute', queryRoute),
     queryAssignment: unary(e, 'QueryAssignment', queryAssignment),
-    sendMessage: unary(e, 'SendMessage', sendMessage),
-    ackMessage: unary(e, 'AckMessage', ackMessage),
-    changeInvisibleDuration: unary(e, 'ChangeInvisibleDuration', changeInvisibleDuration),
+    sendMessage: unary(e, 'SendMessage', asGuest(sendMessage)),
+    ackMessage: unary(e, 'AckMessage', asGuest(ackMessage)),
+    changeInvisibleDuration: unary(e, 'ChangeInvisibleDuration', asGuest(changeInvisibleDuration)),
     forwardMessageToDeadLetterQueue: unary(
       e,
       'ForwardMessageToDeadLetterQueue',
-      forwardToDeadLetterQueue,
+      asGuest(forwardToDeadLetterQueue),
     ),
     heartbeat: unary(e, 'Heartbeat', heartbeat),
     notifyClientTermination: unary(e, 'NotifyClientTermination', notifyClientTermination),
@@ -160,6 +174,16 @@ function addressOf(text: string, purpose: string): { readonly host: string } {
     'badConfiguration',
     `The gRPC address for ${purpose} is not of the form host:port: "${text}"`,
   );
+}
+
+async function listenAt(server: Server, host: string, listenAddress: string): Promise<string> {
+  const port = await bind(server, listenAddress);
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function takeOver(server: Server, inherited: InheritedSocket): Promise<string> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  return inherited.accept((connection) => injector.injectConnection(connection));
 }
 
 function bind(server: Server, listenAddress: string): Promise<number> {

@@ -7,6 +7,7 @@ import type { ClientRegistry } from './client-registry.ts';
 import type { Closing } from './closing.ts';
 import type { EndpointCounters } from './counters.ts';
 import type { InFlightCalls } from './in-flight-calls.ts';
+import type { LeaveTaking } from './leave-taking.ts';
 import type { EndpointLogger } from './logger.ts';
 
 /**
@@ -24,6 +25,7 @@ export interface Environment {
   readonly clients: ClientRegistry;
   readonly inFlight: InFlightCalls;
   readonly closing: Closing;
+  readonly leaveTaking: LeaveTaking;
   readonly clusterName: string;
   readonly nodeId: NodeId;
   readonly advertisedAddress: string;

@@ -45,6 +45,21 @@ export const BACKGROUND_CALLS_MAX = 16;
 export const BACKGROUND_QUEUE_MAX = 4_096;
 export const BACKGROUND_CALL_MS = 5_000;
 
+export const LEAVE_LIMITS = {
+  /** Clients renew their routes every 30 s; a little for the way. */
+  routesMs: 35_000,
+  /** A client that polls or sends without a pause is heard of sooner. */
+  quietMs: 3_000,
+  /** A message that is worked on for longer comes again, from another node. */
+  heldMs: 30_000,
+  /** Polls that begin at a node which is leaving are short: who is not told to come again does not. */
+  pollMs: 2_000,
+  /** Longer waits nobody for clients: those that are left then are counted, and the operator decides. */
+  leaveMsMax: 60_000,
+  /** Guests remembered; above, the first one makes room. */
+  guestCountMax: CLIENT_COUNT_MAX,
+} as const;
+
 /** HTTP/2 window per connection and stream: requests under way while the event loop is busy. */
 export const FLOW_WINDOW_SIZE_BYTES = MIB;
 

@@ -2,6 +2,7 @@ import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { ConsumeResult, Producer, PushConsumer, SimpleConsumer } from 'rocketmq-client-nodejs';
+import { CODE } from './status-codes.ts';
 import { setUp, type TestBed } from './testing/set-up.ts';
 
 const quiet = () => undefined;
@@ -188,4 +189,20 @@ test('a push consumer consumes and acknowledges (U-01)', async (t) => {
   await until(() => acked() >= 20, 'all messages were acknowledged');
   equal(gateway.requests('receive')[0]?.autoRenew, true);
   await consumer.shutdown();
+});
+
+test('of a node that leaves, the Node producer learns to do without it, and no send fails', async (t) => {
+  const bed = await setUp(t);
+  const producer = await aProducer(bed, { topics: ['orders'] });
+  await producer.send(aMessage(0));
+  // There is nowhere else to go: the next attempt must be taken in here.
+  for (const round of [1, 2]) {
+    bed.gateway.nodes = bed.gateway.nodes.map((node) => ({ ...node, isLeaving: true }));
+    for (const n of [0, 1, 2]) await producer.send(aMessage(10 * round + n));
+    bed.gateway.nodes = bed.gateway.nodes.map((node) => ({ ...node, isLeaving: false }));
+    await producer.send(aMessage(10 * round + 3));
+    equal(bed.endpoint.counts.rejectedByCode.get(CODE.haNotAvailable), round);
+  }
+  equal(bed.gateway.requests('send').length, 9);
+  ok(producer.isRunning());
 });

@@ -8,7 +8,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { assert } from '../../base/assert.ts';
 import { AUTO_RENEW, CONSUME_LIMITS } from '../limits.ts';
-import type { CallContext, DeliveredMessage, ReceiveRequest, TagFilter } from '../verbs.ts';
+import type { DeliveredMessage, ReceiveRequest, TagFilter } from '../verbs.ts';
 import { type PollBudget, pollBudget, remainingMs } from './budgets.ts';
 import { type Caller, callerOf } from './caller.ts';
 import { toWireMessage } from './delivery.ts';
@@ -76,20 +76,33 @@ async function poll(
   const { status } = await serve(environment, 'ReceiveMessage', async () => {
     const caller = callerOf(call);
     namespace = caller.namespace;
-    const budget = budgetOf(environment, call, caller);
-    const request = toReceiveRequest(call.request, caller, budget);
-    const context: CallContext = {
-      deadlineAtMonotonicMs: environment.clock.monotonicMs() + budget.totalMs,
-      signal,
-    };
-    const response = await environment.gateway.call(request, context);
-    assert(response.kind === 'received', 'a receive is answered with messages');
-    messages = response.messages;
+    messages = await receiveAsGuest(environment, call, caller, signal);
     return { status: messages.length === 0 ? nothingFound() : OK };
   });
   // A poll that was cut short because this node stops found nothing: the client asks elsewhere.
   const isCut = environment.closing.isClosing && messages.length === 0;
   return { status: isCut ? nothingFound() : status, messages, topic, namespace };
+}
+
+async function receiveAsGuest(
+  environment: Environment,
+  call: ReceiveCall,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<readonly DeliveredMessage[]> {
+  const { clock, gateway, leaveTaking } = environment;
+  const end = leaveTaking.begin(caller.clientId);
+  try {
+    const budget = budgetOf(environment, call, caller);
+    const request = toReceiveRequest(call.request, caller, leaveTaking.waitMs(budget.waitMs));
+    const deadlineAtMonotonicMs = clock.monotonicMs() + budget.totalMs;
+    const response = await gateway.call(request, { deadlineAtMonotonicMs, signal });
+    assert(response.kind === 'received', 'a receive is answered with messages');
+    leaveTaking.handedOut(caller.clientId, response.messages.length);
+    return response.messages;
+  } finally {
+    end();
+  }
 }
 
 function nothingFound(): Status {
@@ -114,7 +127,7 @@ function budgetOf(environment: Environment, call: ReceiveCall, caller: Caller): 
 function toReceiveRequest(
   request: ReceiveMessageRequest,
   caller: Caller,
-  budget: PollBudget,
+  waitMs: number,
 ): ReceiveRequest {
   return {
     kind: 'receive',
@@ -124,7 +137,7 @@ function toReceiveRequest(
     batchSize: Math.min(Math.max(request.batchSize, 1), CONSUME_LIMITS.batchSizeMax),
     invisibleMs: request.autoRenew ? AUTO_RENEW.invisibleMs : invisibleMsOf(request),
     autoRenew: request.autoRenew,
-    waitMs: budget.waitMs,
+    waitMs,
     clientId: caller.clientId,
     attemptId: request.attemptId ?? '',
   };

@@ -11,7 +11,10 @@ import type { MessageQueue } from './wire-types.ts';
 describe('a route', () => {
   test('lists one broker per live node with all queues (S-11)', async (t) => {
     const { gateway, endpoint, connect } = await setUp(t);
-    gateway.nodes = [...gateway.nodes, { nodeId: NodeId('n2'), grpcAddress: 'mq2.example:8081' }];
+    gateway.nodes = [
+      ...gateway.nodes,
+      { nodeId: NodeId('n2'), grpcAddress: 'mq2.example:8081', isLeaving: false },
+    ];
     const answer = await connect('c').call<RouteAnswer>('queryRoute', { topic: TOPIC });
     equal(codeOfAnswer(answer), CODE.ok);
     const queues = answer.messageQueues.map(({ broker, id }) => `${broker?.name}/${id}`);

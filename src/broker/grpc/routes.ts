@@ -9,6 +9,7 @@
 import { assert } from '../../base/assert.ts';
 import { DEFAULT_QUEUE_COUNT } from '../limits.ts';
 import { checkTopicName, isReservedKind } from '../names.ts';
+import { routableNodes } from '../routable-nodes.ts';
 import { BrokerError, type CallContext, type TopicDescription } from '../verbs.ts';
 import { endpointsOf } from './addresses.ts';
 import type { Caller } from './caller.ts';
@@ -167,12 +168,14 @@ function brokersFor(environment: Environment, accessPoint: Endpoints | null): Wi
   if (routeMode === 'accessPoint' && accessPoint?.addresses.length === 1) {
     return [{ name: clusterName, id: MASTER_BROKER_ID, endpoints: accessPoint }];
   }
-  const others = environment.gateway.local.liveNodes().filter((node) => node.nodeId !== nodeId);
-  const nodes = [{ nodeId, grpcAddress: advertisedAddress }, ...others];
-  return nodes.flatMap((node) => {
+  const known = environment.gateway.local.liveNodes().flatMap((node) => {
     // A peer that announced something else than an address is of no use to a client.
-    const endpoints = endpointsOf(node.grpcAddress);
-    if (endpoints === null) return [];
-    return [{ name: `${clusterName}-${node.nodeId}`, id: MASTER_BROKER_ID, endpoints }];
+    const address = node.nodeId === nodeId ? advertisedAddress : node.grpcAddress;
+    const endpoints = endpointsOf(address);
+    return endpoints === null ? [] : [{ ...node, endpoints }];
+  });
+  return routableNodes(known, nodeId).map((node) => {
+    const name = `${clusterName}-${node.nodeId}`;
+    return { name, id: MASTER_BROKER_ID, endpoints: node.endpoints };
   });
 }

@@ -26,7 +26,8 @@ export async function sendMessage(
   caller: Caller,
   context: CallContext,
 ): Promise<SendMessageResponse> {
-  const { clock, gateway } = environment;
+  const { clock, gateway, leaveTaking } = environment;
+  leaveTaking.turnAway(caller.clientId);
   const nowMs = clock.wallMs();
   const messages = request.messages.map((message) => toOutgoingMessage(message, caller, nowMs));
   const response = await gateway.call({ kind: 'send', messages }, context);

@@ -35,6 +35,7 @@ export const CODE = {
   tooManyRequests: 42900,
   messagePropertiesTooLarge: 43101,
   internalServerError: 50001,
+  haNotAvailable: 50002,
   notImplemented: 50100,
   proxyTimeout: 50400,
 } as const;

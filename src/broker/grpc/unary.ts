@@ -54,6 +54,18 @@ export function unary<Request>(
   };
 }
 
+/** Work for which the client needs this very node. */
+export function asGuest<Request>(work: UnaryWork<Request>): UnaryWork<Request> {
+  return async (environment, request, caller, context) => {
+    const end = environment.leaveTaking.begin(caller.clientId);
+    try {
+      return await work(environment, request, caller, context);
+    } finally {
+      end();
+    }
+  };
+}
+
 /** @returns the response, or one that holds nothing but the reason why there is none. */
 export async function serve<Response extends UnaryResponse>(
   environment: Environment,

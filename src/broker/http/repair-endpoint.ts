@@ -17,6 +17,9 @@ export interface RepairState {
   /** In words: `entries 4 to 9`. */
   readonly missing: string;
   readonly missingCount: number;
+  /** null: unknown. */
+  readonly missingBytes: number | null;
+  readonly bytesPerSecond: number;
 }
 
 export interface RepairEndpoint {
@@ -68,7 +71,7 @@ export async function startRepairEndpoint(
 function answer(
   response: ServerResponse,
   path: string,
-  { missing, missingCount }: RepairState,
+  { missing, missingCount, missingBytes, bytesPerSecond }: RepairState,
 ): void {
   switch (path) {
     case '/livez':
@@ -81,6 +84,10 @@ function answer(
       const text = new MetricsText();
       text.gauge('mqraft_repair_active', 'One while the log is under repair.', 1);
       text.gauge('mqraft_repair_missing_entries', 'Entries that are missing.', missingCount);
+      if (missingBytes !== null) {
+        text.gauge('mqraft_repair_missing_bytes', 'What they take in the log.', missingBytes);
+      }
+      text.gauge('mqraft_repair_bytes_per_second', 'Put back, of late.', bytesPerSecond);
       send(response, 200, text.toString(), METRICS_CONTENT_TYPE);
       return;
     }

@@ -45,8 +45,30 @@ test('check shows health and ends with 8 when something is red', async () => {
   equal(report.nodes[0].health.logSizeBytes, '1048576');
 });
 
+test('check has a column for zones where one is set', async () => {
+  const group = new MemoryGroup();
+  const nodes = (zone: string): AdminResponse => {
+    const answer = checkAnswer('ok');
+    ok(answer.kind === 'check');
+    const members = answer.report.members.map((member) =>
+      member.health === null ? member : { ...member, health: { ...member.health, zone } },
+    );
+    return { kind: 'check', report: { ...answer.report, members } };
+  };
+  group.answerQuestion = () => nodes('');
+  await group.run('check');
+  ok(!group.terminal.stdout.text.includes('zone'));
+  group.answerQuestion = () => nodes('eu-1a');
+  await group.run('check');
+  match(group.terminal.stdout.text, /^ {2}n1 +eu-1a +leading/m);
+  match(group.terminal.stdout.text, /^ {2}n3 +\? +no answer/m);
+  await group.run('check', '-o', 'json');
+  equal(lastJson(group.terminal.stdout.text).nodes[0].health.zone, 'eu-1a');
+});
+
 test('events: a table, JSON lines, and how to see more', async () => {
   const group = new MemoryGroup();
+  group.terminal.stdout.columns = 160;
   const event = {
     sequence: 7,
     logIndex: LogIndex(9_007_199_254_740_991),
@@ -71,6 +93,29 @@ test('events: a table, JSON lines, and how to see more', async () => {
   equal(lastJson(group.terminal.stdout.text).logIndex, '9007199254740991');
 });
 
+test('events in 80 columns: who and when, and below it what, never a wider line', async () => {
+  const group = new MemoryGroup();
+  const event = {
+    ...{ sequence: 12, logIndex: LogIndex(9), atMs: 0, actor: 'alice@bastion.example.com' },
+    ...{
+      action: 'replace n3 n4',
+      phase: 'token used',
+      planHash: 'ab',
+      configIndex: LogIndex(1300),
+    },
+    details: 'store 37dd96d0-4016-4bf1-bfd8-0597d58d6c14, at 10.0.0.4:10912',
+  };
+  group.answerQuestion = () => ({ kind: 'events', report: { events: [event], lastSequence: 12 } });
+  await group.run('events');
+  equal(
+    group.terminal.stdout.text,
+    `  12  1970-01-01 00:00:00  alice@bastion.example.com
+       replace n3 n4: token used, config #1300, store
+       37dd96d0-4016-4bf1-bfd8-0597d58d6c14, at 10.0.0.4:10912
+`,
+  );
+});
+
 test('features shows what could be raised; --finalize raises it', async () => {
   const group = new MemoryGroup();
   const isFeatures = (request: AdminRequest) => request.kind === 'features';
@@ -83,14 +128,13 @@ test('features shows what could be raised; --finalize raises it', async () => {
   deepEqual(group.changes[0]?.request, { kind: 'finalizeFeatures', level: 2 });
 });
 
-test('rolling-restart needs --plan and changes nothing', async () => {
+test('rolling-restart --plan changes nothing', async () => {
   const steps = [
     aStep({ kind: 'drain', sentence: 'drain n2' }),
     aStep({ kind: 'restart', sentence: 'restart n2' }),
     aStep({ kind: 'gate', sentence: 'wait until n2 has caught up', quorums: [] }),
   ];
   const group = new MemoryGroup({ plan: aPlan({ action: 'rolling-restart', steps }) });
-  equal(await group.run('rolling-restart'), 2);
   equal(await group.run('rolling-restart', '--plan'), 0);
   match(group.terminal.stdout.text, /restart n2/);
   deepEqual(group.changes, []);

@@ -2,13 +2,13 @@
 import { type Command, Option } from 'commander';
 import { addStaleOption, askGroup, type StaleFlag } from '../admin-question.ts';
 import { addChangeOptions, brokerGroupOption, type ChangeFlags, runChange } from '../change.ts';
-import { usageError } from '../cli-error.ts';
 import { CLI_EXIT, type CliExit } from '../exit-codes.ts';
 import { type Invocation, parseCount, type Run } from '../invocation.ts';
 import { checkReportJson, checkReportText } from '../render/doctor.ts';
 import { eventsJson, eventsText, featuresJson, featuresText } from '../render/trail.ts';
 import { addNoun, type Verb } from '../verb.ts';
 import { initVerb } from './init.ts';
+import { rollingRestart } from './rolling-restart.ts';
 import { statusVerb } from './status.ts';
 import { addVerifyCommand } from './verify.ts';
 
@@ -19,7 +19,7 @@ const LEVEL_MAX = 65_535;
 const check: Verb = {
   name: 'check',
   short: 'check',
-  description: 'the doctor: quorum margin, disks, clocks, versions, repairs',
+  description: 'the doctor: quorum margin, copies, zones, disks, clocks, versions, repairs',
   help: `Exit code 8 when a check has failed.
 
 Examples:
@@ -87,35 +87,6 @@ Examples:
       ),
 };
 
-interface RollingOptions extends ChangeFlags {
-  readonly plan?: true;
-}
-
-const rollingRestart: Verb = {
-  name: 'rolling-restart',
-  short: 'rolling-restart',
-  description: 'the steps of a restart of all nodes, with what must hold between them',
-  help: `It prints a plan and restarts nothing: whatever runs the processes does that,
-one node after another, each after its gate.
-
-Examples:
-  mq-raft rolling-restart --plan`,
-  build: (command, run) =>
-    void command
-      .option('--plan', 'print the plan')
-      .addOption(brokerGroupOption())
-      .action((options: RollingOptions, self: Command) =>
-        run(self, (invocation) => {
-          if (options.plan !== true) {
-            throw usageError('There is only a plan of a rolling restart', 'give --plan');
-          }
-          const flags = { dryRun: true as const };
-          const kind = { confirm: null, isPlanOnly: true as const };
-          return runChange(invocation, { kind: 'rollingRestart' }, flags, kind);
-        }),
-      ),
-};
-
 const unlock: Verb = {
   name: 'unlock',
   short: 'unlock',
@@ -157,13 +128,13 @@ async function showCheck(invocation: Invocation): Promise<CliExit> {
 }
 
 async function showEvents(invocation: Invocation, options: EventsOptions): Promise<CliExit> {
-  const { output, paint, print, note } = invocation;
+  const { environment, output, paint, print, note } = invocation;
   const { since, count, stale } = options;
   const question = { kind: 'events' as const, afterSequence: since, countMax: count };
   const { report } = await askGroup(invocation, question, 'events', stale === true);
   if (output === 'json') print(eventsJson(report));
   else if (report.events.length === 0) note('no event yet');
-  else print(eventsText(report.events, paint));
+  else print(eventsText(report.events, environment.stdout.columns, paint));
   const last = report.events.at(-1)?.sequence ?? since;
   if (last < report.lastSequence) note(`there are more: mq-raft events --since ${last}`);
   return CLI_EXIT.ok;

@@ -3,14 +3,8 @@ import { Argument, type Command } from 'commander';
 import { clusterStatus } from '../../client/cluster-status.ts';
 import { NoNodesKnown } from '../../client/node-directory.ts';
 import { BrokerError } from '../../protocol/verbs.ts';
-import {
-  completionScript,
-  LIST_COMMAND,
-  LISTS,
-  type ListName,
-  SHELLS,
-  type Shell,
-} from '../completion.ts';
+import { LIST_COMMAND, LISTS, type ListName } from '../command-nodes.ts';
+import { completionScript, SHELLS, type Shell } from '../completion.ts';
 import { readContexts } from '../contexts.ts';
 import { CLI_EXIT } from '../exit-codes.ts';
 import type { Invocation, Run } from '../invocation.ts';

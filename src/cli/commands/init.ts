@@ -132,6 +132,9 @@ ${members}
 # The log and the promises of this node alone. Never copied, never given to another node.
 dir: ${dataDir}/${nodeId}
 
+# What fails together with this node: warned of where one zone holds a majority of the voters.
+# zone: eu-1a
+
 # What is listened on: for RocketMQ 5 clients, for peers and administration, for monitoring.
 grpc: 0.0.0.0:8081
 raft: 0.0.0.0:${portOf(own)}

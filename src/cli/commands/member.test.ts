@@ -47,6 +47,50 @@ test('member list -o json has 64-bit numbers as text', async () => {
   equal(report.members[0].matchIndex, '9007199254740991');
 });
 
+test('member list has a column for zones where one is set, and JSON always', async () => {
+  const group = new MemoryGroup();
+  let zones: readonly (string | null)[] = ['', '', ''];
+  group.answerQuestion = () => {
+    const report = aMembersReport();
+    const members = report.members.map((member, i) => ({ ...member, zone: zones[i] ?? null }));
+    return { kind: 'members', report: { ...report, members } };
+  };
+  await group.run('members');
+  ok(!group.terminal.stdout.text.includes('zone'));
+  zones = ['eu-1a', '', null];
+  await group.run('members');
+  match(group.terminal.stdout.text, /^ {2}node +role +zone +raft address/m);
+  match(group.terminal.stdout.text, /^ {2}n1 +LEADER +eu-1a +10/m);
+  match(group.terminal.stdout.text, /^ {2}n2 +voter +- +10/m);
+  match(group.terminal.stdout.text, /^ {2}n3 +voter +\? +10/m);
+  await group.run('members', '-o', 'json');
+  const { members } = lastJson(group.terminal.stdout.text);
+  deepEqual(
+    members.map(({ zone }: { zone: unknown }) => zone),
+    ['eu-1a', '', null],
+  );
+});
+
+test('member list spares columns where the line is too short, and no line is wider', async () => {
+  const group = new MemoryGroup();
+  const members = aMembersReport().members.map((member) => ({
+    ...member,
+    ...{ raftAddress: `${member.nodeId}.eu-central-1.internal:10912`, zone: 'eu-central-1a' },
+  }));
+  const removed = Array.from({ length: 20 }, (_, i) => NodeId(`node-${i}`));
+  group.answerQuestion = () => ({ kind: 'members', report: aMembersReport({ members, removed }) });
+  await group.run('members');
+  const { text } = group.terminal.stdout;
+  match(text, /^ {2}node +role +zone +raft address +lag +state$/m);
+  deepEqual(
+    text.split('\n').filter(({ length }) => length > 80),
+    [],
+  );
+  group.terminal.stdout.columns = 160;
+  await group.run('members');
+  match(group.terminal.stdout.text, /raft address +store +match +lag/);
+});
+
 test('member list shows the operation that is under way, and how to end it', async () => {
   const lock = { operationId: 'o1', owner: 'bob@b', action: 'replace n3 n4', takenAtMs: 0 };
   const group = new MemoryGroup();
@@ -166,6 +210,21 @@ test('what destroys needs the typed name, or --yes', async () => {
   equal(group.changes.length, 2);
 });
 
+test('several are promoted or removed in one change, and all their names are typed', async () => {
+  const group = new MemoryGroup();
+  equal(await group.run('member', 'promote', 'n4', 'n5'), 0);
+  deepEqual(group.changes[0]?.request, { kind: 'promote', nodeIds: ['n4', 'n5'] });
+  group.terminal.answers = ['n4'];
+  equal(await group.run('member', 'remove', 'n4', 'n5'), 10);
+  match(group.terminal.stderr.text, /type n4 n5 to go on/);
+  group.terminal.answers = ['n4 n5'];
+  equal(await group.run('member', 'remove', 'n4', 'n5', '-o', 'json'), 0);
+  deepEqual(group.changes[1]?.request, { kind: 'remove', nodeIds: ['n4', 'n5'] });
+  equal(lastJson(group.terminal.stdout.text).kind, 'changed');
+  equal(await group.run('remove'), 2);
+  equal(await group.run('remove', 'n4', 'n 5'), 2);
+});
+
 test('a protected context asks whatever --yes says', async () => {
   const group = new MemoryGroup();
   await group.run('context', 'add', 'prod', '--endpoints', 'n1:1', '--protected');
@@ -278,6 +337,19 @@ test('a change whose answer is lost ends with 6: its outcome is unknown', async 
   equal(await group.run('promote', 'n4', '--timeout', '1s'), 6);
   match(group.terminal.stderr.text, /outcome unknown/);
   match(group.terminal.stderr.text, /the same command again says how it went/);
+});
+
+test('one lost answer makes the outcome unknown, however busy the other nodes are', async () => {
+  const group = new MemoryGroup();
+  const { cluster } = group.terminal;
+  const answer = cluster.answerAdmin;
+  cluster.answerAdmin = (call, address) => {
+    if (call.options.dryRun) return answer(call, address);
+    const code = address === 'n1:raft' ? 'timeout' : 'busy';
+    return { kind: 'failure', code, message: 'not now' };
+  };
+  equal(await group.run('promote', 'n4', '--timeout', '1s'), 6);
+  match(group.terminal.stderr.text, /outcome unknown/);
 });
 
 test('what is already so ends with 0', async () => {

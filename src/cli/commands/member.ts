@@ -71,23 +71,26 @@ interface PromoteOptions extends ChangeFlags {
 const promote: Verb = {
   name: 'promote',
   short: 'promote',
-  description: 'make a learner that has caught up a voter',
-  help: `Examples:
-  mq-raft member promote n4 --dry-run
+  description: 'make learners that have caught up voters, all of them in one change',
+  help: `Three become five in one joint change, and never are four.
+
+Examples:
+  mq-raft member promote n4 n5 --dry-run
+  mq-raft member promote n4 n5
   mq-raft member promote n4 --allow-even`,
   build: (command, run) =>
     void addChangeOptions(
-      nodeArgument(command, 'a learner')
+      nodesArgument(command, 'a learner, or several')
         .option(
           '--allow-even',
           'also where the number of voters becomes even: one more to agree, none more to lose',
         )
         .option('--allow-slow-disk', SLOW_DISK),
-    ).action((name: string, options: PromoteOptions, self: Command) =>
+    ).action((names: readonly string[], options: PromoteOptions, self: Command) =>
       run(
         self,
         (invocation) => {
-          const change = { kind: 'promote' as const, nodeId: nodeIdOf(name) };
+          const change = { kind: 'promote' as const, nodeIds: names.map(nodeIdOf) };
           const allow = allowances({
             evenVoters: options.allowEven,
             slowDisk: options.allowSlowDisk,
@@ -109,32 +112,37 @@ interface RemoveOptions extends ChangeFlags {
 const remove: Verb = {
   name: 'remove',
   short: 'remove',
-  description: 'remove a member for ever; a leader hands over first',
-  help: `Its name is never used again, and its directory must be wiped before the machine
+  description: 'remove members for ever, in one change; a leader hands over first',
+  help: `A name is never used again, and its directory must be wiped before the machine
 serves another node. A dead member is better replaced:
 mq-raft member replace OLD NEW
 
 Examples:
-  mq-raft member remove n3 --dry-run
-  mq-raft member remove n3 --allow-less-tolerance --yes`,
+  mq-raft member remove n4 n5 --dry-run
+  mq-raft member remove n4 n5 --allow-less-tolerance --yes`,
   build: (command, run) =>
     void addChangeOptions(
-      nodeArgument(command, 'a member')
+      nodesArgument(command, 'a member, or several')
         .option('--force-below-3', 'also where fewer than three voters are left')
         .option('--allow-less-tolerance', 'also where fewer failures are survived afterwards')
         .option('--allow-even', 'also where the number of voters becomes even'),
-    ).action((name: string, options: RemoveOptions, self: Command) =>
+    ).action((names: readonly string[], options: RemoveOptions, self: Command) =>
       run(
         self,
         (invocation) => {
-          const change = { kind: 'remove' as const, nodeId: nodeIdOf(name) };
+          const nodeIds = names.map(nodeIdOf);
+          const change = { kind: 'remove' as const, nodeIds };
           const allow = allowances({
             belowThree: options.forceBelow3,
             lessTolerance: options.allowLessTolerance,
             evenVoters: options.allowEven,
           });
-          const next = `wipe the directory of ${name} before the machine is used again, and give it a new name`;
-          return runChange(invocation, change, options, { confirm: name, allow, next });
+          const [whose, confirm] = [nodeIds.join(', '), nodeIds.join(' ')];
+          const next =
+            nodeIds.length === 1
+              ? `wipe the directory of ${whose} before the machine is used again, and give it a new name`
+              : `wipe the directories of ${whose} before the machines are used again, and give them new names`;
+          return runChange(invocation, change, options, { confirm, allow, next });
         },
         'change',
       ),
@@ -257,6 +265,10 @@ async function showCatchup(
   print(output === 'json' ? catchupJsonLine(report) : `${catchupText(report)}\n`);
   const isThere = report.state === 'caughtUp' || report.state === 'voting';
   return isThere ? CLI_EXIT.ok : CLI_EXIT.pending;
+}
+
+function nodesArgument(command: Command, what: string): Command {
+  return command.argument('<node...>', what);
 }
 
 export function nodeArgument(command: Command, what: string): Command {

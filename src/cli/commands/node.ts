@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { AdminChange } from '../../protocol/admin.ts';
 import type { MemberHealth } from '../../protocol/admin-report.ts';
+import { UNDER_REPAIR } from '../../protocol/repair-codec.ts';
 import {
   addChangeOptions,
   brokerGroupOption,
@@ -55,15 +56,19 @@ Examples:
 
 const drain = changeVerb(
   'drain',
-  'hand leadership over and lead no more until undrain: before a restart',
-  `Examples:
+  'hand leadership over, lead no more, and wait until clients are elsewhere: before a restart',
+  `The routes that clients are given name the node no more until undrain. They
+renew them every 30 s; it serves on meanwhile. After a minute it waits no more,
+and says how many are left. --no-wait returns when it is drained.
+
+Examples:
   mq-raft node drain n1
   mq-raft rolling-restart --plan`,
 );
 
 const undrain = changeVerb(
   'undrain',
-  'let a drained node lead again',
+  'let a drained node lead again, and clients come back to it',
   'Examples:\n  mq-raft node undrain n1',
 );
 
@@ -121,11 +126,17 @@ async function showNodes(
 async function showRepairs(invocation: Invocation, name: string | null): Promise<CliExit> {
   const { output, print } = invocation;
   const nodes = await healthOf(invocation, name);
-  const isWhole = nodes.every(({ health }) => health === null || health.repair === '');
+  // A node whose log is not open yet says so instead of its health.
+  const isWhole = nodes.every(({ health, silence }) =>
+    health === null ? !silence.includes(UNDER_REPAIR) : health.repair === '',
+  );
   if (output === 'json') print(jsonLine({ kind: 'nodes', nodes: nodes.map(memberHealthJson) }));
   else {
     const lines = nodes.map(({ nodeId, health, silence }) => {
-      if (health === null) return `${nodeId}: no answer: ${silence}`;
+      if (health === null) {
+        const isSpoken = silence.includes(UNDER_REPAIR);
+        return `${nodeId}: ${isSpoken ? silence : `no answer: ${silence}`}`;
+      }
       return `${nodeId}: ${health.repair === '' ? 'nothing to repair' : health.repair}`;
     });
     print(`${lines.join('\n')}\n`);

@@ -234,8 +234,10 @@ async function execute(invocation: Invocation, task: RecoveryTask): Promise<CliE
     const facts = { directory, newClusterId, lastIndex: String(lastIndex), report };
     if (output === 'json') print(jsonLine({ kind: 'recovered', ...facts }));
     else print(`done: ${directory} is cluster ${newClusterId} from entry ${lastIndex} on\n`);
-    note(`The report is ${report}. Now set cluster-id to ${newClusterId} in the configuration`);
-    note('of this node and of new ones, start it, and add members: mq-raft member add');
+    note(
+      `The report is ${report}. Now set cluster-id to ${newClusterId} in the configuration of this node ` +
+        'and of new ones, start it, and add members: mq-raft member add',
+    );
     return CLI_EXIT.ok;
   } catch (error) {
     throw asTrouble(error, directory);

@@ -1,20 +1,19 @@
 /** What the doctor found, and what a node says of its health. */
-import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
+import type {
+  CheckReport,
+  Departure,
+  MemberHealth,
+  NodeHealth,
+} from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
+import { zoneText } from './members.ts';
 import { checkJson, checksText } from './plan.ts';
-import {
-  type Cell,
-  type Column,
-  cell,
-  durationText,
-  type Paint,
-  plainPaint,
-  tableLines,
-} from './text.ts';
+import { type Cell, type Column, cell, durationText, fittingTable, type Paint } from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
+  { title: 'zone', align: 'left' },
   { title: 'state', align: 'left' },
   { title: 'applied', align: 'right' },
   { title: 'log', align: 'right' },
@@ -40,35 +39,35 @@ export function healthLines(
     if (health === null) return [`  ${nodeId}: ${silence}`];
     const { repair, refused } = health;
     return [
+      ...departureRemarks(nodeId, health.departure),
       ...(repair === '' ? [] : [`  ${nodeId}: ${repair}`]),
       ...(refused === '' ? [] : [`  ${nodeId}: ${refused}`]),
     ];
   });
-  const table = fittingTable(rows, columns, paint);
+  const hasZones = members.some(({ health }) => health !== null && health.zone !== '');
+  // Nodes that are asked one by one are compared with nobody.
+  const hasClocks = members.some(({ clockSkewMs }) => clockSkewMs !== null);
+  const useless = [...(hasZones ? [] : ['zone']), ...(hasClocks ? [] : ['clock'])];
+  const omissions = { useless, dispensable: DISPENSABLE };
+  const table = fittingTable(COLUMNS, rows, omissions, columns, paint);
   return remarks.length === 0 ? table : [...table, '', ...remarks];
 }
 
-/** The first to go, one after the other, where a line is too short for all. */
-const DISPENSABLE = ['version', 'loop p99', 'log'];
-
-function fittingTable(
-  rows: readonly (readonly Cell[])[],
-  columns: number,
-  paint: Paint,
-): readonly string[] {
-  for (let count = 0; ; count++) {
-    const gone = DISPENSABLE.slice(0, count);
-    const isKept = (_: unknown, i: number): boolean => !gone.includes(COLUMNS[i]?.title ?? '');
-    const kept = COLUMNS.filter(isKept);
-    const cells = rows.map((row) => row.filter(isKept));
-    const widest = Math.max(...tableLines(kept, cells, plainPaint).map(({ length }) => length));
-    if (widest <= columns || count === DISPENSABLE.length) return tableLines(kept, cells, paint);
-  }
+function departureRemarks(nodeId: string, departure: Departure | null): readonly string[] {
+  if (departure === null || departure.state === 'serving') return [];
+  const { state, userCount } = departure;
+  const nobody = state === 'left' ? 'no client needs it' : 'no client uses it at the moment';
+  const users = `used by ${userCount} client${userCount === 1 ? '' : 's'}`;
+  const clients = userCount === 0 ? nobody : users;
+  return [`  ${nodeId}: drained or about to stop, ${clients}`];
 }
+
+const DISPENSABLE = ['version', 'loop p99', 'log'];
 
 function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
   if (health === null) {
-    return [cell(nodeId), cell('no answer', 'bad'), ...Array.from({ length: 7 }, () => cell('-'))];
+    const unknown = Array.from({ length: 7 }, () => cell('-'));
+    return [cell(nodeId), cell(zoneText(null)), cell('no answer', 'bad'), ...unknown];
   }
   const { state, isDiskStalled, diskFreeBytes, diskTotalBytes } = health;
   const isWell = (state === 'leading' || state === 'following') && !isDiskStalled;
@@ -79,6 +78,7 @@ function rowOf({ nodeId, health, clockSkewMs }: MemberHealth): readonly Cell[] {
       : ` (${Math.floor((100 * diskFreeBytes) / diskTotalBytes)} %)`;
   return [
     cell(nodeId),
+    cell(zoneText(health.zone)),
     cell(isDiskStalled ? 'disk stalled' : state, isWell ? 'good' : 'bad'),
     cell(health.appliedIndex),
     cell(sizeText(health.logSizeBytes)),
@@ -121,6 +121,7 @@ function healthJson(health: NodeHealth): object {
   return {
     ...rest,
     wallTime: new Date(wallMs).toISOString(),
+    bootCount: text(health.bootCount),
     term: text(health.term),
     lastIndex: text(health.lastIndex),
     durableIndex: text(health.durableIndex),

@@ -2,33 +2,49 @@
 import type { MemberReport, MembersReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
 import { sizeText } from './log-words.ts';
-import { type Cell, type Column, cell, type Paint, plural, tableLines, wrap } from './text.ts';
+import {
+  type Cell,
+  type Column,
+  cell,
+  fittingTable,
+  type Paint,
+  plural,
+  timeText,
+  wrap,
+} from './text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'node', align: 'left' },
   { title: 'role', align: 'left' },
+  { title: 'zone', align: 'left' },
   { title: 'raft address', align: 'left' },
   { title: 'store', align: 'left' },
   { title: 'match', align: 'right' },
   { title: 'lag', align: 'right' },
   { title: 'state', align: 'left' },
 ];
+const DISPENSABLE = ['store', 'match'];
 /** Enough of a UUID to tell two apart. */
 const STORE_CHARACTERS = 8;
 
 export function membersText(report: MembersReport, columns: number, paint: Paint): string {
   const rows = report.members.map((member) => rowOf(member, report));
+  const hasZones = report.members.some(({ zone }) => zone !== null && zone !== '');
+  const omissions = { useless: hasZones ? [] : ['zone'], dispensable: DISPENSABLE };
   const lines = [
     ...membersHeadline(report, columns, paint),
     '',
-    ...tableLines(COLUMNS, rows, paint),
+    ...fittingTable(COLUMNS, rows, omissions, columns, paint),
   ];
   const { removed, lock } = report;
-  if (removed.length > 0) lines.push('', `removed for ever: ${removed.join(', ')}`);
+  if (removed.length > 0) {
+    lines.push('', ...wrap(`removed for ever: ${removed.join(', ')}`, columns));
+  }
   if (lock !== null) {
     const { action, owner, takenAtMs } = lock;
-    const since = new Date(takenAtMs).toISOString();
-    lines.push('', paint(`under way: ${action}, by ${owner}, since ${since}`, 'accent'));
+    const since = timeText(takenAtMs);
+    const underWay = wrap(`under way: ${action}, by ${owner}, since ${since}`, columns);
+    lines.push('', ...underWay.map((line) => paint(line, 'accent')));
     lines.push(`  the same command goes on with it; \`mq-raft unlock\` gives it up`);
   }
   return `${lines.join('\n')}\n`;
@@ -108,12 +124,18 @@ function rowOf(member: MemberReport, { leader }: MembersReport): readonly Cell[]
   return [
     cell(nodeId),
     isLeader ? cell('LEADER', 'bold') : cell(role),
+    cell(zoneText(member.zone)),
     cell(raftAddress),
     storeUuid === null ? cell('-', 'dim') : cell(storeUuid.slice(0, STORE_CHARACTERS)),
     cell(matchIndex ?? '-'),
     lagBytes === null ? cell('-') : cell(lagBytes === 0 ? 0 : sizeText(lagBytes)),
     cell(state, state === 'ok' || state === 'drained' ? 'good' : 'bad'),
   ];
+}
+
+/** Shown where any is set. */
+export function zoneText(zone: string | null): string {
+  return zone === null ? '?' : zone === '' ? '-' : zone;
 }
 
 /** The leader is what it is; of the others, the first thing that is amiss. */

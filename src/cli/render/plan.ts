@@ -12,10 +12,11 @@ import {
   type Column,
   cell,
   type Paint,
-  plainPaint,
   printable,
   type Style,
   tableLines,
+  widthOf,
+  wrap,
 } from './text.ts';
 
 const STEP_COLUMNS: readonly Column[] = [
@@ -32,11 +33,10 @@ export function planText(plan: Plan, columns: number, paint: Paint): string {
   const { hash, action, configIndex, steps } = plan;
   const title = `${paint(`PLAN ${hash}`, 'bold')}  ${printable(action)}  (valid for config #${configIndex})`;
   const rows = steps.map((step, i) => stepCells(step, i + 1));
-  const widest = Math.max(...tableLines(STEP_COLUMNS, rows, plainPaint).map((line) => line.length));
-  const body =
-    widest <= columns
-      ? tableLines(STEP_COLUMNS, rows, paint)
-      : steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint));
+  const isWide = widthOf(STEP_COLUMNS, rows) > columns;
+  const body = isWide
+    ? steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint))
+    : tableLines(STEP_COLUMNS, rows, paint);
   return `${[title, ...body].join('\n')}\n`;
 }
 
@@ -174,13 +174,18 @@ function ticketJson(ticket: JoinTicket): object {
 }
 
 /** The line to run on the new machine. */
-export function ticketText(ticket: JoinTicket, nowMs: number, paint: Paint): string {
+export function ticketText(
+  ticket: JoinTicket,
+  nowMs: number,
+  columns: number,
+  paint: Paint,
+): string {
   const { nodeId, raftAddress, clusterId, groupId, joinAddresses, token, expiresAtMs } = ticket;
   const left = remainingText(Math.max(0, expiresAtMs - nowMs));
   const port = raftAddress.slice(raftAddress.lastIndexOf(':') + 1);
+  const head = `On the machine of ${nodeId}, with an empty directory (the token works once, for ${left}):`;
   return [
-    `On the machine of ${paint(nodeId, 'bold')}, with an empty directory (the token works
-once, for ${left}):`,
+    ...wrap(head, columns).map((line) => paint(line, 'bold')),
     '',
     `  mq-raft-broker --node-id ${nodeId} --cluster-id ${clusterId} --group-id ${groupId} \\`,
     `    --join ${joinAddresses.join(',')} \\`,

@@ -12,15 +12,7 @@ import type {
 import { jsonLine } from './json.ts';
 import { labelled } from './log-words.ts';
 import { configState, failuresSurvived, membersHeadline } from './members.ts';
-import {
-  type Cell,
-  type Column,
-  cell,
-  durationText,
-  type Paint,
-  plainPaint,
-  tableLines,
-} from './text.ts';
+import { type Cell, type Column, cell, durationText, fittingTable, type Paint } from './text.ts';
 
 /** A sync that takes longer is no longer slow: the disk does not answer. */
 const DISK_STALLED_MS = 1_000;
@@ -83,8 +75,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'state', align: 'left' },
 ];
 const SCRUB_LABEL_AT = 9;
-/** The first to go where a line is too short for all of them. */
-const FSYNC_COLUMN = 8;
+const DISPENSABLE = ['fsync p99'];
 
 export function statusText(
   { groups, nameServers }: ClusterStatus,
@@ -120,7 +111,7 @@ function groupLines(
     .map(({ nodeId, why }) => `  ${nodeId}: ${why}`);
   const troubles = [...away, ...group.nodes.flatMap((node) => soundnessLines(node, paint))];
   const title = group.group === '' ? 'group unknown' : `group ${group.group} of ${group.cluster}`;
-  const table = fittingTable(rows, columns, paint);
+  const table = fittingTable(COLUMNS, rows, { dispensable: DISPENSABLE }, columns, paint);
   const hasMembers = leader !== null && members?.isFromLeader === true;
   const head = hasMembers ? membersHeadline(members, columns, paint) : [`${title}, ${who}`];
   return [
@@ -155,18 +146,6 @@ function soundnessLines({ nodeId, report }: MemberStatus, paint: Paint): readonl
   const late = 'reading the log again takes longer than the scrub period: raise scrub-rate-bytes';
   const lines = [...found, scrub?.isLate === true ? late : null];
   return lines.flatMap((line) => (line === null ? [] : [paint(`  ${nodeId}: ${line}`, 'bad')]));
-}
-
-function fittingTable(
-  rows: readonly (readonly Cell[])[],
-  columns: number,
-  paint: Paint,
-): readonly string[] {
-  const widest = Math.max(...tableLines(COLUMNS, rows, plainPaint).map(({ length }) => length));
-  if (widest <= columns) return tableLines(COLUMNS, rows, paint);
-  const isKept = (_: unknown, i: number): boolean => i !== FSYNC_COLUMN;
-  const narrow = rows.map((row) => row.filter(isKept));
-  return tableLines(COLUMNS.filter(isKept), narrow, paint);
 }
 
 /** What a follower says of itself, put right by what is known of the group. */

@@ -64,6 +64,44 @@ export function tableLines(
   });
 }
 
+/** What of a table is left out. */
+export interface Omissions {
+  /** Titles of columns that say nothing here. */
+  readonly useless?: readonly string[];
+  /** Titles of columns that go, one after the other, where a line is too short for all. */
+  readonly dispensable: readonly string[];
+}
+
+/** As `tableLines`, within `width` as far as columns can be spared. */
+export function fittingTable(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  { useless = [], dispensable }: Omissions,
+  width: number,
+  paint: Paint,
+): readonly string[] {
+  for (let count = 0; ; count++) {
+    const gone = [...useless, ...dispensable.slice(0, count)];
+    const isKept = (_: unknown, i: number): boolean => !gone.includes(columns[i]?.title ?? '');
+    const kept = columns.filter(isKept);
+    const cells = rows.map((row) => row.filter(isKept));
+    const isLast = count === dispensable.length;
+    if (isLast || widthOf(kept, cells) <= width) return tableLines(kept, cells, paint);
+  }
+}
+
+/** Of the longest line of a table. */
+export function widthOf(columns: readonly Column[], rows: readonly (readonly Cell[])[]): number {
+  return Math.max(...tableLines(columns, rows, plainPaint).map(({ length }) => length));
+}
+
+const TIME_CHARACTERS = 'yyyy-mm-dd hh:mm:ss'.length;
+
+/** In UTC, to the second. */
+export function timeText(atMs: number): string {
+  return new Date(atMs).toISOString().replace('T', ' ').slice(0, TIME_CHARACTERS);
+}
+
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

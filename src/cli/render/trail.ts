@@ -1,7 +1,8 @@
 /** The audit trail and the feature levels of a group. */
 import type { AdminEvent, EventsReport, FeaturesReport } from '../../protocol/admin-report.ts';
 import { jsonLine } from './json.ts';
-import { type Column, cell, type Paint, printable, tableLines } from './text.ts';
+import { labelled } from './log-words.ts';
+import { type Column, cell, type Paint, printable, tableLines, timeText, widthOf } from './text.ts';
 
 const EVENT_COLUMNS: readonly Column[] = [
   { title: '#', align: 'right' },
@@ -13,7 +14,9 @@ const EVENT_COLUMNS: readonly Column[] = [
   { title: 'details', align: 'left' },
 ];
 
-export function eventsText(events: readonly AdminEvent[], paint: Paint): string {
+const DETAILS_AT = 7;
+
+export function eventsText(events: readonly AdminEvent[], columns: number, paint: Paint): string {
   const rows = events.map((event) => [
     cell(event.sequence, 'dim'),
     cell(timeText(event.atMs)),
@@ -23,7 +26,20 @@ export function eventsText(events: readonly AdminEvent[], paint: Paint): string 
     cell(`#${event.configIndex}`),
     cell(printable(event.details), 'dim'),
   ]);
-  return `${tableLines(EVENT_COLUMNS, rows, paint).join('\n')}\n`;
+  const isWide = widthOf(EVENT_COLUMNS, rows) > columns;
+  const lines = isWide
+    ? events.flatMap((event) => narrowEvent(event, columns, paint))
+    : tableLines(EVENT_COLUMNS, rows, paint);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Where the table is too wide: who and when, and below it what. */
+function narrowEvent(event: AdminEvent, columns: number, paint: Paint): readonly string[] {
+  const { sequence, atMs, actor, action, phase, configIndex, details } = event;
+  const head = `${paint(String(sequence).padStart(4), 'dim')}  ${timeText(atMs)}  ${printable(actor)}`;
+  const more = details === '' ? '' : `, ${printable(details)}`;
+  const what = `${printable(action)}: ${printable(phase)}, config #${configIndex}${more}`;
+  return [head, ...labelled('', what, DETAILS_AT, columns)];
 }
 
 /** One line for each: an audit trail is read as a stream. */
@@ -40,10 +56,6 @@ function eventJson({ atMs, ...event }: AdminEvent): string {
     logIndex: String(event.logIndex),
     configIndex: String(event.configIndex),
   });
-}
-
-function timeText(atMs: number): string {
-  return new Date(atMs).toISOString().replace('T', ' ').slice(0, 19);
 }
 
 export function featuresText({ level, levelMax, nodes }: FeaturesReport, paint: Paint): string {

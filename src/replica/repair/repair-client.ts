@@ -1,6 +1,6 @@
 /** The asking side of repair on the wire: one question to one address, one answer or the reason for none. */
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
-import { concatBytes } from '../../base/bytes.ts';
+import { joinBytes } from '../../base/bytes.ts';
 import {
   type RepairFrame,
   type RepairHead,
@@ -102,7 +102,7 @@ class Collected {
   outcome(): AskOutcome | string {
     const head = this.#head;
     if (head === null || this.#sizeBytes !== head.sizeBytes) return 'its answer is cut off';
-    const entries = splitEntries(concatBytes(this.#parts));
+    const entries = splitEntries(joinBytes(this.#parts));
     if (typeof entries === 'string') return entries;
     const { committed, firstIndex } = head;
     return { kind: 'answer', from: head.nodeId, answer: { entries, committed, firstIndex } };

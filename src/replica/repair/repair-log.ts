@@ -1,7 +1,7 @@
 /**
  * Repairs a log from the other members, for as long as it takes: asks one after the other for what is
- * wanted next, and starts over when all holes are filled, until the log opens. Who helps is asked again;
- * when nobody does, there is a pause.
+ * wanted next, and starts over when all holes are filled, until the log opens. Who helps is asked again, for
+ * what comes next while the last answer is written; when nobody does, there is a pause.
  */
 import { FatalError } from '../../base/errors.ts';
 import { LogIndex, type NodeId } from '../../base/units.ts';
@@ -11,10 +11,12 @@ import type { RepairRead } from '../../protocol/repair-codec.ts';
 import type { CommitLog } from '../../store/commit-log.ts';
 import { LogNeedsRepair } from '../../store/repair/log-needs-repair.ts';
 import type { LogRepairer } from '../../store/repair/log-repairer.ts';
+import type { OfferOutcome } from '../../store/repair/offer-outcome.ts';
 import type { RepairRange } from '../../store/repair/repair-source.ts';
 import type { GroupMember } from '../replica-options.ts';
 import type { SnapshotPort } from '../snapshot/snapshot-port.ts';
 import { REPAIR_PAUSE_MS_MAX, REPAIR_PAUSE_MS_MIN, REPAIR_REMINDER_MS } from './limits.ts';
+import { QuestionsAhead } from './questions-ahead.ts';
 import type { RepairClient } from './repair-client.ts';
 
 export interface RepairLogOptions {
@@ -40,7 +42,10 @@ export type RepairEvent =
       readonly kind: 'repairProgress';
       readonly from: NodeId | string;
       readonly entryCount: number;
+      readonly sizeBytes: number;
       readonly missing: string;
+      /** null: unknown. */
+      readonly missingBytes: number | null;
     }
   /** The group has committed something else than what was here. */
   | { readonly kind: 'repairContradicted'; readonly from: string; readonly missing: string }
@@ -97,10 +102,15 @@ async function reopened(repairer: LogRepairer): Promise<CommitLog | LogNeedsRepa
   }
 }
 
+type Accepted = Extract<OfferOutcome, { readonly kind: 'accepted' }>;
+
 /** One repairer until it wants nothing more. */
 class Filling {
   readonly #options: RepairLogOptions;
   readonly #repairer: LogRepairer;
+  readonly #ahead = new QuestionsAhead(({ raftAddress }, range) =>
+    this.#options.client.ask(raftAddress, this.#question(range)),
+  );
   #pauseMs = REPAIR_PAUSE_MS_MIN;
   #entryCount = 0;
   /** The log begins later than it did. */
@@ -139,7 +149,7 @@ class Filling {
     let committedIndex = LogIndex(0);
     for (const peer of this.#peers) {
       this.#options.signal.throwIfAborted();
-      const outcome = await this.#options.client.ask(peer.raftAddress, this.#question(wanted));
+      const outcome = await this.#ahead.take(peer, wanted);
       if (outcome.kind === 'failed') {
         why.push(`${peer.nodeId}: ${outcome.why}`);
         continue;
@@ -161,7 +171,7 @@ class Filling {
       }
       const offered = await this.#repairer.offer(answer);
       if (offered.kind === 'contradicted') return this.#contradicted(peer);
-      if (offered.kind === 'accepted') return this.#accepted(peer, offered.entryCount);
+      if (offered.kind === 'accepted') return this.#accepted(peer, offered);
       why.push(`${peer.nodeId}: ${offered.problem}`);
     }
     const { missing } = this.#repairer;
@@ -197,10 +207,11 @@ class Filling {
     return true;
   }
 
-  #accepted(peer: GroupMember, entryCount: number): true {
+  #accepted(peer: GroupMember, { entryCount, sizeBytes }: Accepted): true {
     this.#entryCount += entryCount;
-    const { missing } = this.#repairer;
-    this.#options.onEvent({ kind: 'repairProgress', from: peer.nodeId, entryCount, missing });
+    const { missing, missingBytes } = this.#repairer;
+    const progress = { entryCount, sizeBytes, missing, missingBytes };
+    this.#options.onEvent({ kind: 'repairProgress', from: peer.nodeId, ...progress });
     this.#peers = [peer, ...this.#peers.filter((each) => each !== peer)];
     return true;
   }

@@ -15,6 +15,7 @@ import {
 } from '../../store/log-fixture.ts';
 import { sourceOf } from '../../store/repair/repair-source.ts';
 import { PEER_SERVER_OPTIONS } from '../grpc-peer-method.ts';
+import { REPAIR_QUESTIONS_OPEN_MAX, REPAIR_YIELD_PAUSES_MAX } from './limits.ts';
 import { type AskOutcome, createRepairClient } from './repair-client.ts';
 import { repairService } from './repair-service.ts';
 
@@ -32,7 +33,7 @@ const question: RepairRead = {
   sizeBytesMax: 3000,
 };
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, pendingMs = () => 0) {
   const chain = new EntryChain(SEGMENT);
   for (let i = 0; i < 40; i++) {
     // The last but one is larger than a frame.
@@ -46,6 +47,7 @@ async function setUp(t: TestContext) {
     source: sourceOf(log, () => LogIndex(30)),
     isUnderRepair: false,
     clock: new NodeClock(),
+    pendingMs,
     onEvent: (event) => {
       if (event.kind === 'repairRefused') refusals.push(event.problem);
     },
@@ -93,6 +95,29 @@ test('an entry that is larger than a frame comes alone, in several', async (t) =
   assert.deepEqual(indexesOf(outcome), [39]);
   assert.ok(outcome.kind === 'answer');
   assert.ok(Buffer.compare(outcome.answer.entries[0]!.bytes, chain.entries[38]!.bytes) === 0);
+});
+
+test('as many questions as a node asks at a time are answered, of two that ask as well', async (t) => {
+  const { ask } = await setUp(t);
+  const count = 2 * REPAIR_QUESTIONS_OPEN_MAX;
+  const answers = await Promise.all(
+    Array.from({ length: count }, (_, i) => ask({ firstIndex: i + 1, lastIndex: i + 1 })),
+  );
+  assert.deepEqual(answers.flatMap(indexesOf), [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test('a log write that waits goes first, but not for ever', async (t) => {
+  let lookCount = 0;
+  let pendingMs = 1000;
+  const { ask } = await setUp(t, () => {
+    lookCount += 1;
+    return pendingMs;
+  });
+  assert.deepEqual(indexesOf(await ask({ firstIndex: 5, lastIndex: 6 })), [5, 6]);
+  assert.equal(lookCount, REPAIR_YIELD_PAUSES_MAX);
+  pendingMs = 1;
+  assert.deepEqual(indexesOf(await ask({ firstIndex: 5, lastIndex: 6 })), [5, 6]);
+  assert.equal(lookCount, REPAIR_YIELD_PAUSES_MAX + 1);
 });
 
 test('what is not there is said with what is committed', async (t) => {

@@ -1,7 +1,7 @@
 /**
  * The giving side of repair: entries for a replica that has lost them, out of a log in service or out of
- * what is good of one under repair. A few at a time and at a bounded rate, so that a healthy leader does
- * not feel it.
+ * what is good of one under repair. One after the other, at a bounded rate, and behind log writes that
+ * wait, so that a healthy leader does not feel it.
  */
 import {
   type ServerWritableStream,
@@ -9,7 +9,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { concatBytes } from '../../base/bytes.ts';
+import { joinBytes } from '../../base/bytes.ts';
 import { CorruptionError, FatalError } from '../../base/errors.ts';
 import { LogIndex } from '../../base/units.ts';
 import type { Clock } from '../../io/clock.ts';
@@ -19,13 +19,19 @@ import type { RepairAnswer, RepairSource } from '../../store/repair/repair-sourc
 import {
   REPAIR_BYTES_PER_SECOND_MAX,
   REPAIR_FRAME_SIZE_BYTES_MAX,
+  REPAIR_RATE_SLACK_MS,
   REPAIR_READS_MAX,
+  REPAIR_YIELD_PAUSE_MS,
+  REPAIR_YIELD_PAUSES_MAX,
+  REPAIR_YIELD_PENDING_MS,
 } from './limits.ts';
 
 export interface RepairServiceOptions {
   readonly source: RepairSource;
   readonly isUnderRepair: boolean;
   readonly clock: Clock;
+  /** Age of the oldest unfinished log write. */
+  readonly pendingMs: () => number;
   readonly onEvent: (event: RepairServiceEvent) => void;
   /** A bug, or the disk. */
   readonly onFatal: (error: unknown) => void;
@@ -61,6 +67,7 @@ type ReadCall = ServerWritableStream<RepairRead, RepairFrame>;
 class Giver {
   readonly #options: RepairServiceOptions;
   #openCount = 0;
+  #lastTurn: Promise<void> = Promise.resolve();
   /** Monotonic: from then on the rate allows the next answer. */
   #freeAtMs = 0;
 
@@ -79,11 +86,12 @@ class Giver {
       return;
     }
     if (this.#openCount >= REPAIR_READS_MAX) {
-      refuse(call, status.RESOURCE_EXHAUSTED, `${this.#openCount} others are being answered`);
+      refuse(call, status.RESOURCE_EXHAUSTED, `${this.#openCount} other questions wait`);
       return;
     }
     this.#openCount += 1;
-    this.#give(call)
+    this.#lastTurn = this.#lastTurn
+      .then(() => this.#give(call))
       .catch(onFatal)
       .finally(() => {
         this.#openCount -= 1;
@@ -92,11 +100,14 @@ class Giver {
 
   async #give(call: ReadCall): Promise<void> {
     const { source, isUnderRepair, onEvent, clock } = this.#options;
-    await this.#waitForRate();
     if (call.cancelled) return;
+    await this.#waitForRate();
+    await this.#yieldToWrites();
+    if (call.cancelled) return;
+    const startMs = clock.monotonicMs();
     const answer = await this.#read(call.request);
     const { entries, committed, firstIndex } = answer;
-    const bytes = concatBytes(entries.map((entry) => entry.bytes));
+    const bytes = joinBytes(entries.map((entry) => entry.bytes));
     const { nodeId, storeUuid } = source.identity;
     const facts = { committed, sizeBytes: bytes.length, isUnderRepair, firstIndex };
     call.write({ kind: 'head', head: { nodeId, storeUuid, ...facts } });
@@ -104,8 +115,9 @@ class Giver {
       call.write({ kind: 'entries', bytes: bytes.subarray(at, at + REPAIR_FRAME_SIZE_BYTES_MAX) });
     }
     call.end();
-    const startMs = Math.max(this.#freeAtMs, clock.monotonicMs());
-    this.#freeAtMs = startMs + (bytes.length * 1000) / REPAIR_BYTES_PER_SECOND_MAX;
+    // A timer that came late costs nothing of the rate.
+    const fromMs = Math.max(this.#freeAtMs, startMs - REPAIR_RATE_SLACK_MS);
+    this.#freeAtMs = fromMs + (bytes.length * 1000) / REPAIR_BYTES_PER_SECOND_MAX;
     const [first, last] = [entries[0], entries.at(-1)];
     if (first === undefined || last === undefined) return;
     const range = { firstIndex: first.desc.index, lastIndex: last.desc.index };
@@ -126,12 +138,22 @@ class Giver {
     }
   }
 
-  #waitForRate(): Promise<void> {
-    const { clock } = this.#options;
-    const waitMs = this.#freeAtMs - clock.monotonicMs();
-    if (waitMs <= 0) return Promise.resolve();
+  async #waitForRate(): Promise<void> {
+    const waitMs = this.#freeAtMs - this.#options.clock.monotonicMs();
+    if (waitMs > 0) await this.#pause(Math.ceil(waitMs));
+  }
+
+  async #yieldToWrites(): Promise<void> {
+    const { pendingMs } = this.#options;
+    for (let pauses = 0; pauses < REPAIR_YIELD_PAUSES_MAX; pauses++) {
+      if (pendingMs() <= REPAIR_YIELD_PENDING_MS) return;
+      await this.#pause(REPAIR_YIELD_PAUSE_MS);
+    }
+  }
+
+  #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
-      clock.setTimer(Math.ceil(waitMs), resolve);
+      this.#options.clock.setTimer(delayMs, resolve);
     });
   }
 }

@@ -134,32 +134,37 @@ for (const form of LOG_FORMS) {
     }
   });
 
-  test(`${form}: a crash at any step of a repair leaves a log that the next start repairs`, async () => {
-    const story = await subject.store();
-    const original = story.powerCutKeeping(everything);
-    for (let stepCount = 0, isOver = false; !isOver; stepCount++) {
-      const steps = new Steps();
-      const disk = new MemoryDisk({ later: steps.later });
-      const copying = (async () => {
-        for (const path of original.paths) await disk.writeFile(path, original.contentOf(path));
-      })();
-      await steps.until(copying);
-      for (const index of [2, 3, 7]) subject.spoil(disk, index);
-      disk.vanish(subject.segment(1));
-      const healing = heal(disk, (range) => answerOf(chain.entries, range), 700).then(() => 'done');
-      let isDone = false;
-      void healing.then(() => {
-        isDone = true;
-      });
-      for (let i = 0; i < stepCount && !isDone; i++) await steps.next();
-      isOver = isDone;
-      const after = disk.powerCut(new Prng(stepCount));
-      const again = heal(after, (range) => answerOf(chain.entries, range));
-      const { log } = await steps.until(again);
-      assert.equal(log.recovered.entries.length, chain.entries.length, `step ${stepCount}`);
-      for (const path of SEGMENTS) {
-        assert.deepEqual(after.contentOf(path), original.contentOf(path), `${path} ${stepCount}`);
+  for (const answerSizeBytes of [700, 6000]) {
+    const what = `${form}, answers of ${answerSizeBytes} bytes`;
+    test(`${what}: a crash at any step of a repair leaves a log that the next start repairs`, async () => {
+      const story = await subject.store();
+      const original = story.powerCutKeeping(everything);
+      for (let stepCount = 0, isOver = false; !isOver; stepCount++) {
+        const steps = new Steps();
+        const disk = new MemoryDisk({ later: steps.later });
+        const copying = (async () => {
+          for (const path of original.paths) await disk.writeFile(path, original.contentOf(path));
+        })();
+        await steps.until(copying);
+        for (const index of [2, 3, 7]) subject.spoil(disk, index);
+        disk.vanish(subject.segment(1));
+        const healing = heal(disk, (range) => answerOf(chain.entries, range), answerSizeBytes).then(
+          () => 'done',
+        );
+        let isDone = false;
+        void healing.then(() => {
+          isDone = true;
+        });
+        for (let i = 0; i < stepCount && !isDone; i++) await steps.next();
+        isOver = isDone;
+        const after = disk.powerCut(new Prng(stepCount));
+        const again = heal(after, (range) => answerOf(chain.entries, range));
+        const { log } = await steps.until(again);
+        assert.equal(log.recovered.entries.length, chain.entries.length, `step ${stepCount}`);
+        for (const path of SEGMENTS) {
+          assert.deepEqual(after.contentOf(path), original.contentOf(path), `${path} ${stepCount}`);
+        }
       }
-    }
-  });
+    });
+  }
 }

@@ -3,16 +3,22 @@
  * in the runs behind its holes, of which places are known here and there.
  */
 import { CorruptionError } from '../../base/errors.ts';
-import { advance, type LogIndex, type PhysicalOffset } from '../../base/units.ts';
+import { advance, LogIndex, type PhysicalOffset } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
 import { decodeEntryHeader, storedSizeBytes, verifyEntry } from '../../protocol/entry-codec.ts';
 import { ENTRY_HEADER_SIZE_BYTES, skipSegmentHeader } from '../../raft/entry.ts';
 import type { StoredEntry } from '../commit-log.ts';
 import type { EntryTable } from '../entry-table.ts';
 import { type LogPaths, segmentStartOf } from '../log-paths.ts';
+import type { ScanFindings } from '../scan.ts';
 import { SegmentReader } from '../segment-reader.ts';
 import type { Mark, Region } from './region.ts';
-import type { RepairRange } from './repair-source.ts';
+import {
+  NOTHING_COMMITTED,
+  type RepairAnswer,
+  type RepairRange,
+  unlessRotten,
+} from './repair-source.ts';
 
 export interface GoodEntriesParts {
   readonly disk: Pick<Disk, 'read'>;
@@ -27,7 +33,28 @@ export class GoodEntries {
     this.#parts = parts;
   }
 
-  async ofPrefix(table: EntryTable, range: RepairRange): Promise<readonly StoredEntry[]> {
+  /** What a peer gets. A run behind a hole may be stale: only by its chain can it be of use. */
+  async answer(
+    { table, provenCommitIndex }: Pick<ScanFindings, 'table' | 'provenCommitIndex'>,
+    regions: readonly Region[],
+    range: RepairRange,
+  ): Promise<RepairAnswer> {
+    const { firstIndex } = table;
+    const anchor = range.anchor === 'first' ? range.from : range.to;
+    if (anchor > table.lastIndex) {
+      const region = regions.find(({ tip }) => tip.index >= anchor);
+      const entries = await unlessRotten(async () =>
+        region === undefined ? [] : this.#ofRegion(region, range),
+      );
+      return { entries, committed: NOTHING_COMMITTED, firstIndex };
+    }
+    const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
+    const committed = { index, term: table.termOf(index) };
+    const entries = await unlessRotten(() => this.#ofPrefix(table, range));
+    return { entries, committed, firstIndex };
+  }
+
+  async #ofPrefix(table: EntryTable, range: RepairRange): Promise<readonly StoredEntry[]> {
     let from = Math.max(range.from, table.firstIndex) as LogIndex;
     if (range.anchor === 'first' && from !== range.from) return [];
     const to = Math.min(range.to, table.lastIndex) as LogIndex;
@@ -40,7 +67,7 @@ export class GoodEntries {
     return this.#walk(mark, { ...range, from, to });
   }
 
-  async ofRegion(region: Region, range: RepairRange): Promise<readonly StoredEntry[]> {
+  async #ofRegion(region: Region, range: RepairRange): Promise<readonly StoredEntry[]> {
     const anchor = range.anchor === 'first' ? range.from : range.to;
     if (anchor < region.firstIndex || anchor > region.tip.index) return [];
     const mark = region.marks.findLast(({ index }) => index <= anchor);

@@ -99,6 +99,29 @@ export function fitsRight(right: RightSide, entry: Tip, segmentSizeBytes: number
   }
 }
 
+/** `entries 4 to 9, entry 12`. */
+export function textOfHoles(holes: readonly Hole[]): string {
+  return holes.map(textOfHole).join(', ');
+}
+
+/** At least this many: of a hole whose sides contradict each other one is known to be missing. */
+export function countOfMissing(holes: readonly Hole[]): number {
+  let count = 0;
+  for (const { left, lastIndex } of holes) count += Math.max(1, lastIndex - left.index);
+  return count;
+}
+
+/** null: of one of them nobody says where it ends. */
+export function sizeOfMissing(holes: readonly Hole[]): number | null {
+  let sizeBytes = 0;
+  for (const { left, right } of holes) {
+    if (right === null) return null;
+    const end = right.kind === 'region' ? right.region.from : right.note.end;
+    sizeBytes += Math.max(0, end - left.end);
+  }
+  return sizeBytes;
+}
+
 /** `entry 4`, `entries 4 to 9`. */
 export function textOfHole({ left, lastIndex }: Hole): string {
   const first = left.index + 1;

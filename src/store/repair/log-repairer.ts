@@ -4,8 +4,9 @@
  * good of it to others.
  *
  * A hole with a right side is filled from the right: the right side names the last missing entry, and each
- * entry names the one before. So every entry is proven the moment it comes, is written in its place at
- * once, and a crash leaves a smaller hole. A hole without a right side is filled from the left, with what a
+ * entry names the one before. So every entry is proven the moment it comes, and is written in its place in
+ * batches, each durable before the next. A crash leaves a smaller hole, or several where the last batch was,
+ * between entries that are the right ones. A hole without a right side is filled from the left, with what a
  * peer knows as committed.
  *
  * A peer that has committed another entry where one is named settles it: what named it was never
@@ -18,9 +19,9 @@
 import { assert } from '../../base/assert.ts';
 import { advance, LogIndex, Term } from '../../base/units.ts';
 import type { DirectoryLock, Disk } from '../../io/disk.ts';
-import type { EntryId } from '../../raft/entry.ts';
+import type { EntryDesc, EntryId } from '../../raft/entry.ts';
 import type { LoggedMembership } from '../../raft/membership.ts';
-import type { CommitLog, LogBase, StoredEntry, StoreIdentity } from '../commit-log.ts';
+import type { CommitLog, LogBase, StoreIdentity } from '../commit-log.ts';
 import { type DurableNote, noteOf } from '../durable-ring.ts';
 import { REPAIR_READ_SIZE_BYTES_MAX } from '../limits.ts';
 import { type BaseRecord, encodeBaseFile, tipOfBase } from '../log-base.ts';
@@ -29,26 +30,21 @@ import { type HolesFound, holesOf } from '../recovery.ts';
 import type { ScanFindings } from '../scan.ts';
 import type { Superblock } from '../superblock.ts';
 import { GoodEntries } from './good-entries.ts';
-import { fitsRight, type Hole, textOfHole } from './hole.ts';
-import { chainOf, headerOf } from './offered-entries.ts';
-import { type Region, regionOf, type Tip, tipOf } from './region.ts';
+import { grownRegions } from './grown-regions.ts';
 import {
-  NOTHING_COMMITTED,
-  type RepairAnswer,
-  type RepairRange,
-  type RepairSource,
-  unlessRotten,
-} from './repair-source.ts';
+  countOfMissing,
+  fitsRight,
+  type Hole,
+  type RightSide,
+  sizeOfMissing,
+  textOfHoles,
+} from './hole.ts';
+import { KeptSuperblock } from './kept-superblock.ts';
+import { accepted, type OfferOutcome } from './offer-outcome.ts';
+import { type CheckedEntries, type CheckedEntry, checkOffered } from './offered-entries.ts';
+import { follows, type Region, type Tip } from './region.ts';
+import type { RepairAnswer, RepairRange, RepairSource } from './repair-source.ts';
 import { RepairWriter } from './repair-writer.ts';
-
-/**
- * `accepted`: something was written. `contradicted`: what was wanted is another entry now.
- * `unusable`: it fits nothing here; `problem` says why.
- */
-export type OfferOutcome =
-  | { readonly kind: 'accepted'; readonly entryCount: number }
-  | { readonly kind: 'contradicted' }
-  | { readonly kind: 'unusable'; readonly problem: string };
 
 export interface RepairerParts {
   readonly disk: Disk;
@@ -75,11 +71,11 @@ export class LogRepairer implements RepairSource {
   readonly #parts: RepairerParts;
   readonly #good: GoodEntries;
   readonly #writer: RepairWriter;
+  readonly #superblock: KeptSuperblock;
   #regions: readonly Region[];
   /** null: there is none, or it does not count any longer. */
   #note: DurableNote | null;
   #watermark: LogIndex;
-  #superblock: Superblock;
   #holes: readonly Hole[];
   #tornBytes: number;
   #isNoteVoid = false;
@@ -100,20 +96,23 @@ export class LogRepairer implements RepairSource {
     this.#regions = findings.remains?.regions ?? [];
     this.#note = parts.note;
     this.#watermark = verdict.watermark;
-    this.#superblock = superblock;
+    this.#superblock = new KeptSuperblock(superblock, (next) => this.#writer.writeSuperblock(next));
     this.#tornBytes = parts.tornBytes;
     this.#holes = verdict.holes;
   }
 
   /** In words: `entries 4 to 9, entry 12`. */
   get missing(): string {
-    return this.#holes.map(textOfHole).join(', ');
+    return textOfHoles(this.#holes);
   }
 
   get missingCount(): number {
-    let count = 0;
-    for (const { left, lastIndex } of this.#holes) count += Math.max(1, lastIndex - left.index);
-    return count;
+    return countOfMissing(this.#holes);
+  }
+
+  /** About, headers of segments included; null: nobody says where what is missing ends. */
+  get missingBytes(): number | null {
+    return sizeOfMissing(this.#holes);
   }
 
   /** The newest that can be read here: who else belongs to the group. */
@@ -129,23 +128,22 @@ export class LogRepairer implements RepairSource {
     // The entries before it were put back a moment ago: the next start reads them as the beginning.
     if (hole.right === null && hole.left.index > this.#prefix.index) return null;
     const sizeBytesMax = REPAIR_READ_SIZE_BYTES_MAX;
-    const { firstIndex } = this.#parts.findings.table;
-    const from = LogIndex(Math.max(firstIndex, Math.min(hole.left.index + 1, hole.lastIndex)));
+    const from = this.#firstWanted(hole);
     if (hole.right !== null) return { from, to: hole.lastIndex, anchor: 'last', sizeBytesMax };
     const next = advance(this.#prefix.index, 1);
     return { from: next, to: hole.lastIndex, anchor: 'first', sizeBytesMax };
   }
 
-  /** What a peer gave as an answer to `wanted()`. */
+  /** What a peer gave as an answer to `wanted()`; of what is bad in it the rest is used. */
   async offer({ entries, committed }: RepairAnswer): Promise<OfferOutcome> {
     const hole = this.#holes[0];
     assert(hole !== undefined, 'something is wanted');
-    const commitIndex = committed.index;
-    const chain = chainOf(entries, this.identity.segmentSizeBytes);
-    if (typeof chain === 'string') return { kind: 'unusable', problem: chain };
+    const { segmentSizeBytes } = this.identity;
+    const anchor = hole.right === null ? 'first' : 'last';
+    const checked = checkOffered(entries, anchor, segmentSizeBytes);
     return hole.right === null
-      ? this.#offerCommitted(hole, entries, chain, commitIndex)
-      : this.#offerNamed({ ...hole, right: hole.right }, entries, chain, commitIndex);
+      ? this.#offerCommitted(hole, checked, committed.index)
+      : this.#offerNamed({ ...hole, right: hole.right }, checked, committed.index);
   }
 
   /**
@@ -166,7 +164,7 @@ export class LogRepairer implements RepairSource {
           : [right.region.firstIndex, right.region.firstTerm];
     if (committed.index >= index || committed.term <= term) return false;
     if (right?.kind === 'region') this.#dropRegion(right.region, committed.index);
-    else if (committed.index < this.#superblock.commitHint) return false;
+    else if (committed.index < this.#superblock.current.commitHint) return false;
     else this.#voidEnd(committed.index);
     await this.#settle();
     return true;
@@ -200,31 +198,17 @@ export class LogRepairer implements RepairSource {
     const isBehind =
       desc.last.index > Math.max(hole.left.index, tipOfBase(this.#parts.base.base).index);
     if (!isBehind || desc.endOffset % this.identity.segmentSizeBytes !== 0) return false;
-    await this.#learnTerm(desc.last.term);
+    await this.#superblock.learnTerm(desc.last.term);
     // It may lie before the beginning now.
-    await this.#forgetCleanEnd();
+    await this.#superblock.forgetCleanEnd();
     const { disk, paths } = this.#parts;
     await disk.writeFile(paths.base, encodeBaseFile({ ...this.#parts.base, base }));
     this.#hasNewBase = true;
     return true;
   }
 
-  async read(range: RepairRange): Promise<RepairAnswer> {
-    const { table, provenCommitIndex } = this.#parts.findings;
-    const { firstIndex } = table;
-    const anchor = range.anchor === 'first' ? range.from : range.to;
-    // A run behind a hole may be stale: only by its chain can it be of use.
-    if (anchor > table.lastIndex) {
-      const region = this.#regions.find(({ tip }) => tip.index >= anchor);
-      const entries = await unlessRotten(async () =>
-        region === undefined ? [] : this.#good.ofRegion(region, range),
-      );
-      return { entries, committed: NOTHING_COMMITTED, firstIndex };
-    }
-    const index = LogIndex(Math.min(provenCommitIndex, table.lastIndex));
-    const committed = { index, term: table.termOf(index) };
-    const entries = await unlessRotten(() => this.#good.ofPrefix(table, range));
-    return { entries, committed, firstIndex };
+  read(range: RepairRange): Promise<RepairAnswer> {
+    return this.#good.answer(this.#parts.findings, this.#regions, range);
   }
 
   /** @throws LogNeedsRepair with another repairer when something is still missing. */
@@ -249,80 +233,77 @@ export class LogRepairer implements RepairSource {
     await this.#parts.lock.release();
   }
 
+  /**
+   * Of a hole with a right side. Where it reaches over what passes for good one entry at a time is wanted, and
+   * written: of several a power cut could leave an old one behind a new one, and that names something that
+   * never was, which only a peer that knows better as committed could contradict.
+   */
+  #firstWanted({ left, lastIndex }: Hole): LogIndex {
+    const { firstIndex } = this.#parts.findings.table;
+    return LogIndex(Math.max(firstIndex, Math.min(left.index + 1, lastIndex)));
+  }
+
   get #prefix(): Tip {
     const { table } = this.#parts.findings;
     return table.tipAt(table.lastIndex);
   }
 
   async #offerNamed(
-    hole: Hole & { readonly right: NonNullable<Hole['right']> },
-    entries: readonly StoredEntry[],
-    chain: readonly Tip[],
+    hole: Hole & { readonly right: RightSide },
+    { entries, problem }: CheckedEntries,
     commitIndex: LogIndex,
   ): Promise<OfferOutcome> {
-    const last = chain.at(-1);
+    const last = entries.at(-1)?.tip;
     if (last?.index !== hole.lastIndex) {
-      return {
-        kind: 'unusable',
-        problem: `entry ${hole.lastIndex} was asked for, it came without`,
-      };
+      const without = `entry ${hole.lastIndex} was asked for, it came without`;
+      return { kind: 'unusable', problem: problem ?? without };
     }
     if (!fitsRight(hole.right, last, this.identity.segmentSizeBytes)) {
-      const problem = `it has another entry ${last.index} than there was here`;
-      if (commitIndex < last.index) return { kind: 'unusable', problem };
-      return this.#contradicted(hole.right, last.index, problem);
+      const other = `it has another entry ${last.index} than there was here`;
+      if (commitIndex < last.index) return { kind: 'unusable', problem: other };
+      return this.#contradicted(hole.right, last.index, other);
     }
-    // Further to the left than the hole reaches nothing is wanted.
-    let first = entries.length;
-    let isClosed = false;
-    while (first > 0 && !isClosed) {
-      first -= 1;
-      isClosed = this.#isJoined(entries[first]!); // within bounds
-    }
-    const used = entries.slice(first);
-    // From the right, so that what a crash leaves goes on from the right side.
-    for (const entry of used.toReversed()) await this.#writer.put(entry);
-    this.#adopt(hole.right, used);
+    const used = this.#upToJoin(entries, this.#firstWanted(hole));
+    // So what a crash leaves goes on from the right side.
+    await this.#writer.put(used, 'right');
+    this.#regions = grownRegions(this.#regions, hole.right, used);
+    this.#forgetUnder(used[0]!.desc); // at least one
     await this.#settle();
-    return { kind: 'accepted', entryCount: used.length };
+    return accepted(used);
+  }
+
+  /** What passed for good where this one lies now is written over. */
+  #forgetUnder({ index, physicalOffset }: EntryDesc): void {
+    const { table } = this.#parts.findings;
+    while (table.has(table.lastIndex) && (table.lastIndex >= index || table.end > physicalOffset)) {
+      table.truncateFrom(table.lastIndex);
+    }
+  }
+
+  /** Further to the left than the hole reaches nothing is wanted. */
+  #upToJoin(entries: readonly CheckedEntry[], firstIndex: LogIndex): readonly CheckedEntry[] {
+    const ends = new Map(this.#regions.toReversed().map(({ tip }) => [tip.index, tip]));
+    let first = entries.length;
+    for (let isClosed = false; first > 0 && !isClosed; ) {
+      const entry = entries[first - 1]!; // within bounds
+      if (entry.desc.index < firstIndex) break;
+      first -= 1;
+      isClosed = this.#isJoined(entry, ends);
+    }
+    return entries.slice(first);
   }
 
   /** Whether the entry goes on from what is good before it. */
-  #isJoined({ desc, bytes }: StoredEntry): boolean {
+  #isJoined({ header, bytes }: CheckedEntry, ends: ReadonlyMap<LogIndex, Tip>): boolean {
     const { table } = this.#parts.findings;
-    const before = LogIndex(desc.index - 1);
-    const isPrefix = before <= table.lastIndex;
-    if (before < table.base.index) return false;
-    const tip = isPrefix
-      ? table.tipAt(before)
-      : this.#regions.find((region) => region.tip.index === before)?.tip;
-    if (tip === undefined) return false;
-    const region = regionOf(headerOf(bytes), bytes);
-    return fitsRight({ kind: 'region', region }, tip, this.identity.segmentSizeBytes);
+    const before = LogIndex(header.desc.index - 1);
+    const tip = table.knows(before) ? table.tipAt(before) : ends.get(before);
+    return tip !== undefined && follows(tip, header, bytes, this.identity.segmentSizeBytes);
   }
 
-  /** The entries are there; what named them names now what is before them. */
-  #adopt(right: NonNullable<Hole['right']>, used: readonly StoredEntry[]): void {
-    const first = used[0];
-    const last = used.at(-1);
-    assert(first !== undefined && last !== undefined, 'something is adopted');
-    const start = regionOf(headerOf(first.bytes), first.bytes);
-    const named = right.kind === 'region' ? right.region : null;
-    const tip = named?.tip ?? tipOf(last.desc, headerOf(last.bytes).headerCrc);
-    const grown: Region = { ...start, tip, marks: [...start.marks, ...(named?.marks ?? [])] };
-    // What the new entries lie over was not good, or does not belong here.
-    const others = this.#regions.filter(
-      (region) =>
-        region !== named && !(region.tip.index >= first.desc.index && region.from < tip.end),
-    );
-    this.#regions = [...others, grown].sort((a, b) => a.from - b.from);
-    const { table } = this.#parts.findings;
-    if (table.has(first.desc.index)) table.truncateFrom(first.desc.index);
-  }
-
-  #contradicted(right: NonNullable<Hole['right']>, index: LogIndex, problem: string): OfferOutcome {
+  #contradicted(right: RightSide, index: LogIndex, problem: string): OfferOutcome {
     if (right.kind === 'region') this.#dropRegion(right.region, index);
-    else if (index <= this.#superblock.commitHint) return { kind: 'unusable', problem };
+    else if (index <= this.#superblock.current.commitHint) return { kind: 'unusable', problem };
     else this.#voidEnd(index);
     this.#holes = this.#findHoles();
     return { kind: 'contradicted' };
@@ -339,25 +320,25 @@ export class LogRepairer implements RepairSource {
     this.#isNoteVoid = true;
     this.#note = null;
     this.#regions = this.#regions.filter(({ tip }) => tip.index <= committedIndex);
-    this.#watermark = LogIndex(Math.max(committedIndex, this.#superblock.commitHint));
+    this.#watermark = LogIndex(Math.max(committedIndex, this.#superblock.current.commitHint));
   }
 
   async #offerCommitted(
     hole: Hole,
-    entries: readonly StoredEntry[],
-    chain: readonly Tip[],
+    { entries, problem }: CheckedEntries,
     commitIndex: LogIndex,
   ): Promise<OfferOutcome> {
     const { table, provenCommitIndex } = this.#parts.findings;
     const first = entries[0];
     const next = this.#prefix.index + 1;
     if (first?.desc.index !== next) {
-      return { kind: 'unusable', problem: `entry ${next} was asked for, it came without` };
+      const without = `entry ${next} was asked for, it came without`;
+      return { kind: 'unusable', problem: problem ?? without };
     }
     if (commitIndex < next) {
       return { kind: 'unusable', problem: `it does not know entry ${next} as committed yet` };
     }
-    if (!this.#isJoined(first)) {
+    if (!this.#isJoined(first, new Map())) {
       // What is committed there does not go on from our last entry, so that one is not committed.
       if (table.lastIndex <= provenCommitIndex) {
         return { kind: 'unusable', problem: `its entry ${next} does not follow what is here` };
@@ -371,20 +352,11 @@ export class LogRepairer implements RepairSource {
     const used = entries.filter(
       ({ desc }) => desc.index <= commitIndex && desc.index <= hole.lastIndex,
     );
-    await this.#learnTerm(used.at(-1)?.desc.term ?? Term(0));
-    for (const entry of used) await this.#writer.put(entry);
-    for (const [i, { desc }] of used.entries()) table.append(desc, chain[i]!.headerCrc); // one each
+    await this.#superblock.learnTerm(used.at(-1)?.desc.term ?? Term(0));
+    await this.#writer.put(used, 'left');
+    for (const { desc, header } of used) table.append(desc, header.headerCrc);
     await this.#settle();
-    return { kind: 'accepted', entryCount: used.length };
-  }
-
-  /** The term of an entry is durable before it, as with every other write (H7). */
-  async #learnTerm(term: Term): Promise<void> {
-    const superblock = this.#superblock;
-    if (term <= superblock.hardState.term) return;
-    const hardState = { term, votedFor: null };
-    this.#superblock = { ...superblock, hardState, sequence: superblock.sequence + 1 };
-    await this.#writer.writeSuperblock(this.#superblock);
+    return accepted(used);
   }
 
   #raise(index: LogIndex): void {
@@ -393,7 +365,7 @@ export class LogRepairer implements RepairSource {
 
   #findHoles(): readonly Hole[] {
     const { table } = this.#parts.findings;
-    const evidence = { superblock: this.#superblock, note: this.#note };
+    const evidence = { superblock: this.#superblock.current, note: this.#note };
     const holes = holesOf({ table, regions: this.#regions }, evidence, this.#watermark);
     // Above the watermark the next start decides, on what it finds then.
     if (this.isAmbiguous && this.#watermark <= table.lastIndex) return holes.slice(0, 1);
@@ -410,18 +382,10 @@ export class LogRepairer implements RepairSource {
     if (this.#isNoteVoid) {
       const sequence = (this.#parts.note?.sequence ?? 0) + 1;
       await this.#writer.writeNote(noteOf(sequence, table));
-      await this.#forgetCleanEnd();
+      await this.#superblock.forgetCleanEnd();
     }
     if (this.#regions.length > 0 || remains === null) return;
     // Nothing good follows the end any more.
     this.#tornBytes += await this.#writer.cutBehind(table.end, remains.ranges);
-  }
-
-  /** It spoke of entries that were never committed. */
-  async #forgetCleanEnd(): Promise<void> {
-    const superblock = this.#superblock;
-    if (superblock.cleanEnd === null) return;
-    this.#superblock = { ...superblock, cleanEnd: null, sequence: superblock.sequence + 1 };
-    await this.#writer.writeSuperblock(this.#superblock);
   }
 }

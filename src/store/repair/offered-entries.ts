@@ -1,38 +1,57 @@
 /** Checks entries that a peer offers, as far as that can be done without knowing the log they are for. */
 
-import { assert } from '../../base/assert.ts';
-import { decodeEntryHeader, type EntryHeader, verifyEntry } from '../../protocol/entry-codec.ts';
+import { type EntryHeader, verifyEntry } from '../../protocol/entry-codec.ts';
 import type { StoredEntry } from '../commit-log.ts';
 import { follows, type Tip, tipOf } from './region.ts';
 
-/** @returns what each entry is to its successor, or the problem in words */
-export function chainOf(
-  entries: readonly StoredEntry[],
-  segmentSizeBytes: number,
-): readonly Tip[] | string {
-  const chain: Tip[] = [];
-  if (entries.length === 0) return 'no entry came';
-  for (const { bytes } of entries) {
-    const verified = verifyEntry(bytes);
-    if (verified.kind !== 'entry') return `a bad entry came: ${verified.kind}`;
-    const { header } = verified;
-    const { physicalOffset, sizeBytes, type, index } = header.desc;
-    const room = segmentSizeBytes - (physicalOffset % segmentSizeBytes);
-    if (type === 'filler' ? sizeBytes !== room : sizeBytes > room) {
-      return `entry ${index} does not fit into segments of ${segmentSizeBytes} bytes`;
-    }
-    const before = chain.at(-1);
-    if (before !== undefined && !follows(before, header, bytes, segmentSizeBytes)) {
-      return `entry ${index} does not follow entry ${before.index}`;
-    }
-    chain.push(tipOf(header.desc, header.headerCrc));
-  }
-  return chain;
+export interface CheckedEntry extends StoredEntry {
+  readonly header: EntryHeader;
+  /** What it is to its successor. */
+  readonly tip: Tip;
 }
 
-/** Of an entry that was checked. */
-export function headerOf(bytes: Uint8Array): EntryHeader {
-  const decoded = decodeEntryHeader(bytes);
-  assert(decoded.kind === 'header', 'a checked entry has a good header');
-  return decoded.header;
+export interface CheckedEntries {
+  /** Good in themselves, each following from the one before; none when not even the anchor is good. */
+  readonly entries: readonly CheckedEntry[];
+  /** Why there are not more of them, in words; null when all are good. */
+  readonly problem: string | null;
+}
+
+/** From the anchor on as far as they are good: what is bad behind that does not spoil them. */
+export function checkOffered(
+  offered: readonly StoredEntry[],
+  anchor: 'first' | 'last',
+  segmentSizeBytes: number,
+): CheckedEntries {
+  if (offered.length === 0) return { entries: [], problem: 'no entry came' };
+  const entries: CheckedEntry[] = [];
+  const end = (problem: string | null): CheckedEntries => {
+    return { entries: anchor === 'first' ? entries : entries.reverse(), problem };
+  };
+  for (const entry of anchor === 'first' ? offered : offered.toReversed()) {
+    const checked = checkedAlone(entry, segmentSizeBytes);
+    if (typeof checked === 'string') return end(checked);
+    const neighbour = entries.at(-1);
+    if (neighbour !== undefined) {
+      const [left, right] = anchor === 'first' ? [neighbour, checked] : [checked, neighbour];
+      if (!follows(left.tip, right.header, right.bytes, segmentSizeBytes)) {
+        return end(`entry ${right.tip.index} does not follow entry ${left.tip.index}`);
+      }
+    }
+    entries.push(checked);
+  }
+  return end(null);
+}
+
+/** @returns the problem in words when it is not good */
+function checkedAlone({ bytes }: StoredEntry, segmentSizeBytes: number): CheckedEntry | string {
+  const verified = verifyEntry(bytes);
+  if (verified.kind !== 'entry') return `a bad entry came: ${verified.kind}`;
+  const { header } = verified;
+  const { desc, headerCrc } = header;
+  const room = segmentSizeBytes - (desc.physicalOffset % segmentSizeBytes);
+  if (desc.type === 'filler' ? desc.sizeBytes !== room : desc.sizeBytes > room) {
+    return `entry ${desc.index} does not fit into segments of ${segmentSizeBytes} bytes`;
+  }
+  return { desc, bytes, header, tip: tipOf(desc, headerCrc) };
 }

@@ -20,7 +20,8 @@ import {
   term,
 } from '../log-fixture.ts';
 import { LogNeedsRepair } from './log-needs-repair.ts';
-import type { LogRepairer, OfferOutcome } from './log-repairer.ts';
+import type { LogRepairer } from './log-repairer.ts';
+import type { OfferOutcome } from './offer-outcome.ts';
 import { NOTHING_COMMITTED, type RepairAnswer, type RepairRange } from './repair-source.ts';
 
 export const SMALL = 8192;

@@ -48,7 +48,9 @@ export class MemoryGateway implements BrokerGateway {
   readonly groups = new Map<string, { maxAttempts: number; fifo: boolean }>();
   /** Polls wait no longer, whatever they ask for. */
   waitMsMax = Number.POSITIVE_INFINITY;
-  nodes: readonly LiveNode[] = [{ nodeId: NodeId('n1'), grpcAddress: '127.0.0.1:8081' }];
+  nodes: readonly LiveNode[] = [
+    { nodeId: NodeId('n1'), grpcAddress: '127.0.0.1:8081', isLeaving: false },
+  ];
   readonly #topics = new Map<string, Topic>();
   /** By group, topic and place. */
   readonly #progress = new Map<string, Progress>();
@@ -64,6 +66,7 @@ export class MemoryGateway implements BrokerGateway {
       return topic === undefined ? null : describe(topic);
     },
     liveNodes: () => this.nodes,
+    isLeaving: () => this.nodes.some(({ nodeId, isLeaving }) => nodeId === 'n1' && isLeaving),
   };
 
   addTopic(name: string, queueCount: number): void {
