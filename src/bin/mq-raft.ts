@@ -22,6 +22,7 @@ import { createVerifyClient } from '../client/verify-client.ts';
 import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
+import { DerivedDirectory } from '../store/derived/derived-directory.ts';
 import type { KvStore } from '../store/derived/kv-store.ts';
 import { withScratchDatabase } from '../store/derived/scratch-database.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
@@ -169,6 +170,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
 async function withScratch<T>(disk: NodeDisk, work: (store: KvStore) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'mq-raft-'));
   try {
+    await new DerivedDirectory(disk, directory).create();
     return await withScratchDatabase(disk, directory, work);
   } finally {
     rmSync(directory, { recursive: true, force: true });
