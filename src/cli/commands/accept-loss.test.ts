@@ -1,8 +1,11 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../../base/bytes.ts';
 import { Prng } from '../../base/prng.ts';
 import type { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { aBusyLog, type LossScene, stage } from '../../store/recover/loss-fixture.ts';
+import { encodeSuperblock, newestSuperblock } from '../../store/superblock.ts';
+import { runCli } from '../main.ts';
 import { MemoryTerminal, reportOf } from '../memory-environment.ts';
 
 const DIRECTORIES = ['/n1', '/n2', '/n3'];
@@ -36,6 +39,14 @@ async function wordsFor(terminal: MemoryTerminal): Promise<string> {
   equal(await terminal.run(...RANGE, ...DIRECTORIES, '--execute'), 2);
   const [, , , count] = WORDS.exec(terminal.stderr.text) ?? [];
   return `g1 ${count}`;
+}
+
+/** What every start writes that goes as far as that. */
+async function startOnce(disk: MemoryDisk, path: string): Promise<void> {
+  const superblock = newestSuperblock(disk.contentOf(path));
+  ok(superblock !== null);
+  const next = encodeSuperblock({ ...superblock, sequence: superblock.sequence + 1 });
+  await disk.writeFile(path, concatBytes([next, next]));
 }
 
 test('a dry run says what is lost, given up and kept, and changes nothing', async () => {
@@ -152,6 +163,20 @@ test('a directory in use is refused, before anything is read and while it is', a
   terminal.lockHolders.set('/n3', { pid: 7 });
   equal(await terminal.run(...RANGE, ...DIRECTORIES, '--execute'), 4);
   match(terminal.stderr.text, /process 7 holds its lock/);
+});
+
+test('whoever starts a broker while the words are typed is not overrun', async () => {
+  const terminal = await aTerminal();
+  const words = await wordsFor(terminal);
+  const environment = terminal.environment();
+  const ask = async (): Promise<string> => {
+    await startOnce(terminal.writable, '/n3/superblock');
+    return words;
+  };
+  equal(await runCli([...RANGE, ...DIRECTORIES, '--execute'], { ...environment, ask }), 9);
+  match(terminal.stderr.text, /\/n3 was opened since it was read/);
+  const names = await terminal.writable.list('/n1');
+  ok(!names.some((name) => /recovery|given-up/.test(name)), 'nothing was written');
 });
 
 test('the help says what it needs and what it leaves', async () => {

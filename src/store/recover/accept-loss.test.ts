@@ -415,6 +415,26 @@ for (const [what, sceneFor, want] of refusals) {
   });
 }
 
+test('a segment file that is gone everywhere is a loss like any other', async () => {
+  const { scene } = aLoss('first');
+  const disk = new MemoryDisk();
+  const directories = await stage(disk, { ...scene, rot: [] });
+  const first = scene.log.chain.entries.filter(({ desc }) => desc.physicalOffset < 8192);
+  for (const directory of directories) {
+    await disk.remove(`${directory}/data/00000000000000000000.seg`);
+  }
+  const to = first.at(-1)?.desc.index ?? LogIndex(0);
+  const plan = planIn(await verdictOn(disk, directories, { from: LogIndex(1), to }));
+  deepEqual([plan.lost, plan.keptFrom], [[{ from: 1, to }], to + 1]);
+  const task = await prepared(disk, plan);
+  await executeAcceptance(task, aWorld(disk));
+  const { state } = await started(disk, task);
+  const want = await undamaged(scene.log, plan, task);
+  deepEqual(visible(state), visible(want));
+  await state.close();
+  await want.close();
+});
+
 test('where the entry that names the members is lost, the address of the one that goes on is asked for', async () => {
   const loss = aLoss('first');
   const disk = new MemoryDisk();
