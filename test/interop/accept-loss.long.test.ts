@@ -1,6 +1,7 @@
 /** The same entry damaged on all three nodes: they refuse, one goes on behind the loss, two new ones join. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { clientOf, readWholeTopic } from './audit.ts';
 import { aWorkingDirectory, type CommandEnd, jsonLines, mqRaft } from './dev-process.ts';
@@ -136,6 +137,15 @@ test('what the report does not name as lost is there', { timeout: 290_000 }, () 
     equal(lostOffsets.size, Number(plan.lostMessages));
     ok(lostOffsets.size > 0);
     ok(plan.givenUpFile.startsWith(plan.directory), plan.givenUpFile);
+    // As if the command had been interrupted: nobody starts what is half of each.
+    const reportPath = join(plan.directory, 'recovery-report.json');
+    const report = readFileSync(reportPath, 'utf8');
+    writeFileSync(reportPath, report.replace('"state": "done"', '"state": "begun"'));
+    await cluster.startRenamed(plan.node, 'test-r1').catch(() => {});
+    equal(await cluster.exitOf(plan.node), 77);
+    ends(await offline(...directories), 7);
+    ends(await offline(...directories, '--execute'), 0);
+
     await cluster.startRenamed(plan.node, 'test-r1');
     for (const nodeId of NODE_IDS) if (nodeId !== plan.node) cluster.dropNode(nodeId);
     const after = await run('send', TOPIC, 'after the loss', '-o', 'json');
