@@ -3,8 +3,9 @@
  * goes on without them, with a log that begins behind the loss (ADR-9). A dry run unless told otherwise.
  */
 import type { Command } from 'commander';
-import { CorruptionError } from '../../base/errors.ts';
+import { CorruptionError, FatalError } from '../../base/errors.ts';
 import { LogIndex, type NodeId } from '../../base/units.ts';
+import { isOutOfSpace } from '../../io/disk.ts';
 import { unfinishedAcceptance } from '../../store/recover/accept-loss.ts';
 import { type DirectoryLog, readDirectoryLog } from '../../store/recover/directory-log.ts';
 import type { EntryRange } from '../../store/recover/entry-marks.ts';
@@ -234,6 +235,17 @@ async function goOn(
 }
 
 function derivationTrouble(error: unknown, plan: LossPlan): unknown {
+  if (error instanceof FatalError || isOutOfSpace(error)) {
+    return new CliError(
+      {
+        exit: CLI_EXIT.failure,
+        what: 'recover: the state cannot be made, nothing was changed',
+        why: error.message,
+        todo: 'let TMPDIR name a directory with room for a database of this log',
+      },
+      { cause: error },
+    );
+  }
   if (!(error instanceof CorruptionError)) return readingTrouble(error, plan.snapshot.path);
   return refused(`the state cannot be made from ${plan.snapshot.path}: ${error.message}`, WAY_ON);
 }

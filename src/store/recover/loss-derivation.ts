@@ -9,6 +9,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { viewOf } from '../../base/bytes.ts';
+import { FatalError } from '../../base/errors.ts';
 import { advance, type LogIndex, type PhysicalOffset } from '../../base/units.ts';
 import { encodeCommandRecord } from '../../protocol/command-record.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
@@ -20,7 +21,7 @@ import type { CommittedEntry, DerivedState } from '../derived/derived-state.ts';
 import { SnapshotInstaller } from '../derived/install-snapshot.ts';
 import { prefixEnd, TABLE } from '../derived/key-codec.ts';
 import type { KvStore } from '../derived/kv-store.ts';
-import type { LostMessages } from '../derived/message-indexer.ts';
+import type { LostMessages, LostOffsets } from '../derived/message-indexer.ts';
 import { decodeJournalMeta } from '../derived/message-journal.ts';
 import { openDerivedState } from '../derived/open-derived-state.ts';
 import { readSnapshot } from '../derived/read-snapshot.ts';
@@ -53,56 +54,79 @@ export interface DerivedLoss {
 /** Entries between two looks at whether the database keeps up: what it has not taken is in memory. */
 const ENTRIES_PER_TURN = 1_024;
 
-/** @throws CorruptionError when snapshot and entries are not of one history */
+/**
+ * @throws CorruptionError when snapshot and entries are not of one history; FatalError, DiskError when the database
+ * cannot be written
+ */
 export async function deriveAcceptedLoss(options: DerivationOptions): Promise<DerivedLoss> {
   const { plan, disk, store, signal, onEntry } = options;
   const { snapshot, union, lastIndex } = plan;
   const { appliedIndex, logStart } = snapshot.info;
   const lost = await lostMessagesOf(options);
   const installer = await SnapshotInstaller.begin(store, chunksOf(disk, snapshot), lost);
-  let state: DerivedState | null = null;
-  let lostOffsets: readonly LostOffsetsOfTopic[] = [];
+  const made: { behind: BehindSnapshot | null } = { behind: null };
   let count = 0;
-  const endSnapshot = async (next: PhysicalOffset): Promise<DerivedState> => {
-    const offsets = await installer.finish(next);
-    const topics = topicsIn(store);
-    lostOffsets = offsets.flatMap((each) => {
-      const topic = topics.get(each.topicNumber);
-      return topic === undefined ? [] : [{ ...each, ...topic }];
-    });
-    return openDerivedState({
-      kv: store,
-      durableIndexMax: appliedIndex,
-      onEvent: ({ kind }) => assert(kind === 'commitFailed', 'a database just made is usable'),
-    });
+  const behindSnapshot = async (nextPayload: PhysicalOffset): Promise<BehindSnapshot> => {
+    const offsets = await installer.finish(nextPayload);
+    return { lostOffsets: named(offsets, store), state: await openedOn(store, appliedIndex) };
   };
-  await union.read(
-    { disk, signal },
-    { from: logStart.index, to: lastIndex },
-    {
-      onEntry: async (walked) => {
-        const entry = committedEntryOf(walked);
-        onEntry(entry.index);
-        if (entry.index <= appliedIndex) return installer.add(entry);
-        state ??= await endSnapshot(entry.payloadOffset);
-        state.apply(entry);
-        if (++count % ENTRIES_PER_TURN === 0) await state.flushed();
+  try {
+    await union.read(
+      { disk, signal },
+      { from: logStart.index, to: lastIndex },
+      {
+        onEntry: async (walked) => {
+          const entry = committedEntryOf(walked);
+          onEntry(entry.index);
+          if (entry.index <= appliedIndex) return installer.add(entry);
+          made.behind ??= await behindSnapshot(entry.payloadOffset);
+          made.behind.state.apply(entry);
+          if (++count % ENTRIES_PER_TURN === 0) await made.behind.state.flushed();
+        },
+        onLost: async ({ to }) => {
+          assert(to <= appliedIndex, 'what is lost is covered by the snapshot');
+          installer.lose(to);
+        },
       },
-      onLost: async ({ to }) => {
-        assert(to <= appliedIndex, 'what is lost is covered by the snapshot');
-        installer.lose(to);
-      },
-    },
-  );
-  state ??= await endSnapshot(endOf(plan));
-  return goOn(options, state, lostOffsets);
+    );
+    made.behind ??= await behindSnapshot(endOf(plan));
+    return goOn(options, made.behind);
+  } catch (error) {
+    // The database is thrown away: that it cannot be closed in order says less than what came first.
+    await made.behind?.state.close().catch((later: unknown) => {
+      if (!(later instanceof FatalError)) throw later;
+    });
+    throw error;
+  }
+}
+
+/** The state at the index of the snapshot, with whatever is applied to it from then on. */
+interface BehindSnapshot {
+  readonly state: DerivedState;
+  readonly lostOffsets: readonly LostOffsetsOfTopic[];
+}
+
+function openedOn(store: KvStore, appliedIndex: LogIndex): Promise<DerivedState> {
+  return openDerivedState({
+    kv: store,
+    durableIndexMax: appliedIndex,
+    // What fails to be committed is thrown by the next flush.
+    onEvent: ({ kind }) => assert(kind === 'commitFailed', 'a database just made is usable'),
+  });
+}
+
+function named(offsets: readonly LostOffsets[], store: KvStore): readonly LostOffsetsOfTopic[] {
+  const topics = topicsIn(store);
+  return offsets.flatMap((each) => {
+    const topic = topics.get(each.topicNumber);
+    return topic === undefined ? [] : [{ ...each, ...topic }];
+  });
 }
 
 /** Applies what the new log goes on with. */
 function goOn(
   { plan, atMs }: DerivationOptions,
-  state: DerivedState,
-  lostOffsets: readonly LostOffsetsOfTopic[],
+  { state, lostOffsets }: BehindSnapshot,
 ): DerivedLoss {
   const first = firstKept(plan);
   const appended: AppendedPayload[] = [
