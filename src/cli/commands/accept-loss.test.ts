@@ -142,6 +142,17 @@ test('without a snapshot behind the loss --execute is refused, with the way on',
   equal(await terminal.run(...RANGE, ...DIRECTORIES, '--execute'), 4);
 });
 
+test('the new cluster has a name, and another one', async () => {
+  const terminal = await aTerminal();
+  const named = (id: string) =>
+    terminal.run(...RANGE, ...DIRECTORIES, '--new-cluster-id', id, '--execute');
+  equal(await named('test-cluster'), 4);
+  equal(await named('a b'), 4);
+  match(terminal.stderr.text, /is the old one[\s\S]*'a b' is no cluster id/);
+  equal(await terminal.run(...RANGE, ...DIRECTORIES, '--new-cluster-id', 'phoenix'), 0);
+  match(terminal.stdout.text, /phoenix instead of test-cluster/);
+});
+
 test('other entries that nobody has are refused by name', async () => {
   const terminal = await aTerminal();
   equal(await terminal.run('recover', '--accept-loss', '9', ...DIRECTORIES, '--execute'), 4);

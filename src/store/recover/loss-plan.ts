@@ -92,9 +92,7 @@ export function planLoss(evidence: LossEvidence): LossPlanVerdict {
     ...outsideOf(accepted, lost),
     ...endProblems(winner, ranking, provenIndex, lastIndex),
     ...snapshotProblems(winner, snapshot),
-    ...(newClusterId === survivor.clusterId
-      ? ['the new cluster id is the old one: the others could join again']
-      : []),
+    ...nameProblems(newClusterId, survivor.clusterId),
   ];
   if (problems.length > 0) return { kind: 'refused', problems };
   const newTerm = Term(Math.max(...logs.map((log) => log.survivor.term)) + 1);
@@ -125,6 +123,17 @@ export function planLoss(evidence: LossEvidence): LossPlanVerdict {
           ),
     },
   };
+}
+
+/** As restore-plan.ts has it. */
+const CLUSTER_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+function nameProblems(newClusterId: string, oldClusterId: string): string[] {
+  if (!CLUSTER_ID.test(newClusterId)) {
+    return [`'${newClusterId}' is no cluster id: 1 to 64 of A-Z a-z 0-9 _ -`];
+  }
+  if (newClusterId !== oldClusterId) return [];
+  return ['the new cluster id is the old one: the others could join again'];
 }
 
 /** As a vote would have it (Raft 5.4.1); of equal ones that which gives up least. */
