@@ -86,7 +86,7 @@ export function accountOf(
   });
   return {
     queues,
-    groups: [...groups.values()],
+    groups: [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, loss]) => loss),
     lostCount: queues.reduce((sum, { lostCount }) => sum + lostCount, 0),
     givenUpCount: queues.reduce((sum, { givenUpCount }) => sum + givenUpCount, 0),
   };
