@@ -54,7 +54,8 @@ export async function installSnapshot(
   const installer = await SnapshotInstaller.begin(store, source.chunks(), null);
   const { logStart, appliedIndex } = installer.header;
   for await (const entry of source.entries(logStart.index, appliedIndex)) {
-    await installer.add(entry);
+    installer.add(entry);
+    if (installer.isFull) await installer.commit();
   }
   await installer.finish();
   return installer.header;
@@ -95,7 +96,7 @@ export class SnapshotInstaller {
     return new SnapshotInstaller(store, overlay, loaded, lost);
   }
 
-  async add(entry: CommittedEntry): Promise<void> {
+  add(entry: CommittedEntry): void {
     const { index, payloadOffset } = entry;
     refuseUnless(index === this.#next, `entry ${index} in the place of ${this.#next}`);
     refuseUnless(
@@ -104,7 +105,14 @@ export class SnapshotInstaller {
     );
     this.#indexer.add(entry);
     this.#next = advance(index, 1);
-    if (this.#overlay.changeCount < INSTALL_COMMIT_ROWS) return;
+  }
+
+  /** What was added and is not committed is in memory. */
+  get isFull(): boolean {
+    return this.#overlay.changeCount >= INSTALL_COMMIT_ROWS;
+  }
+
+  async commit(): Promise<void> {
     this.#indexer.writeDirty();
     await commit(this.#overlay, this.#store);
   }

@@ -78,7 +78,11 @@ export async function deriveAcceptedLoss(options: DerivationOptions): Promise<De
         onEntry: async (walked) => {
           const entry = committedEntryOf(walked);
           onEntry(entry.index);
-          if (entry.index <= appliedIndex) return installer.add(entry);
+          if (entry.index <= appliedIndex) {
+            installer.add(entry);
+            if (installer.isFull) await installer.commit();
+            return;
+          }
           made.behind ??= await behindSnapshot(entry.payloadOffset);
           made.behind.state.apply(entry);
           if (++count % ENTRIES_PER_TURN === 0) await made.behind.state.flushed();
