@@ -6,6 +6,7 @@ import {
   type CheckpointReport,
   INSTALL_PHASES,
   type InstallReport,
+  type LogReport,
   type NodeReport,
   ROOM_LEVELS,
   type RoomReport,
@@ -36,13 +37,15 @@ export interface WireNode {
     readonly syncMsP99?: number;
     readonly room: WireRoom | null;
   } | null;
-  readonly log: {
-    readonly firstIndex: number;
-    readonly keptBytes: number;
-    readonly install: WireInstall | null;
-  } | null;
+  readonly log: WireLog | null;
   readonly scrub: WireScrub | null;
   readonly checkpoints: WireCheckpoints | null;
+}
+
+interface WireLog {
+  readonly firstIndex: number;
+  readonly keptBytes: number;
+  readonly install: WireInstall | null;
 }
 
 interface WireInstall {
@@ -89,7 +92,6 @@ interface WirePeer {
 export function nodeReportOf(wire: WireNode): NodeReport {
   const leader = optionalOf(wire, 'leader');
   const disk = required(wire.disk, 'disk');
-  const log = required(wire.log, 'log');
   return {
     nodeId: checkedNodeId(wire.nodeId, 'node_id'),
     clusterId: wire.clusterId,
@@ -112,13 +114,18 @@ export function nodeReportOf(wire: WireNode): NodeReport {
       syncMsP99: optionalOf(disk, 'syncMsP99'),
       room: disk.room === null ? null : roomOf(disk.room),
     },
-    log: {
-      firstIndex: LogIndex(checkedInteger(log.firstIndex, 'first_index')),
-      keptBytes: checkedInteger(log.keptBytes, 'kept_bytes'),
-      install: log.install === null ? null : installOf(log.install),
-    },
+    // While a group is upgraded, members answer who know less.
+    log: wire.log === null ? null : logOf(wire.log),
     scrub: wire.scrub === null ? null : scrubOf(wire.scrub),
     checkpoints: checkpointsOf(wire.checkpoints ?? {}),
+  };
+}
+
+function logOf({ firstIndex, keptBytes, install }: WireLog): LogReport {
+  return {
+    firstIndex: LogIndex(checkedInteger(firstIndex, 'first_index')),
+    keptBytes: checkedInteger(keptBytes, 'kept_bytes'),
+    install: install === null ? null : installOf(install),
   };
 }
 

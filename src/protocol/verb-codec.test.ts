@@ -163,18 +163,20 @@ const status = fc.record(
       },
       plain,
     ),
-    log: fc.record(
-      {
-        firstIndex: index,
-        keptBytes: big,
-        install: maybe(
-          fc.record(
-            { phase: fc.constantFrom(...INSTALL_PHASES), index: maybe(index), percent: small },
-            plain,
+    log: maybe(
+      fc.record(
+        {
+          firstIndex: index,
+          keptBytes: big,
+          install: maybe(
+            fc.record(
+              { phase: fc.constantFrom(...INSTALL_PHASES), index: maybe(index), percent: small },
+              plain,
+            ),
           ),
-        ),
-      },
-      plain,
+        },
+        plain,
+      ),
     ),
     scrub: maybe(
       fc.record(

@@ -179,7 +179,8 @@ export interface NodeReport {
   readonly appliedIndex: LogIndex;
   readonly peers: readonly PeerReport[];
   readonly disk: DiskReport;
-  readonly log: LogReport;
+  /** null: an older program, which says nothing of it. */
+  readonly log: LogReport | null;
   /** null: scrubbing is switched off. */
   readonly scrub: ScrubReport | null;
   readonly checkpoints: CheckpointReport;

@@ -1,5 +1,5 @@
 /**
- *     node dist/test/jepsen-like/fault-report.js jepsen-runs/grid
+ *     node dist/test/jepsen-like/fault-report.js jepsen-runs
  *
  * Puts the numbers of a folder of runs between the marks of docs/fault-report.md.
  */
@@ -12,7 +12,7 @@ const PAGE = 'docs/fault-report.md';
 const BEGIN = '<!-- numbers: begin -->';
 const END = '<!-- numbers: end -->';
 
-const folder = process.argv[2] ?? 'jepsen-runs/grid';
+const folder = process.argv[2] ?? 'jepsen-runs';
 writeSummary(folder);
 const { runs } = json<{ readonly runs: readonly RunNumbers[] }>(join(folder, 'summary.json'));
 const text = readFileSync(PAGE, 'utf8');

@@ -17,11 +17,23 @@ const COMBINATIONS: readonly (readonly [name: string, rows: readonly string[]])[
   ['disk', ['power-one', 'power-all', 'sync-error', 'stall', 'disk-full']],
   ['members', ['membership', 'replace', 'transfers', 'retention']],
   ['damage', ['rot', 'side-files', 'lost-directory', 'twins']],
-  ['everything', ROWS.map(({ name }) => name)],
+  ['everything', rowsOfGrid()],
 ];
 const MIXED: readonly WorkloadName[] = ['queue', 'offsets', 'idempotent', 'admin', 'official'];
 
-export function cellsOf(seed: number, seconds: number): readonly GridCell[] {
+/** All that need no older program. */
+function rowsOfGrid(): readonly string[] {
+  return ROWS.map(({ name }) => name).filter((name) => name !== 'upgrade');
+}
+
+export interface GridShape {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Each row meets all core workloads in one run: a fifth of the cells, for a night that is short. */
+  readonly isTogether: boolean;
+}
+
+export function cellsOf({ seed, seconds, isTogether }: GridShape): readonly GridCell[] {
   const cells: GridCell[] = [];
   const add = (
     name: string,
@@ -34,7 +46,7 @@ export function cellsOf(seed: number, seconds: number): readonly GridCell[] {
       // Each cell has a schedule of its own.
       options: {
         ...{ rows, workloads, nodeCount, seconds, seed: seed * 1_000 + cells.length },
-        ...{ network: 'auto', canary: null },
+        ...{ network: 'auto', canary: null, upgradeFrom: null },
       },
     });
   };
@@ -42,9 +54,14 @@ export function cellsOf(seed: number, seconds: number): readonly GridCell[] {
     for (const [name, rows] of COMBINATIONS) add(`mix-${name}`, rows, MIXED, nodeCount);
   }
   for (const nodeCount of [3, 5] as const) {
-    for (const { name } of ROWS) {
-      for (const workload of CORE) add(`${name}-${workload}`, [name], [workload], nodeCount);
+    for (const name of rowsOfGrid()) {
+      if (isTogether) add(`${name}-core`, [name], CORE, nodeCount);
+      else for (const workload of CORE) add(`${name}-${workload}`, [name], [workload], nodeCount);
     }
+  }
+  // Behind all others, whose seeds stay as they were.
+  for (const nodeCount of [3, 5] as const) {
+    add('retention-laggard', ['retention'], ['laggard'], nodeCount);
   }
   return cells;
 }

@@ -23,6 +23,7 @@ interface GridFlags {
   readonly seed: number;
   readonly only: string;
   readonly nodes: string;
+  readonly together?: true;
 }
 
 const flags = new Command('jepsen:grid')
@@ -32,12 +33,14 @@ const flags = new Command('jepsen:grid')
   .option('--seed <n>', 'of the first pass; another one is another pass', Number, 1)
   .option('--only <words>', 'cells whose name contains one of these, by commas', '')
   .option('--nodes <list>', 'sizes of the groups', '3,5')
+  .option('--together', 'all core workloads in one cell of each row')
   .parse(process.argv)
   .opts<GridFlags>();
 
 const sizes = flags.nodes.split(',').map(Number);
 const words = flags.only.split(',');
-const cells = cellsOf(flags.seed, flags.seconds).filter(
+const { seed, seconds, together: isTogether = false } = flags;
+const cells = cellsOf({ seed, seconds, isTogether }).filter(
   ({ name, options }) =>
     sizes.includes(options.nodeCount) && words.some((word) => name.includes(word)),
 );

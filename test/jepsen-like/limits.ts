@@ -29,12 +29,17 @@ export const AWAY_MS_MAX = 40_000;
 export const VOLUME_SIZE_BYTES = 640 * MIB;
 export const DISK_RESERVE_BYTES = 24 * MIB;
 
+/** Members of one run that may die for ever, each with a place for its successor. */
+export const SPARES_MAX = 3;
+
 export const READY_TIMEOUT_MS = 30_000;
 export const EXIT_TIMEOUT_MS = 20_000;
 /** From healing to a leader, and all nodes at the same place: repairs and catching up included. */
 export const HEAL_TIMEOUT_MS = 90_000;
 /** The whole of the final reading. */
 export const DRAIN_TIMEOUT_MS = 90_000;
+/** With a planted bug a group need not come back at all, and waiting longer tells nothing more. */
+export const PLANTED_TIMEOUT_MS = 25_000;
 export const POLL_INTERVAL_MS = 50;
 /** How often each node is asked what it believes. */
 export const STATUS_PERIOD_MS = 300;

@@ -18,6 +18,7 @@ export interface RunFlags {
   readonly network: RunOptions['network'];
   readonly script?: string;
   readonly canary?: string;
+  readonly upgradeFrom?: string;
   readonly out: string;
 }
 
@@ -40,13 +41,17 @@ export function parseRun(argv: readonly string[]): { options: RunOptions; folder
       'steps instead of a schedule: the plan.json of a run, or one cut down',
     )
     .option('--canary <id>', 'plant a bug, to see that it is found')
+    .option('--upgrade-from <checkout>', 'an earlier commit, built: the nodes begin with it')
     .option('--out <folder>', 'where the evidence goes', 'jepsen-runs/last')
     .parse([...argv], { from: 'user' })
     .opts<RunFlags>();
   const { nemesis: rows, workload: workloads, nodes: nodeCount, out: folder, ...rest } = flags;
-  const { seconds, seed, network, canary = null } = rest;
+  const { seconds, seed, network, canary = null, upgradeFrom = null } = rest;
   const script = rest.script === undefined ? {} : { script: json<Script>(rest.script).schedule };
-  const options = { rows, workloads, nodeCount, seconds, seed, network, canary, ...script };
+  const common = { workloads, nodeCount, seconds, seed, network };
+  // A script takes the place of the rows.
+  const drawn = rest.script === undefined ? rows : [];
+  const options = { ...common, rows: drawn, canary, upgradeFrom, ...script };
   return { options, folder };
 }
 

@@ -10,6 +10,7 @@ export const WORKLOADS = [
   'large',
   'admin',
   'official',
+  'laggard',
 ] as const;
 export type WorkloadName = (typeof WORKLOADS)[number];
 
@@ -22,11 +23,15 @@ export interface RunOptions {
   readonly network: 'auto' | 'namespaces' | 'proxies';
   /** A planted bug; null in every run that is to say something about the product. */
   readonly canary: string | null;
+  /** A built checkout of an earlier commit, with which all nodes begin; null: they begin with this build. */
+  readonly upgradeFrom: string | null;
   /** Instead of a schedule drawn from the seed. */
   readonly script?: readonly ScheduledStep[];
 }
 
 export interface RunPlan extends RunOptions {
   readonly nodes: readonly string[];
+  /** Who may take the place of a member that is dead for ever. */
+  readonly spares: readonly string[];
   readonly schedule: readonly ScheduledStep[];
 }

@@ -11,7 +11,13 @@ import { lookAtMachine, type Machine } from './harness/machine.ts';
 import { Slot } from './harness/slot.ts';
 import { EVIDENCE_FILES, type ReplicaLog, type RunSummary } from './history/evidence.ts';
 import { Recorder } from './history/recorder.ts';
-import { HEAL_TIMEOUT_MS, RECOVERY_MS_MAX } from './limits.ts';
+import {
+  DRAIN_TIMEOUT_MS,
+  HEAL_TIMEOUT_MS,
+  PLANTED_TIMEOUT_MS,
+  RECOVERY_MS_MAX,
+  SPARES_MAX,
+} from './limits.ts';
 import { Executor } from './nemesis/executor.ts';
 import { scheduleOf } from './nemesis/schedule.ts';
 import type { RunOptions, RunPlan } from './plan.ts';
@@ -28,7 +34,10 @@ export function planOf(options: RunOptions): RunPlan {
   const nodes = Array.from({ length: options.nodeCount }, (_, i) => `n${i + 1}`);
   const { seed, rows, seconds, script } = options;
   const schedule = script ?? scheduleOf({ seed, rows, nodes, seconds });
-  return { ...options, nodes, schedule };
+  const deaths = schedule.filter(({ step }) => step.kind === 'replaceMember').length;
+  const spareCount = Math.min(deaths, SPARES_MAX);
+  const spares = Array.from({ length: spareCount }, (_, i) => `m${i + 1}`);
+  return { ...options, nodes, spares, schedule };
 }
 
 /** Leaves everything in the folder. Rejects only when the suite itself is at fault. */
@@ -67,7 +76,7 @@ async function inCluster(
   setMaxListeners(STOP_LISTENERS_MAX, stopping.signal);
   const context: WorkloadContext = {
     recorder,
-    endpoints: endpointsOf(cluster),
+    endpoints: endpointsOf(cluster, plan),
     grpcEndpoints: cluster.nodes.map(({ nodeId }) => cluster.network.forClients(nodeId).grpc),
     seed: plan.seed,
     stopping: stopping.signal,
@@ -79,16 +88,20 @@ async function inCluster(
   recorder.startClock();
   const running = Promise.all(workloads.map((workload) => workload.run(context)));
   const executor = new Executor(cluster);
-  await Promise.race([executor.run(plan.schedule), running]);
-  await Promise.race([untilMs(recorder, plan.seconds * 1_000), running]);
-  const healMs = await healed(cluster, executor, recorder, workloads, problems);
+  const faults = executor.run(plan.schedule, plan.script !== undefined);
+  const lateMs = await Promise.race([faults, running.then(() => 0)]);
+  await Promise.race([untilMs(recorder, plan.seconds * 1_000 + lateMs), running]);
+  const healMs = await healed(cluster, executor, plan, workloads, problems);
   stopping.abort();
   await running;
   problems.push(...executor.troubles);
   // Who does not come back cannot be read to the end either.
-  if (problems.length === 0) problems.push(...(await drainAll(workloads, context)));
   if (problems.length === 0) {
-    await cluster.untilEqual(HEAL_TIMEOUT_MS).catch((error: Error) => problems.push(error.message));
+    problems.push(...(await drainAll(workloads, context, patienceOf(plan, DRAIN_TIMEOUT_MS))));
+  }
+  if (problems.length === 0) {
+    const timeoutMs = patienceOf(plan, HEAL_TIMEOUT_MS);
+    await cluster.untilEqual(timeoutMs).catch((error: Error) => problems.push(error.message));
   }
   const seconds = Math.round(recorder.nowMs() / 1_000);
   await cluster.stop();
@@ -99,23 +112,29 @@ async function inCluster(
   return { seconds, healMs, problems, versions, network: cluster.network.kind, skippedFeatures };
 }
 
+function patienceOf({ canary }: RunPlan, timeoutMs: number): number {
+  return canary === null ? timeoutMs : PLANTED_TIMEOUT_MS;
+}
+
 /** @returns how long it took until a send was acknowledged that began after the healing */
 async function healed(
   cluster: Cluster,
   executor: Executor,
-  recorder: Recorder,
+  plan: RunPlan,
   workloads: readonly Workload[],
   problems: string[],
 ): Promise<number | null> {
+  const { recorder } = cluster;
+  const timeoutMs = patienceOf(plan, HEAL_TIMEOUT_MS);
   await executor.heal();
   const healedAtMs = recorder.nowMs();
   const wait = (what: Promise<unknown>): Promise<unknown> =>
     what.catch((error: Error) => problems.push(error.message));
   if (!workloads.some(({ topics }) => topics.length > 0)) {
-    await wait(cluster.untilLeader(HEAL_TIMEOUT_MS));
+    await wait(cluster.untilLeader(timeoutMs));
     return null;
   }
-  const deadlineAtMs = healedAtMs + HEAL_TIMEOUT_MS;
+  const deadlineAtMs = healedAtMs + timeoutMs;
   const isOver = (): boolean => recorder.nowMs() >= deadlineAtMs || cluster.isBeyondHelp;
   while (recorder.lastOkSendStartMs < healedAtMs && !isOver()) {
     await untilMs(recorder, recorder.nowMs() + 50);
@@ -128,10 +147,11 @@ async function healed(
   return isBack ? tookMs : null;
 }
 
-function endpointsOf(cluster: Cluster): WorkloadContext['endpoints'] {
-  const { nodes, network, nameServers } = cluster;
+/** Those that come later are known from the beginning, as a line of configuration would know them. */
+function endpointsOf(cluster: Cluster, { nodes, spares }: RunPlan): WorkloadContext['endpoints'] {
+  const { network, nameServers } = cluster;
   return {
-    nodes: nodes.map(({ nodeId }) => network.forClients(nodeId).raft),
+    nodes: [...nodes, ...spares].map((nodeId) => network.forClients(nodeId).raft),
     // What name servers tell leads past the relays.
     nameServers: network.kind === 'namespaces' ? nameServers : [],
   };

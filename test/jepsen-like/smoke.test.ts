@@ -49,7 +49,7 @@ suite('fault suite', { timeout: 280_000 }, () => {
 
   const cell = (steps: readonly (readonly [number, Step])[], more: Partial<RunOptions>) => ({
     ...{ rows: [], workloads: ['queue' as const], nodeCount: 3 as const, seconds: 8, seed: 1 },
-    ...{ network: 'auto' as const, canary: null },
+    ...{ network: 'auto' as const, canary: null, upgradeFrom: null },
     script: steps.map(([atMs, step]) => ({ atMs, row: 'smoke', step })),
     ...more,
   });

@@ -34,7 +34,7 @@ export function stateOf({ report, why }: MemberStatus, leader: NodeReport | null
   if (report === null) return why.includes(UNDER_REPAIR) ? 'under repair' : 'unreachable';
   if (report.checkpoints.divergence !== null) return 'diverged';
   if (report.disk.oldestPendingMs > DISK_STALLED_MS) return 'disk stalled';
-  if (report.log.install !== null) return 'installing snapshot';
+  if ((report.log?.install ?? null) !== null) return 'installing snapshot';
   if (report.serving) return 'ready';
   if (report.role === 'leader') return 'not serving yet';
   if (report.leader === null) return 'no leader';
@@ -182,7 +182,7 @@ function rowOf(node: MemberStatus, leader: NodeReport | null): readonly Cell[] {
 }
 
 function stateText(state: NodeState, report: NodeReport | null): string {
-  const install = report?.log.install ?? null;
+  const install = report?.log?.install ?? null;
   if (state !== 'installing snapshot' || install === null) return state;
   if (install.phase === 'receiving') return `${state} ${install.percent} %`;
   return install.phase === 'missing' ? 'needs a snapshot' : `${state}, ${install.phase}`;
@@ -240,7 +240,7 @@ function nodeJson(node: MemberStatus, leader: NodeReport | null): object {
     fsyncP50Ms: report.disk.syncMsP50,
     fsyncP99Ms: report.disk.syncMsP99,
     disk: report.disk.room === null ? null : roomJson(report.disk.room),
-    log: logJson(report.log),
+    log: report.log && logJson(report.log),
     scrub: report.scrub,
     checkpoints: checkpointsJson(report.checkpoints),
   };

@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import workers from 'node:worker_threads';
 import type { CanaryId } from './cases.ts';
 
-const CARELESS: readonly CanaryId[] = ['ack-before-fsync', 'vote-not-synced'];
+const CARELESS: readonly CanaryId[] = ['ack-before-fsync', 'vote-not-synced', 'sync-error-ignored'];
 
 /** The thread that writes the log is started with calls of its own. */
 export function carelessCalls(id: CanaryId): void {

@@ -3,7 +3,7 @@
  * broker, or one call of the system, in a program that exists for tests only (canary-broker.ts).
  */
 import type { AnomalyKind } from '../checkers/verdict.ts';
-import type { ScheduledStep, Step } from '../nemesis/step.ts';
+import type { ScheduledStep, Step, Target } from '../nemesis/step.ts';
 import type { RunOptions, WorkloadName } from '../plan.ts';
 
 export const CANARY_IDS = [
@@ -11,7 +11,10 @@ export const CANARY_IDS = [
   'vote-not-synced',
   'checksum-ignored',
   'rot-as-torn',
+  'sync-error-ignored',
   'wiped-voter-votes',
+  'old-image-votes',
+  'expired-unread',
   'uncommitted-read',
   'stale-read',
   'offsets-outside-log',
@@ -34,6 +37,13 @@ const SALT = 7;
 const all = { pick: 'all' } as const;
 const follower = { pick: 'follower', nth: 0 } as const;
 
+/** So narrow that what was missed does not arrive within the script. */
+const SLOW = { lossPercent: 0, bytesPerSecond: 8_192, delayMs: 0 };
+
+function sameAs(step: number): Target {
+  return { pick: 'sameAs', step };
+}
+
 /** Everybody loses power at once. */
 const blackout: Step = { kind: 'powerCut', target: all, downMs: 300, staggerMs: 0 };
 
@@ -49,14 +59,29 @@ export const CANARIES: readonly CanaryCase[] = [
   {
     id: 'vote-not-synced',
     bug: 'Term and vote are written and not synced (C2, C3)',
-    finds: ['term-regressed', 'node-ended'],
+    finds: ['term-regressed', 'two-leaders'],
     workloads: ['queue'],
-    seconds: 13,
-    // A term that is only in the page cache, then a cut of power, when the killed node is back.
+    seconds: 21,
+    // It knows a term of which it has no entry yet, and forgets it with its power. When entries of that term are
+    // on its disk the start refuses such a superblock (exit code 76), and what is found is the end of the node.
     steps: [
-      [1_000, { kind: 'kill', target: { pick: 'leader' }, downMs: 1_500 }],
-      [9_000, blackout],
+      // Freezing syncs the file system, as the kernel does after half a minute.
+      [1_000, { kind: 'stall', target: follower, lastsMs: 200 }],
+      [2_500, { kind: 'kill', target: sameAs(0), downMs: 6_000 }],
+      [7_500, { kind: 'transferStorm', lastsMs: 900 }],
+      [8_000, { kind: 'slowLinks', target: sameAs(0), ...SLOW, lastsMs: 30_000 }],
+      [14_000, { kind: 'powerCut', target: sameAs(0), downMs: 2_500, staggerMs: 0 }],
+      // Alone when it starts: nobody tells it the term again.
+      [14_500, { kind: 'pause', target: { pick: 'otherThan', step: 0 }, lastsMs: 6_000 }],
     ],
+  },
+  {
+    id: 'sync-error-ignored',
+    bug: 'A sync that fails is taken for one that did not (C11)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets', 'too-few-copies', 'term-regressed'],
+    workloads: ['queue'],
+    seconds: 16,
+    steps: [[1_500, { kind: 'syncError', target: all, nth: 1, always: true, ofLog: true }]],
   },
   {
     id: 'checksum-ignored',
@@ -76,11 +101,28 @@ export const CANARIES: readonly CanaryCase[] = [
   },
   {
     id: 'wiped-voter-votes',
-    bug: 'A wiped voter comes back as the store that it was, and nobody remembers what it had promised (C21, C23)',
-    finds: ['term-regressed', 'lost-write', 'unseen'],
+    bug: 'A wiped voter comes back as the store that it was, and is believed (C21, C22)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets', 'term-regressed'],
     workloads: ['queue'],
-    seconds: 12,
-    steps: [[2_500, { kind: 'wipe', target: follower, lastsMs: 6_000 }]],
+    seconds: 16,
+    steps: [[2_000, forgotten('wipe')]],
+  },
+  {
+    id: 'old-image-votes',
+    bug: 'A voter comes back with an older image of its directory, and is believed (C23)',
+    finds: ['lost-write', 'unseen', 'inconsistent-offsets'],
+    workloads: ['queue'],
+    seconds: 20,
+    steps: [[2_000, forgotten('oldImage')]],
+  },
+  {
+    id: 'expired-unread',
+    bug: 'Retention by size removes what a group has left to consume',
+    finds: ['expired-unread'],
+    workloads: ['laggard'],
+    seconds: 26,
+    // With such a step in its script a run keeps a megabyte of log (harness/storage.ts).
+    steps: [[1_500, { kind: 'compactPast', target: follower, lastsMs: 16_000 }]],
   },
   {
     id: 'uncommitted-read',
@@ -133,6 +175,11 @@ function isolated(lastsMs: number): Step {
   return { kind: 'partition', shape: 'isolate', target: { pick: 'leader' }, lastsMs };
 }
 
+/** What the leader and one follower have acknowledged is missed by the other one, which then meets a forgetful one. */
+function forgotten(by: 'wipe' | 'oldImage'): Step {
+  return { kind: 'forgottenByAll', by, aloneMs: 2_500, lastsMs: 7_000 };
+}
+
 function damage(atMs: number, isHelix: boolean): readonly [number, Step] {
   const target = isHelix ? all : follower;
   return [atMs, { kind: 'damageLog', target, damage: 'bitFlip', isHelix, salt: SALT, downMs: 300 }];
@@ -151,6 +198,6 @@ export function runOf(
   const script = steps.map(([atMs, step]): ScheduledStep => ({ atMs, row: 'canary', step }));
   return {
     ...{ rows: [], workloads, nodeCount: 3, seconds, seed: 1, network: 'auto', script },
-    canary: isPlanted ? id : null,
+    ...{ canary: isPlanted ? id : null, upgradeFrom: null },
   };
 }

@@ -5,7 +5,8 @@ const REPLACED: readonly (readonly [original: string, planted: string])[] = [
   ['/src/broker/broker.js', './planted-broker.js'],
   ['/src/broker/gateway.js', './planted-gateway.js'],
   ['/src/broker/fresh-answer.js', './planted-fresh-answer.js'],
-  ['/src/replica/grpc-peer-transport.js', './planted-peers.js'],
+  ['/src/broker/services/retention-decision.js', './planted-retention.js'],
+  ['/src/replica/peer-history.js', './planted-history.js'],
   ['/src/raft/raft-core.js', './planted-core.js'],
 ];
 

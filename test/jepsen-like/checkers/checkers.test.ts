@@ -615,6 +615,21 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    kind: 'offset-not-linearizable',
+    what: 'progress goes past a message that is held; it stays there until that one is acknowledged, then takes both',
+    bad: {
+      operations: [ack(1, { from: 2, ...ofOffsets }), readOffset(2, { from: 4, ...ofOffsets })],
+    },
+    nearMiss: {
+      operations: [
+        ack(1, { from: 2, ...ofOffsets }),
+        readOffset(0, { from: 4, ...ofOffsets }),
+        ack(0, { from: 6, ...ofOffsets }),
+        readOffset(2, { from: 8, client: 'd', ...ofOffsets }),
+      ],
+    },
+  },
+  {
     kind: 'offset-regressed',
     what: 'a reader sees less than an earlier one; overlapping readers may',
     bad: { operations: [readOffset(5, { from: 0 }), readOffset(4, { from: 2 })] },

@@ -16,7 +16,7 @@ export function evidence(parts: Partial<Omit<Evidence, 'folder' | 'plan'>> = {})
     folder: '',
     plan: {
       ...{ rows: [], workloads: ['queue'], nodeCount: 3, seconds: 1, seed: 1, network: 'auto' },
-      ...{ canary: null, nodes: NODES, schedule: [] },
+      ...{ canary: null, upgradeFrom: null, nodes: NODES, spares: [], schedule: [] },
     },
     ...{ operations: [], faults: [], nodes: [], statuses: [], replicas: [], places: [] },
     summary: {

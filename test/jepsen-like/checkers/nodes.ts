@@ -2,6 +2,9 @@
 import type { Evidence, StatusLine } from '../history/evidence.ts';
 import { type Anomaly, type Verdict, verdictOf } from './verdict.ts';
 
+/** While one of these is at work a node may be one that remembers less. */
+const OLD_IMAGES = ['oldCopy', 'forgottenByAll oldImage'];
+
 export function checkNodes(evidence: Evidence): Verdict {
   const { nodes, statuses, summary, faults } = evidence;
   const anomalies: Anomaly[] = [
@@ -37,7 +40,7 @@ function forgottenTerms({ statuses, faults }: Evidence): readonly Anomaly[] {
   const isImpostor = ({ node, atMs }: StatusLine): boolean =>
     faults.some(
       ({ kind, targets, beginMs, endMs }) =>
-        kind === 'oldCopy' && targets.includes(node) && beginMs <= atMs && atMs <= endMs,
+        OLD_IMAGES.includes(kind) && targets.includes(node) && beginMs <= atMs && atMs <= endMs,
     );
   const last = new Map<string, StatusLine>();
   const anomalies: Anomaly[] = [];

@@ -13,8 +13,7 @@ export function checkRegisters(evidence: Evidence): Verdict {
   const results: { kind: AnomalyKind; name: string; linearity: Linearity }[] = [
     ...[...registers].map(([name, acts]) => ({
       ...{ kind: 'offset-not-linearizable' as const, name },
-      // Progress only grows: what was acknowledged before is not taken back by a late acknowledgement.
-      linearity: linearityOf(acts, 0, maxRegister, SEARCH_STATES_MAX),
+      linearity: linearityOf(acts, '0', progress, SEARCH_STATES_MAX),
     })),
     ...[...topics].map(([name, acts]) => ({
       ...{ kind: 'topics-not-linearizable' as const, name },
@@ -36,9 +35,19 @@ export function checkRegisters(evidence: Evidence): Verdict {
   return verdictOf('registers', anomalies, counts, counts.givenUp > 0);
 }
 
-function maxRegister(state: number, { kind, value }: Input): number | null {
-  if (kind === 'write') return Math.max(state, value);
-  return state === value ? state : null;
+/**
+ * The first offset that is not acknowledged, then those behind it that are: a message whose delivery was lost with its
+ * answer is still held when the next one is acknowledged. Nothing takes an acknowledgement back.
+ */
+function progress(state: string, { kind, value }: Input): string | null {
+  const [first = 0, ...behind] = state.split(' ').map(Number);
+  if (kind === 'read') return first === value ? state : null;
+  const acknowledged = value - 1;
+  if (acknowledged < first || behind.includes(acknowledged)) return state;
+  const all = new Set([...behind, acknowledged]);
+  let next = first;
+  while (all.delete(next)) next++;
+  return [next, ...[...all].sort((a, b) => a - b)].join(' ');
 }
 
 function register(state: number, { kind, value }: Input): number | null {

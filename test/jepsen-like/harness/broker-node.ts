@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Recorder } from '../history/recorder.ts';
 import {
   DISK_RESERVE_BYTES,
@@ -16,12 +15,11 @@ import {
   UNASKED_RESTARTS_MAX,
 } from '../limits.ts';
 import type { Network } from './network.ts';
+import { type Program, understoodBy } from './program.ts';
 import type { Slot } from './slot.ts';
 import type { Storage } from './storage.ts';
 import type { Volume } from './volume.ts';
 
-const BROKER = fileURLToPath(new URL('../../../src/bin/broker.js', import.meta.url));
-const CANARY_BROKER = fileURLToPath(new URL('../canary-broker.js', import.meta.url));
 const LAST_WORDS_LENGTH = 600;
 
 export const CLUSTER_ID = 'jepsen';
@@ -35,10 +33,17 @@ export interface BrokerNodeOptions {
   readonly slot: Slot;
   readonly volume: Volume;
   readonly recorder: Recorder;
-  readonly canary: string | null;
   readonly storage: Storage;
+  /** Until it is upgraded. */
+  readonly program: Program;
   /** Of the process, beside its own: the fake clock. */
   readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What a node is told that does not found the group but joins it. */
+export interface Ticket {
+  readonly join: string;
+  readonly token: string;
 }
 
 export type StartOutcome =
@@ -59,9 +64,17 @@ export class BrokerNode {
   #restart: NodeJS.Timeout | null = null;
   #isRetired = false;
 
+  /** Which it is started with from now on. */
+  program: Program;
+  /** Of the process, beside those of its program and of the run: a clock that runs at another rate. */
+  environment: Readonly<Record<string, string>> = {};
+  /** null: it is one of the founders. */
+  ticket: Ticket | null = null;
+
   constructor(options: BrokerNodeOptions) {
     this.nodeId = options.nodeId;
     this.volume = options.volume;
+    this.program = options.program;
     this.#options = options;
   }
 
@@ -85,9 +98,13 @@ export class BrokerNode {
     const { nodeId, members, network, nameServers, storage } = this.#options;
     const { grpc, raft, http } = network.addressesOf(nodeId);
     const peers = members.map((each) => `${each}=${network.peerAddress(nodeId, each)}`);
+    const { clusterId = CLUSTER_ID } = overrides;
+    const founding = ['--cluster-id', clusterId, '--group-id', GROUP_ID];
     return [
-      ...['--node-id', nodeId, '--cluster-id', overrides.clusterId ?? CLUSTER_ID],
-      ...['--group-id', GROUP_ID, '--members', peers.join(',')],
+      ...['--node-id', nodeId],
+      ...(this.ticket === null
+        ? [...founding, '--members', peers.join(',')]
+        : ['--join', this.ticket.join, '--token', this.ticket.token]),
       ...['--dir', overrides.directory ?? this.directory],
       ...['--grpc', grpc, '--raft', raft, '--http', http],
       ...['--namesrv', nameServers.join(',')],
@@ -104,16 +121,13 @@ export class BrokerNode {
     if (this.#child !== null) return { kind: 'ready' };
     this.#cancelRestart();
     mkdirSync(directory, { recursive: true });
-    const { recorder, network, canary } = this.#options;
-    const script = canary === null ? BROKER : CANARY_BROKER;
-    const command = [...network.launcherOf(this.nodeId), process.execPath, script];
-    const child = spawn(command[0]!, [...command.slice(1), ...this.argumentsFor({ directory })], {
+    const { recorder, network } = this.#options;
+    const { script, environment } = this.program;
+    const args = understoodBy(this.program, this.argumentsFor({ directory }));
+    const command = [...network.launcherOf(this.nodeId), process.execPath, script, ...args];
+    const child = spawn(command[0]!, command.slice(1), {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        ...this.#options.environment,
-        ...(canary === null ? {} : { MQ_RAFT_CANARY: canary }),
-      },
+      env: { ...process.env, ...this.#options.environment, ...environment, ...this.environment },
     });
     // Its end says more than a pipe that breaks.
     child.stdin.on('error', () => {});

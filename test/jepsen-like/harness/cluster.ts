@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Recorder } from '../history/recorder.ts';
 import { HEAL_TIMEOUT_MS, POLL_INTERVAL_MS, VOLUME_SIZE_BYTES } from '../limits.ts';
+import type { StepKind } from '../nemesis/step.ts';
 import type { RunPlan } from '../plan.ts';
 import { BrokerNode, exitInTime } from './broker-node.ts';
 import { fakeClockLibrary, type Machine } from './machine.ts';
 import { NamespaceNetwork } from './namespaces.ts';
 import type { Network } from './network.ts';
 import { OperatorCli } from './operator-cli.ts';
+import { olderProgram, type Program, programOf } from './program.ts';
 import { ProxyNetwork } from './proxies.ts';
 import type { Slot } from './slot.ts';
 import { StatusWatch } from './status-watch.ts';
@@ -19,6 +21,8 @@ import { Volume } from './volume.ts';
 
 const NAME_SERVER = fileURLToPath(new URL('../../../src/bin/namesrv.js', import.meta.url));
 const NAME_SERVER_COUNT = 2;
+/** Steps for which the time of day of every node follows a file. */
+const FAKED: readonly StepKind[] = ['clockJump', 'clockRate'];
 
 export interface ClusterOptions {
   readonly plan: RunPlan;
@@ -28,7 +32,6 @@ export interface ClusterOptions {
 }
 
 export class Cluster {
-  readonly nodes: readonly BrokerNode[];
   readonly network: Network;
   readonly machine: Machine;
   readonly slot: Slot;
@@ -36,7 +39,15 @@ export class Cluster {
   readonly nameServers: readonly string[];
   readonly watch: StatusWatch;
   readonly operator: OperatorCli;
+  /** What this build, or the planted bug, is started as. */
+  readonly program: Program;
+  /** An older build, in runs that begin with it. */
+  readonly older: Program | null;
   readonly #nameServerProcesses: ChildProcess[] = [];
+  readonly #everybody: readonly BrokerNode[];
+  #nodes: readonly BrokerNode[];
+  /** Places for nodes that take those of others. */
+  readonly #spares: BrokerNode[];
   #spareCount = 0;
 
   private constructor(options: ClusterOptions, network: Network, volumes: readonly Volume[]) {
@@ -48,31 +59,53 @@ export class Cluster {
     this.nameServers = Array.from({ length: NAME_SERVER_COUNT }, (_, i) =>
       network.nameServerAddress(i),
     );
-    this.nodes = plan.nodes.map(
+    this.program = programOf(plan.canary);
+    this.older = plan.upgradeFrom === null ? null : olderProgram(plan.upgradeFrom);
+    const names = [...plan.nodes, ...plan.spares];
+    this.#everybody = names.map(
       (nodeId, i) =>
         new BrokerNode({
           ...{ nodeId, members: plan.nodes, nameServers: this.nameServers, network },
-          ...{ slot, volume: volumes[i]!, recorder, canary: plan.canary }, // one each
+          ...{ slot, volume: volumes[i]!, recorder, program: this.older ?? this.program }, // one each
           storage: storageOf(plan),
-          environment: plan.schedule.some(({ step }) => step.kind.startsWith('clock'))
+          environment: plan.schedule.some(({ step }) => FAKED.includes(step.kind))
             ? this.#clockEnvironment(nodeId)
             : {},
         }),
     );
-    this.operator = new OperatorCli(network, plan.nodes);
-    this.watch = new StatusWatch(this.nodes, network, recorder);
+    this.#nodes = this.#everybody.slice(0, plan.nodes.length);
+    this.#spares = this.#everybody.slice(plan.nodes.length);
+    this.operator = new OperatorCli(network, names);
+    this.watch = new StatusWatch(this.#everybody, network, recorder);
+  }
+
+  /** Who is a member now. */
+  get nodes(): readonly BrokerNode[] {
+    return this.#nodes;
+  }
+
+  /** A place with an empty disk, once; null when there is none left. */
+  takeSpare(): BrokerNode | null {
+    return this.#spares.shift() ?? null;
+  }
+
+  /** The one is dead for ever, and the group has the other. */
+  substitute(dead: BrokerNode, successor: BrokerNode): void {
+    this.#nodes = this.#nodes.map((node) => (node === dead ? successor : node));
+    dead.retire();
   }
 
   static async create(options: ClusterOptions): Promise<Cluster> {
     const { plan, machine, slot } = options;
     const wanted =
       plan.network === 'auto' ? (machine.namespaces ? 'proxies' : 'namespaces') : plan.network;
+    const names = [...plan.nodes, ...plan.spares];
     const network =
       wanted === 'namespaces'
-        ? await NamespaceNetwork.create(slot, plan.nodes)
-        : await ProxyNetwork.create(plan.nodes);
+        ? await NamespaceNetwork.create(slot, names)
+        : await ProxyNetwork.create(names);
     const volumes: Volume[] = [];
-    for (const node of plan.nodes) {
+    for (const node of names) {
       const folder = join(slot.folder, node);
       mkdirSync(folder, { recursive: true });
       volumes.push(await Volume.create(folder, VOLUME_SIZE_BYTES, machine.volumes === null));
@@ -130,7 +163,7 @@ export class Cluster {
       for (const node of this.nodes) {
         if (node.isGivenUp) throw new Error(`${node.nodeId} ends whenever it is started`);
       }
-      const now = await this.watch.askAll();
+      const now = await this.watch.ask(this.nodes);
       if (now.some((status) => status === null)) return null;
       const applied = now.map((status) => status?.appliedIndex);
       const commit = now.map((status) => status?.commitIndex);
@@ -140,8 +173,8 @@ export class Cluster {
 
   async stop(): Promise<void> {
     this.watch.stop();
-    for (const node of this.nodes) node.retire();
-    await Promise.all(this.nodes.map((node) => node.kill('the run is over', 'SIGTERM')));
+    for (const node of this.#everybody) node.retire();
+    await Promise.all(this.#everybody.map((node) => node.kill('the run is over', 'SIGTERM')));
     for (const child of this.#nameServerProcesses) {
       child.kill('SIGKILL');
       await exitInTime(child);
@@ -149,7 +182,7 @@ export class Cluster {
   }
 
   async destroy(): Promise<void> {
-    for (const { volume } of this.nodes) await volume.destroy();
+    for (const { volume } of this.#everybody) await volume.destroy();
     await this.network.close();
   }
 

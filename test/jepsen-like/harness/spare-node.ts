@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DISK_RESERVE_BYTES } from '../limits.ts';
-import { exitInTime } from './broker-node.ts';
+import { exitInTime, type Ticket } from './broker-node.ts';
 import type { Cluster } from './cluster.ts';
 
 const BROKER = fileURLToPath(new URL('../../../src/bin/broker.js', import.meta.url));
@@ -41,9 +41,9 @@ export class SpareNode {
     ]);
   }
 
-  async start(joinAddresses: string, token: string): Promise<void> {
+  async start({ join: addresses, token }: Ticket): Promise<void> {
     const { slot, recorder } = this.#cluster;
-    const args = [BROKER, ...this.#args, '--join', joinAddresses, '--token', token];
+    const args = [BROKER, ...this.#args, '--join', addresses, '--token', token];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     child.stdin.on('error', () => {}); // Its end says more than a pipe that breaks.
     child.stderr.pipe(createWriteStream(join(recorder.folder, `${this.name}.log`), { flags: 'a' }));

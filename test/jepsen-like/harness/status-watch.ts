@@ -49,9 +49,9 @@ export class StatusWatch {
     return this.#last.get(node) ?? null;
   }
 
-  /** null where no answer came. */
-  askAll(): Promise<readonly (StatusLine | null)[]> {
-    return Promise.all(this.#nodes.map((node) => this.#ask(node.nodeId)));
+  /** Of those, or of everybody who runs; null where no answer came. */
+  ask(nodes: readonly BrokerNode[] = this.#nodes): Promise<readonly (StatusLine | null)[]> {
+    return Promise.all(nodes.map((node) => this.#ask(node.nodeId)));
   }
 
   #isUp(nodeId: string): boolean {
@@ -60,7 +60,7 @@ export class StatusWatch {
 
   async #run(): Promise<void> {
     while (!this.#isStopping) {
-      await this.askAll();
+      await this.ask();
       await new Promise((resolve) => setTimeout(resolve, STATUS_PERIOD_MS));
     }
   }

@@ -15,6 +15,7 @@ export const EVIDENCE_FILES = {
   places: 'places.jsonl',
   summary: 'summary.json',
   verdicts: 'verdicts.json',
+  numbers: 'numbers.json',
   report: 'report.html',
 } as const;
 

@@ -1,9 +1,11 @@
 /** Faults of disks: power, failing syncs, hangs, no room. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { failurePathsOf, readDiskFailures } from '../../../src/bin/disk-failures.ts';
 import type { BrokerNode } from '../harness/broker-node.ts';
 import { type FaultContext, FaultImpossible, requireFeature } from './fault.ts';
+import { logFilesOf } from './log-files.ts';
 
 /** The disk is not trusted after three; an operator who has looked deletes the notes before. */
 const FAILURES_LEFT_MAX = 1;
@@ -35,33 +37,36 @@ export async function powerCut({
   return '';
 }
 
-export async function syncError({
-  cluster,
-  step,
-  targets,
-  lasting,
-}: FaultContext<'syncError'>): Promise<string> {
-  requireFeature(cluster.machine.strace);
-  const notes: string[] = [];
-  for (const node of targets) {
-    const { pid } = node;
-    if (pid === null) throw new FaultImpossible(`${node.nodeId} does not run`);
-    node.isHeld = true;
-    try {
-      const tracer = await failSyncs(pid, step.nth, step.always);
-      node.expectEnd('a sync failed');
-      const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
-      tracer.kill('SIGKILL');
-      notes.push(isOver ? 'ended' : 'no sync came to the fault');
-      await lasting(200);
-      if (!isOver) await node.kill('the tracer was taken off');
-      forgetFailures(node);
-      await node.start();
-    } finally {
-      node.isHeld = false;
-    }
-  }
+export async function syncError(context: FaultContext<'syncError'>): Promise<string> {
+  requireFeature(context.cluster.machine.strace);
+  const notes = await Promise.all(context.targets.map((node) => failSyncsOf(node, context)));
   return notes.join(', ');
+}
+
+async function failSyncsOf(
+  node: BrokerNode,
+  { cluster, step, lasting }: FaultContext<'syncError'>,
+): Promise<string> {
+  const { pid } = node;
+  if (pid === null) throw new FaultImpossible(`${node.nodeId} does not run`);
+  node.isHeld = true;
+  try {
+    const tracer = await failSyncs(pid, step, step.ofLog ? await logPathsOf(node) : []);
+    node.expectEnd('a sync failed');
+    const isOver = await node.ended(SYNC_ERROR_TIMEOUT_MS);
+    // What only its cache holds goes while its syncs still fail.
+    const canCut = !isOver && cluster.machine.powerCut === null;
+    if (canCut) await node.volume.cutPower();
+    tracer.kill('SIGKILL');
+    await lasting(200);
+    if (!isOver) await node.kill('it lives on though its syncs fail, or none came to that');
+    if (canCut) await node.volume.restorePower();
+    forgetFailures(node);
+    await node.start();
+    return isOver ? 'ended' : 'no sync came to the fault';
+  } finally {
+    node.isHeld = false;
+  }
 }
 
 export async function stall({ cluster, step, targets, lasting }: FaultContext<'stall'>) {
@@ -98,12 +103,24 @@ function forgetFailures({ directory }: BrokerNode): void {
   for (const path of failurePathsOf(directory)) rmSync(path, { force: true });
 }
 
-/** Resolves when the fault is in place. */
-async function failSyncs(pid: number, nth: number, always: boolean): Promise<ChildProcess> {
+async function logPathsOf({ directory }: BrokerNode): Promise<readonly string[]> {
+  const { segments } = await logFilesOf(directory);
+  return [...segments.map(({ path }) => path), join(directory, 'superblock')];
+}
+
+/** @param paths none: of every file. Resolves when the fault is in place. */
+async function failSyncs(
+  pid: number,
+  { nth, always }: { readonly nth: number; readonly always: boolean },
+  paths: readonly string[],
+): Promise<ChildProcess> {
   const fault = `inject=fdatasync:error=EIO:when=${nth}${always ? '+' : ''}`;
   const tracer = spawn(
     'strace',
-    [...['-f', '-p', String(pid), '-o', '/dev/null'], ...['-e', 'trace=fdatasync', '-e', fault]],
+    [
+      ...['-f', '-p', String(pid), '-o', '/dev/null', '-e', 'trace=fdatasync', '-e', fault],
+      ...paths.flatMap((path) => ['-P', path]),
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   // It says "Process N attached with M threads" when the fault is in place.

@@ -7,13 +7,16 @@ import { setMaxListeners } from 'node:events';
 import { unreachable } from '../../../src/base/assert.ts';
 import type { BrokerNode } from '../harness/broker-node.ts';
 import type { Cluster } from '../harness/cluster.ts';
-import { clockJump, clockRate } from './clock.ts';
+import { POLL_INTERVAL_MS } from '../limits.ts';
+import { clockDrift, clockJump, clockRate } from './clock.ts';
 import { fillDisk, powerCut, stall, syncError } from './disks.ts';
 import { type FaultContext, FaultImpossible } from './fault.ts';
 import { damageLog, damageSuperblock, deleteDerived } from './files.ts';
+import { forgottenByAll } from './forgotten-by-all.ts';
 import { clone, oldCopy, stranger, wipe } from './identity.ts';
 import { membership, replaceDead, transferStorm } from './operators.ts';
-import { kill, pause, rollingRestart } from './processes.ts';
+import { kill, pause, rollingRestart, rollingUpgrade } from './processes.ts';
+import { replaceMember } from './replace-member.ts';
 import { compactPast } from './retention.ts';
 import type { ScheduledStep, Step, Target } from './step.ts';
 import { clientCut, flap, oneWay, partition, slowLinks } from './ways.ts';
@@ -23,6 +26,8 @@ const HARMS_COPIES: readonly Step['kind'][] = [
   ...(['damageLog', 'damageSuperblock', 'wipe', 'oldCopy', 'clone'] as const),
 ];
 
+/** Of a step of a script for the moment at which it can be done. */
+const PATIENCE_MS = 30_000;
 /** Faults at work at once, with ample slack. */
 const WAITING_MAX = 100;
 
@@ -32,21 +37,54 @@ export class Executor {
   readonly #healing = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #troubles: string[] = [];
+  /** Of each step that has begun, by its number. */
+  readonly #met: (readonly BrokerNode[])[] = [];
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
     setMaxListeners(WAITING_MAX, this.#healing.signal);
   }
 
-  /** Resolves when the last step has begun, or when everything is to be healed. */
-  async run(schedule: readonly ScheduledStep[]): Promise<void> {
+  /**
+   * Resolves when the last step has begun, or when everything is to be healed. With patience each step waits until it
+   * is possible, and the later ones keep their distance: a script is a story, and on a slow machine a slow one.
+   * @returns by how much it was late in the end
+   */
+  async run(schedule: readonly ScheduledStep[], isPatient = false): Promise<number> {
     const { recorder } = this.#cluster;
+    let lateMs = 0;
     for (const scheduled of schedule) {
-      await this.#lasting(scheduled.atMs - recorder.nowMs());
-      if (this.#healing.signal.aborted) return;
-      const running = this.#perform(scheduled).finally(() => this.#running.delete(running));
+      await this.#lasting(scheduled.atMs + lateMs - recorder.nowMs());
+      const { step } = scheduled;
+      if (isPatient) {
+        const deadlineAtMs = recorder.nowMs() + PATIENCE_MS;
+        while (!this.#isPossible(step) && recorder.nowMs() < deadlineAtMs && !this.#isHealing) {
+          await this.#lasting(POLL_INTERVAL_MS);
+        }
+        lateMs = Math.max(lateMs, recorder.nowMs() - scheduled.atMs);
+      }
+      if (this.#isHealing) return lateMs;
+      const targets = this.#targetsOf(step);
+      this.#met.push(targets);
+      const running = this.#perform(scheduled, targets).finally(() =>
+        this.#running.delete(running),
+      );
       this.#running.add(running);
     }
+    return lateMs;
+  }
+
+  get #isHealing(): boolean {
+    return this.#healing.signal.aborted;
+  }
+
+  #isPossible(step: Step): boolean {
+    const names = this.#targetsOf(step).map(({ nodeId }) => nodeId);
+    return names.length > 0 && !neededBy(step, names).some((name) => this.#taken.has(name));
+  }
+
+  #targetsOf(step: Step): readonly BrokerNode[] {
+    return 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
   }
 
   /** What kept a nemesis from its work. */
@@ -68,10 +106,9 @@ export class Executor {
     await Promise.all(nodes.map((node) => node.start()));
   }
 
-  async #perform({ row, step }: ScheduledStep): Promise<void> {
+  async #perform({ row, step }: ScheduledStep, targets: readonly BrokerNode[]): Promise<void> {
     const { recorder } = this.#cluster;
     const beginMs = recorder.nowMs();
-    const targets = 'target' in step ? this.#resolve(step.target) : this.#cluster.nodes;
     const names = targets.map(({ nodeId }) => nodeId);
     const line = { row, kind: describe(step), targets: names, beginMs };
     const wanted = neededBy(step, names);
@@ -118,6 +155,10 @@ export class Executor {
         return followers;
       case 'all':
         return nodes;
+      case 'sameAs':
+        return this.#met[target.step] ?? [];
+      case 'otherThan':
+        return nodes.filter((node) => !this.#met[target.step]?.includes(node));
       default:
         return unreachable(target);
     }
@@ -156,6 +197,10 @@ function neededBy(step: Step, names: readonly string[]): string[] {
     case 'clockJump':
     case 'clockRate':
       return names.map((name) => `the clock of ${name}`);
+    case 'forgottenByAll':
+      return [...names, 'the network', 'copies'];
+    case 'replaceMember':
+      return [...names, 'the membership', 'copies'];
     case 'stranger':
       return ['the address of twins'];
     case 'clone':
@@ -177,10 +222,13 @@ function describe(step: Step): string {
       return step.isHelix ? 'damageLog helix' : `damageLog ${step.damage}`;
     case 'damageSuperblock':
       return `damageSuperblock ${step.slots.join('+')}`;
+    case 'forgottenByAll':
+      return `forgottenByAll ${step.by}`;
     case 'syncError':
       return `syncError ${step.always ? 'always' : 'once'}`;
     case 'clockRate':
-      return `clockRate x${step.rate}`;
+    case 'clockDrift':
+      return `${step.kind} x${step.rate}`;
     default:
       return step.kind;
   }
@@ -200,6 +248,10 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return membership({ ...rest, step });
     case 'replaceDead':
       return replaceDead({ ...rest, step });
+    case 'replaceMember':
+      return replaceMember({ ...rest, step });
+    case 'rollingUpgrade':
+      return rollingUpgrade({ ...rest, step });
     case 'compactPast':
       return compactPast({ ...rest, step });
     case 'partition':
@@ -228,6 +280,8 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return deleteDerived({ ...rest, step });
     case 'wipe':
       return wipe({ ...rest, step });
+    case 'forgottenByAll':
+      return forgottenByAll({ ...rest, step });
     case 'oldCopy':
       return oldCopy({ ...rest, step });
     case 'clone':
@@ -238,6 +292,8 @@ function perform({ step, ...rest }: FaultContext): Promise<string> {
       return clockJump({ ...rest, step });
     case 'clockRate':
       return clockRate({ ...rest, step });
+    case 'clockDrift':
+      return clockDrift({ ...rest, step });
     default:
       return unreachable(step);
   }

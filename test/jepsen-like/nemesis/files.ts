@@ -77,8 +77,9 @@ export async function damageSuperblock(context: FaultContext<'damageSuperblock'>
     for (const slot of step.slots) flip(path, slot * SLOT_SIZE_BYTES + SLOT_BYTE, 1);
     if (isFatal) {
       node.isHeld = true;
-      const outcome = await node.start();
+      const starting = node.start();
       node.expectEnd('its superblock is lost');
+      const outcome = await starting;
       await lasting(step.downMs);
       await node.kill('its superblock is put back');
       const file = openSync(path, 'r+');

@@ -58,7 +58,7 @@ export async function oldCopy(context: FaultContext<'oldCopy'>): Promise<string>
   return untilWhole(cluster, targets);
 }
 
-async function playImpostor(node: BrokerNode, wait: () => Promise<void>): Promise<void> {
+export async function playImpostor(node: BrokerNode, wait: () => Promise<void>): Promise<void> {
   node.isHeld = true;
   const starting = node.start();
   node.expectEnd('it is an impostor');

@@ -117,6 +117,7 @@ const SYNC_ERROR: RowMaker = {
     target: anyone(context),
     nth: 1 + context.random.below(40),
     always: context.random.chance(1, 4),
+    ofLog: false,
   }),
 };
 
@@ -182,11 +183,15 @@ const LOST_DIRECTORY: RowMaker = {
   make: (context) => {
     const target = anyone(context);
     const lastsMs = lasting(context, 2_000, 6_000);
-    switch (context.random.below(3)) {
+    switch (context.random.below(4)) {
       case 0:
         return { kind: 'wipe', target, lastsMs };
       case 1:
         return { kind: 'oldCopy', target, ageMs: 500 + context.random.below(3_000), lastsMs };
+      case 2: {
+        const by = context.random.pick(['wipe', 'oldImage'] as const);
+        return { kind: 'forgottenByAll', by, aloneMs: 2_000, lastsMs };
+      }
       default:
         // Both slots: the node has forgotten its vote and must not come back by itself.
         return { kind: 'damageSuperblock', target, slots: [0, 1], downMs: lastsMs };
@@ -228,6 +233,9 @@ const CLOCK: RowMaker = {
   make: (context) => {
     const target = anyone(context);
     const lastsMs = lasting(context, 1_000, 8_000);
+    if (context.random.chance(1, 4)) {
+      return { kind: 'clockDrift', target, rate: context.random.pick([0.5, 0.9, 1.1, 2]), lastsMs };
+    }
     if (context.random.chance(1, 2)) {
       return { kind: 'clockRate', target, rate: context.random.pick([0.1, 0.5, 2, 10]), lastsMs };
     }
@@ -236,10 +244,25 @@ const CLOCK: RowMaker = {
   },
 };
 
-/** A member dies for ever, and is replaced; members of the run itself stay. */
+/** A member dies for ever, and is replaced: one that has joined for it, or one of the run itself. */
 const REPLACE: RowMaker = {
   ...{ id: 'P16', name: 'replace', gapMsMax: 3_000 },
-  make: ({ random }) => ({ kind: 'replaceDead', operators: random.chance(1, 2) ? 2 : 1 }),
+  make: (context) => {
+    const operators = context.random.chance(1, 2) ? 2 : 1;
+    if (context.random.chance(1, 2)) return { kind: 'replaceDead', operators };
+    return { kind: 'replaceMember', target: anyone(context), operators };
+  },
+};
+
+/** Needs an older build (`--upgrade-from`); no cell of the grid has one. */
+const UPGRADE: RowMaker = {
+  ...{ id: 'P18u', name: 'upgrade', gapMsMax: 1_000 },
+  make: ({ random }) => ({
+    kind: 'rollingUpgrade',
+    pauseMs: random.below(1_500),
+    mixedMs: 2_000 + random.below(4_000),
+    goesBack: true,
+  }),
 };
 
 /** With it the group keeps little of its log: see storage.ts. */
@@ -264,7 +287,7 @@ const CLIENT_CUT: RowMaker = {
 export const ROWS: readonly RowMaker[] = [
   ...[KILL, PAUSE, PARTITION, ONE_WAY, SLOW, POWER_ONE, SYNC_ERROR, STALL, FULL, POWER_ALL],
   ...[ROT, SIDE_FILES, LOST_DIRECTORY, TWINS, MEMBERSHIP, REPLACE, TRANSFERS, ROLLING],
-  ...[CLOCK, CLIENT_CUT, RETENTION],
+  ...[CLOCK, CLIENT_CUT, RETENTION, UPGRADE],
 ];
 export type FaultRow = string;
 

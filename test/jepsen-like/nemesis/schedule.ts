@@ -16,8 +16,11 @@ export interface ScheduleOptions {
 
 /** Before the first fault the clients see a healthy system. */
 const FIRST_FAULT_AT_MS = 2_000;
-/** A step that takes as long as it takes: a guess for the time to the next one. */
+/** Steps that take as long as they take: a guess, so that most of those that follow do not meet them. */
 const UNTIMED_STEP_MS = 2_000;
+const STEP_OF_ALL_NODES_MS = 8_000;
+const CHANGE_OF_MEMBERS_MS = 12_000;
+const THREE_UPGRADES_MS = 60_000;
 
 export function scheduleOf({ seed, rows, nodes, seconds }: ScheduleOptions): ScheduledStep[] {
   const makers = rows.map(rowNamed);
@@ -66,5 +69,16 @@ function stepsOf(
 function durationOf(step: Step): number {
   if ('lastsMs' in step) return step.lastsMs;
   if ('downMs' in step) return step.downMs;
-  return UNTIMED_STEP_MS;
+  switch (step.kind) {
+    case 'rollingRestart':
+      return STEP_OF_ALL_NODES_MS;
+    case 'membership':
+    case 'replaceDead':
+    case 'replaceMember':
+      return CHANGE_OF_MEMBERS_MS;
+    case 'rollingUpgrade':
+      return THREE_UPGRADES_MS;
+    default:
+      return UNTIMED_STEP_MS;
+  }
 }

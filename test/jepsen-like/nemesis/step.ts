@@ -10,7 +10,9 @@ export type Target =
   | { readonly pick: 'follower'; readonly nth: number }
   | { readonly pick: 'node'; readonly nodeId: string }
   | { readonly pick: 'followers' }
-  | { readonly pick: 'all' };
+  | { readonly pick: 'all' }
+  /** For scripts: whom the step of that number met, counted from 0; or everybody else. */
+  | { readonly pick: 'sameAs' | 'otherThan'; readonly step: number };
 
 export type LogDamage = 'bitFlip' | 'truncate' | 'chunkCopy';
 
@@ -57,12 +59,17 @@ export type Step =
       readonly downMs: number;
       readonly staggerMs: number;
     }
-  /** The sync of that number fails, or with `always` each from that on; then the node is started again. */
+  /**
+   * The sync of that number fails, or with `always` each from that on; then the node is started again. Who lives
+   * on all the same has promised what its disk does not hold: it loses its power. `ofLog`: only syncs of the files of
+   * the log.
+   */
   | {
       readonly kind: 'syncError';
       readonly target: Target;
       readonly nth: number;
       readonly always: boolean;
+      readonly ofLog: boolean;
     }
   | { readonly kind: 'stall'; readonly target: Target; readonly lastsMs: number }
   | {
@@ -96,6 +103,17 @@ export type Step =
       readonly ageMs: number;
       readonly lastsMs: number;
     }
+  /**
+   * As few as may be are cut off, and miss what the others acknowledge for `aloneMs`. Then of the others all are dead
+   * but one, who comes back with an empty directory, or with an image from before; so for `lastsMs` everybody who
+   * lives has missed it, and they are a majority.
+   */
+  | {
+      readonly kind: 'forgottenByAll';
+      readonly by: 'wipe' | 'oldImage';
+      readonly aloneMs: number;
+      readonly lastsMs: number;
+    }
   /** A second process with a copy of the node's directory and the node's name. */
   | { readonly kind: 'clone'; readonly target: Target; readonly lastsMs: number }
   /** A process of another cluster that calls this one's nodes by the name of the target. */
@@ -110,7 +128,17 @@ export type Step =
     }
   /** A voter dies for ever and another node takes its place; `operators` do it at the same time. */
   | { readonly kind: 'replaceDead'; readonly operators: 1 | 2 }
+  /** A member of the run dies for ever, directory and all, and a new node takes its place. */
+  | { readonly kind: 'replaceMember'; readonly target: Target; readonly operators: 1 | 2 }
   | { readonly kind: 'rollingRestart'; readonly pauseMs: number }
+  /** One after the other from the older program to this one; with `goesBack` back again, and once more on. */
+  | {
+      readonly kind: 'rollingUpgrade';
+      readonly pauseMs: number;
+      /** With the two programs in one group. */
+      readonly mixedMs: number;
+      readonly goesBack: boolean;
+    }
   /** Down until the others have removed what it would need next, but no longer than `lastsMs`. */
   | { readonly kind: 'compactPast'; readonly target: Target; readonly lastsMs: number }
   | {
@@ -121,6 +149,13 @@ export type Step =
     }
   | {
       readonly kind: 'clockRate';
+      readonly target: Target;
+      readonly rate: number;
+      readonly lastsMs: number;
+    }
+  /** The process lives with a quartz that is wrong by this factor: durations and timers follow it too. */
+  | {
+      readonly kind: 'clockDrift';
       readonly target: Target;
       readonly rate: number;
       readonly lastsMs: number;

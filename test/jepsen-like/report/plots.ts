@@ -63,7 +63,9 @@ function bar({ beginMs, endMs, targets, note }: FaultLine, lane: number, axis: A
 
 /** Who led, who followed, who was not there. */
 export function drawNodes(evidence: Evidence, axis: Axis): string {
-  const lanes = evidence.plan.nodes.map((node, lane) => {
+  const came = new Set(evidence.nodes.map(({ node }) => node));
+  const spares = evidence.plan.spares.filter((node) => came.has(node));
+  const lanes = [...evidence.plan.nodes, ...spares].map((node, lane) => {
     const seen = evidence.statuses.filter((status) => status.node === node);
     const marks = seen.map(({ atMs, role, serving }, i) => {
       const untilMs = Math.min(seen[i + 1]?.atMs ?? atMs + 400, atMs + 900);

@@ -5,6 +5,7 @@ import { gapsOf, gapsPerFault } from '../checkers/availability.ts';
 import type { Verdict } from '../checkers/verdict.ts';
 import { EVIDENCE_FILES, type Evidence, json, readEvidence } from '../history/evidence.ts';
 import type { Outcome } from '../history/operation.ts';
+import type { RunPlan } from '../plan.ts';
 import { type Cell, escaped, page, table } from './html.ts';
 import {
   axisOf,
@@ -29,7 +30,7 @@ export function writeReport(folder: string): void {
 export function reportOf(evidence: Evidence, verdicts: readonly Verdict[]): string {
   const axis = axisOf(evidence);
   const { plan } = evidence;
-  const title = `${plan.workloads.join(', ')} under ${plan.rows.join(', ') || 'no faults'}`;
+  const title = `${plan.workloads.join(', ')} under ${faultsOf(plan)}`;
   const parts = [
     `<h1>${escaped(title)}</h1>`,
     `<p>${banner(verdicts)} ${plan.nodeCount} nodes, seed ${plan.seed}${plan.canary === null ? '' : `, with the planted bug <b>${escaped(plan.canary)}</b>`}</p>`,
@@ -63,6 +64,12 @@ export function reportOf(evidence: Evidence, verdicts: readonly Verdict[]): stri
     skippedFaults(evidence),
   ];
   return page(title, parts.join('\n'));
+}
+
+/** By rows; a script has none, and is told by what it does. */
+function faultsOf({ rows, schedule }: RunPlan): string {
+  const kinds = new Set(schedule.map(({ step }) => step.kind));
+  return rows.join(', ') || [...kinds].join(', ') || 'no faults';
 }
 
 function banner(verdicts: readonly Verdict[]): string {
@@ -128,10 +135,12 @@ function availability(evidence: Evidence): string {
 function facts({ plan, summary, operations, faults }: Evidence): string {
   const by = (outcome: Outcome): number =>
     operations.filter((each) => each.outcome === outcome).length;
+  const isScript = plan.rows.length === 0 && plan.schedule.length > 0;
   const command = [
-    `npm run jepsen -- --nemesis ${plan.rows.join(',') || 'none'} --workload ${plan.workloads.join(',')}`,
-    `--nodes ${plan.nodeCount} --seconds ${plan.seconds} --seed ${plan.seed}`,
+    `npm run jepsen -- ${isScript ? `--script ${EVIDENCE_FILES.plan}` : `--nemesis ${plan.rows.join(',') || 'none'}`}`,
+    `--workload ${plan.workloads.join(',')} --nodes ${plan.nodeCount} --seconds ${plan.seconds} --seed ${plan.seed}`,
     ...(plan.canary === null ? [] : [`--canary ${plan.canary}`]),
+    ...(plan.upgradeFrom === null ? [] : ['--upgrade-from DIR']),
   ].join(' ');
   const rows: readonly (readonly [string, string])[] = [
     ['The same schedule again', command],

@@ -1,10 +1,11 @@
-/** One page, and one document, over all runs of a folder. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+/** One page, and one document, over all runs below a folder; those with a planted bug are left out. */
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FaultGap, gapsPerFault } from '../checkers/availability.ts';
 import type { Verdict } from '../checkers/verdict.ts';
 import { EVIDENCE_FILES, json, readEvidence } from '../history/evidence.ts';
 import { isVerb } from '../history/operation.ts';
+import type { RunPlan } from '../plan.ts';
 import { type Cell, escaped, page, table } from './html.ts';
 
 export interface RunNumbers {
@@ -31,10 +32,7 @@ export interface RunNumbers {
 
 export function writeSummary(folder: string): void {
   if (!existsSync(folder)) return;
-  const runs = readdirSync(folder)
-    .sort()
-    .filter((name) => existsSync(join(folder, name, EVIDENCE_FILES.verdicts)))
-    .map((name) => numbersOf(join(folder, name), name));
+  const runs = runsBelow(folder, '').map((name) => numbersOf(join(folder, name), name));
   writeFileSync(
     join(folder, 'summary.json'),
     `${JSON.stringify({ total: totalOf(runs), runs }, null, 2)}\n`,
@@ -42,7 +40,29 @@ export function writeSummary(folder: string): void {
   writeFileSync(join(folder, 'index.html'), summaryPage(runs));
 }
 
+function runsBelow(folder: string, name: string): readonly string[] {
+  const place = join(folder, name);
+  if (existsSync(join(place, EVIDENCE_FILES.verdicts))) {
+    return json<RunPlan>(join(place, EVIDENCE_FILES.plan)).canary === null ? [name] : [];
+  }
+  return readdirSync(place, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort()
+    .flatMap((below) => runsBelow(folder, join(name, below)));
+}
+
+/** Kept beside the verdicts: a grid asks for those of all its cells again and again. */
 function numbersOf(folder: string, name: string): RunNumbers {
+  const path = join(folder, EVIDENCE_FILES.numbers);
+  const kept = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (kept < statSync(join(folder, EVIDENCE_FILES.verdicts)).mtimeMs) {
+    writeFileSync(path, `${JSON.stringify(countedIn(folder))}\n`);
+  }
+  return { name, ...json<Omit<RunNumbers, 'name'>>(path) };
+}
+
+function countedIn(folder: string): Omit<RunNumbers, 'name'> {
   const evidence = readEvidence(folder);
   const { plan, summary, operations, faults } = evidence;
   const verdicts = json<readonly Verdict[]>(join(folder, EVIDENCE_FILES.verdicts));
@@ -59,7 +79,7 @@ function numbersOf(folder: string, name: string): RunNumbers {
     .filter(({ outcome }) => outcome === 'ok')
     .reduce((sum, { action }) => sum + action.messages.length, 0);
   return {
-    ...{ name, rows: plan.rows, workloads: plan.workloads, nodeCount: plan.nodeCount },
+    ...{ rows: plan.rows, workloads: plan.workloads, nodeCount: plan.nodeCount },
     ...{ seed: plan.seed, network: summary.network, faultSeconds: plan.seconds },
     ...{ seconds: summary.seconds, operations: operations.length },
     ...{ ok: count('ok'), fail: count('fail'), info: count('info'), acknowledgedMessages },

@@ -2,7 +2,6 @@
  * The end of a run: with everything healed, each topic is read by a fresh group until the reader has
  * seen every offset that the topic says it has. Without this nobody could tell a late message from a lost one.
  */
-import { DRAIN_TIMEOUT_MS } from '../limits.ts';
 import { Bookkeeper } from './client.ts';
 import type { Workload, WorkloadContext } from './workload.ts';
 
@@ -12,8 +11,9 @@ const GROUP = 'final-readers';
 export async function drainAll(
   workloads: readonly Workload[],
   context: Omit<WorkloadContext, 'stopping'>,
+  timeoutMs: number,
 ): Promise<readonly string[]> {
-  const deadlineAtMs = performance.now() + DRAIN_TIMEOUT_MS;
+  const deadlineAtMs = performance.now() + timeoutMs;
   const topics = workloads.flatMap(({ name, topics }) => topics.map((topic) => ({ name, topic })));
   const problems = await Promise.all(
     topics.map(({ name, topic }, number) => drain(context, name, topic, number, deadlineAtMs)),

@@ -4,12 +4,12 @@ import { adminWorkload } from './admin.ts';
 import { largeWorkload } from './large.ts';
 import { officialWorkload } from './official.ts';
 import { offsetsWorkload } from './offsets.ts';
-import { idempotentWorkload, orderedWorkload, queueWorkload } from './queues.ts';
+import { idempotentWorkload, laggardWorkload, orderedWorkload, queueWorkload } from './queues.ts';
 import type { Workload } from './workload.ts';
 
 const ALL: readonly Workload[] = [
   ...[queueWorkload, orderedWorkload, idempotentWorkload, offsetsWorkload],
-  ...[largeWorkload, adminWorkload, officialWorkload],
+  ...[largeWorkload, adminWorkload, officialWorkload, laggardWorkload],
 ];
 
 export function workloadNamed(name: WorkloadName): Workload {

@@ -8,6 +8,9 @@ const SIZE_BYTES_MAX = 2_000;
 const BATCH_MAX = 8;
 const SEND_PAUSE_MS = 25;
 const RECEIVE_PAUSE_MS = 50;
+/** Of a group that falls behind: what is sent is far more than it takes. */
+const LAGGARD_SIZE_BYTES = 4_000;
+const LAGGARD_PAUSE_MS = 800;
 /** A consumer that forgets to acknowledge once in so many times sees its messages again. */
 const FORGETS_ONE_IN = 20;
 /** The same message, from so many clients at once. */
@@ -65,6 +68,30 @@ export const idempotentWorkload: Workload = {
     await Promise.all([
       ...[0, 1].map((number) => sender(context, counter, number)),
       consumer(context, 'idempotent', 'idempotent', 0),
+    ]);
+  },
+};
+
+/** A group that has begun and does not keep up: what it has left to consume must not go by size. */
+export const laggardWorkload: Workload = {
+  name: 'laggard',
+  topics: ['laggard'],
+  prepare: (context) => makeTopic(context, 'laggard', 'laggard', 2),
+  run: async (context) => {
+    const counter = { next: 0 };
+    const { stopping } = context;
+    await Promise.all([
+      lane(context, 'laggard', 'producer', 0, async (client, random) => {
+        const sequence = counter.next++;
+        const sizeBytes = LAGGARD_SIZE_BYTES;
+        await client.send('laggard', [{ id: `laggard-${sequence}`, sequence, sizeBytes }]);
+        await pauseFor(random, SEND_PAUSE_MS, stopping);
+      }),
+      lane(context, 'laggard', 'consumer', 0, async (client, random) => {
+        const held = await client.receive('laggard', 'laggards', { batchSize: 1 });
+        if (held !== null && held.length > 0) await client.ack('laggard', 'laggards', held);
+        await pauseFor(random, LAGGARD_PAUSE_MS, stopping);
+      }),
     ]);
   },
 };
