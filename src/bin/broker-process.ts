@@ -31,6 +31,7 @@ import {
   openDerivedState,
 } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
+import { refuseUnfinishedRecovery } from '../store/recover/recovery-report.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
@@ -207,7 +208,12 @@ function brokerSettings(options: BrokerOptions, storeHost: string) {
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 
-function openLog(options: BrokerOptions, care: DiskCare, clock: NodeClock): Promise<CommitLog> {
+async function openLog(
+  options: BrokerOptions,
+  care: DiskCare,
+  clock: NodeClock,
+): Promise<CommitLog> {
+  await refuseUnfinishedRecovery(care.logDisk, options.directory);
   const { clusterId, groupId, nodeId, segmentSizeBytes } = options;
   return openCommitLog(care.logDisk, {
     directory: options.directory,

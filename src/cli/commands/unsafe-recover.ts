@@ -7,10 +7,10 @@ import { FatalError } from '../../base/errors.ts';
 import { DiskError } from '../../io/disk.ts';
 import { disagreementsAmong } from '../../store/recover/disagreements.ts';
 import { planRecovery, type RecoveryPlan } from '../../store/recover/recovery-plan.ts';
+import { RECOVERY_REPORT_FILE } from '../../store/recover/recovery-report.ts';
 import { type Survivor, surveySurvivor } from '../../store/recover/survivor.ts';
 import {
   executeRecovery,
-  RECOVERY_REPORT_FILE,
   type RecoveryTask,
   taskOf,
   unfinishedTask,

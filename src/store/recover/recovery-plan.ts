@@ -113,8 +113,11 @@ export function planRecovery(
   };
 }
 
+/** Of a member that no entry of the log names. */
+export const UNKNOWN_ADDRESS = 'unknown:1';
+
 /** As the log says, or, where it was never changed, all that the survivor has met. */
-function membershipBefore(survivor: Survivor): Membership {
+export function membershipBefore(survivor: Survivor): Membership {
   if (survivor.membership !== null) return survivor.membership;
   const { nodeId, storeUuid, peersMet } = survivor;
   const ids = [nodeId, ...peersMet].toSorted();
@@ -122,7 +125,7 @@ function membershipBefore(survivor: Survivor): Membership {
     members: ids.map((id) => ({
       nodeId: id,
       storeUuid: id === nodeId ? storeUuid : null,
-      raftAddress: 'unknown:1',
+      raftAddress: UNKNOWN_ADDRESS,
       priority: 0,
     })),
     voters: ids,
@@ -132,7 +135,7 @@ function membershipBefore(survivor: Survivor): Membership {
   };
 }
 
-function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
+export function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
   const own = before.members.find((member) => member.nodeId === nodeId);
   const lost = allIds(before).filter((id) => id !== nodeId && !before.removed.includes(id));
   return {
@@ -140,7 +143,7 @@ function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membershi
       {
         nodeId,
         storeUuid,
-        raftAddress: own?.raftAddress ?? 'unknown:1',
+        raftAddress: own?.raftAddress ?? UNKNOWN_ADDRESS,
         priority: own?.priority ?? 0,
       },
     ],
@@ -206,7 +209,7 @@ function needless(membership: Membership, ranking: readonly Survivor[]): string[
   ];
 }
 
-function lossOf(
+export function lossOf(
   winner: Survivor,
   ranking: readonly Survivor[],
   { lostAtMs }: RecoveryWish,

@@ -12,6 +12,7 @@ import { appendRecords, messageRecord } from '../inspect/inspect-fixture.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
 import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
 import { disagreementsAmong } from './disagreements.ts';
+import type { RecoveryWorld } from './rebirth.ts';
 import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
 import {
   type Disagreement,
@@ -20,13 +21,7 @@ import {
   type RecoveryVerdict,
 } from './recovery-plan.ts';
 import { type Survivor, surveySurvivor } from './survivor.ts';
-import {
-  executeRecovery,
-  type RecoveryTask,
-  type RecoveryWorld,
-  taskOf,
-  unfinishedTask,
-} from './unsafe-recovery.ts';
+import { executeRecovery, type RecoveryTask, taskOf, unfinishedTask } from './unsafe-recovery.ts';
 
 const [n1, n2, n3] = ['n1', 'n2', 'n3'].map(NodeId) as [NodeId, NodeId, NodeId];
 const signal = new AbortController().signal;
