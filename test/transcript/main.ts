@@ -22,6 +22,7 @@ const COLUMNS_OF_PAGE = 80;
 const FILL_SIZE_BYTES = 64 * 1024 * 1024;
 /** Somebody wakes up, and reads. */
 const PAUSE_MS = 1_500;
+const GREEN_MS_MAX = 60_000;
 
 const { values } = parseArgs({
   options: {
@@ -69,7 +70,7 @@ class Night {
     const replace = `replace ${dead} n4 --addr ${at}`;
     let line = '';
     const interrupted = await this.#terminal.run(replace, async (running) => {
-      await running.shows(/type \S+ to go on: $/);
+      await running.shows(/type \S+ to go on:$/);
       running.type(dead);
       const screen = await running.shows(/--dir \S+/);
       line = /^ {2}(mq-raft-broker [\s\S]*?--dir \S+)/m.exec(screen)?.[1] ?? '';
@@ -81,13 +82,21 @@ class Night {
 
     await this.#machines.startByLine('n4', line);
     const resumed = await this.#terminal.run(replace, async (running) => {
-      await running.shows(/type \S+ to go on: $/);
+      await running.shows(/type \S+ to go on:$/);
       running.type(dead);
     });
     this.#keep('resumed', resumed, 0);
     await this.#show('members', 'member list');
-    await delay(PAUSE_MS);
-    await this.#show('check', 'check');
+    // A new process has still much to do at once: its delays of the first seconds are none of a quiet one.
+    await waitFor(
+      'a green check',
+      async () => {
+        const shown = await this.#terminal.run('check');
+        if (shown.exit === 0) this.#keep('check', shown, 0);
+        return shown.exit === 0 ? shown : null;
+      },
+      GREEN_MS_MAX,
+    );
     await this.#show('events', 'events');
     await this.#show('again', `add ${dead} --addr ${Machines.raftOf(dead)}`, 4);
     this.#tell();
@@ -103,12 +112,10 @@ class Night {
     await this.#machines.killAll();
     await this.#show('not-needed', `unsafe-recover ${left} ${other}`, 4);
     const command = `unsafe-recover ${left} --lost-at ${lostAt}`;
-    const shown = await this.#show('loss', command);
-    const most = /At most (\d+)|at most (\d+)/.exec(shown.text);
-    const number = most?.[1] ?? most?.[2] ?? '';
+    await this.#show('loss', command);
     const executed = await this.#terminal.run(`${command} --execute`, async (running) => {
-      await running.shows(/: $/);
-      running.type(`broker-a ${number}`);
+      const screen = await running.shows(/Type .+ to give them up:$/);
+      running.type(/Type (.+) to give them up:$/.exec(screen)?.[1] ?? '');
     });
     this.#keep('recovered', executed, 0);
   }

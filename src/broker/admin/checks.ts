@@ -4,6 +4,7 @@
  * compare-and-set on the config entry catches whatever came between.
  */
 import { unreachable } from '../../base/assert.ts';
+import { sizeText } from '../../base/size-text.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { AdminChange, ChangeOptions } from '../../protocol/admin.ts';
 import type { Check, Plan } from '../../protocol/admin-plan.ts';
@@ -213,7 +214,7 @@ function otherChecks(
     case 'transfer':
       return change.to === null ? [heirCheck(view, [view.self])] : transferChecks(change.to, view);
     case 'drain':
-      return [voterCheck(change.nodeId, view), heirCheck(view, [change.nodeId, ...view.drained])];
+      return drainChecks(change.nodeId, view);
     case 'undrain':
       return [];
     case 'snapshot':
@@ -231,6 +232,13 @@ function otherChecks(
     default:
       return unreachable(change);
   }
+}
+
+/** Who is drained already is only waited for, whoever else has come to harm meanwhile. */
+function drainChecks(nodeId: NodeId, view: GroupView): readonly Check[] {
+  const known = voterCheck(nodeId, view);
+  if (view.drained.includes(nodeId)) return [known];
+  return [known, heirCheck(view, [nodeId, ...view.drained])];
 }
 
 /** Each voter in turn is down, whoever else is. */
@@ -282,9 +290,9 @@ function transferChecks(to: NodeId, view: GroupView): readonly Check[] {
         ? `${to} is drained`
         : member === null
           ? `${to} is not a member`
-          : `${to} is ${member.isActive ? 'heard' : 'silent'}, lacks ${lagBytes} bytes` +
+          : `${to} is ${member.isActive ? 'heard' : 'silent'}, lacks ${sizeText(lagBytes)}` +
             (member.isDiskStalled ? ', its disk is stalled' : ''),
-      limit: `heard, at most ${HANDOVER_LAG_BYTES_MAX} bytes behind, disk well, not drained`,
+      limit: `heard, at most ${sizeText(HANDOVER_LAG_BYTES_MAX)} behind, disk well, not drained`,
       remedy: isDrained ? `mq-raft undrain ${to}` : 'choose another one, or wait until it is well',
     }),
   ];

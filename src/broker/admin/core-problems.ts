@@ -1,5 +1,6 @@
 /** What the core says against a change, in the words of checks. */
 import { unreachable } from '../../base/assert.ts';
+import { sizeText } from '../../base/size-text.ts';
 import type { Check } from '../../protocol/admin-plan.ts';
 import { HANDOVER_LAG_BYTES_MAX } from '../../raft/limits.ts';
 import type { ChangeProblem } from '../../raft/membership.ts';
@@ -35,8 +36,8 @@ export function checkOfProblem(problem: ChangeProblem): Check {
       return {
         ...failed(
           'targetCaughtUp',
-          `${problem.nodeId} lacks ${problem.lagBytes} bytes, or is silent`,
-          `heard, and at most ${HANDOVER_LAG_BYTES_MAX} bytes behind`,
+          `${problem.nodeId} lacks ${sizeText(problem.lagBytes)}, or is silent`,
+          `heard, and at most ${sizeText(HANDOVER_LAG_BYTES_MAX)} behind`,
         ),
         subject: problem.nodeId,
       };

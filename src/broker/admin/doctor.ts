@@ -1,4 +1,5 @@
 /** Looks over the whole group: what is red must be mended, what is yellow an operator should know. */
+import { sizeText } from '../../base/size-text.ts';
 import type { Check } from '../../protocol/admin-plan.ts';
 import type { CheckReport, MemberHealth, NodeHealth } from '../../protocol/admin-report.ts';
 import { check, checkOf, repairCheck, settledChecks } from './check-builder.ts';
@@ -16,6 +17,8 @@ import {
 import { arithmeticOf, arithmeticText } from './quorum-arithmetic.ts';
 import type { Answers } from './survey.ts';
 import { zoneChecks } from './zone-checks.ts';
+
+const MS_PER_HOUR = 3_600_000;
 
 export function examine(view: GroupView, answers: Answers, nowMs: number): CheckReport {
   const members = view.membership.members.flatMap(({ nodeId }) => answers.get(nodeId) ?? []);
@@ -108,8 +111,8 @@ function nodeChecks(health: NodeHealth, nowMs: number): readonly Check[] {
       observed:
         health.swapUsedBytes === null
           ? 'not known'
-          : `${health.swapUsedBytes} bytes are swapped out`,
-      limit: `at most ${SWAP_SIZE_BYTES_MAX} bytes of the process`,
+          : `${sizeText(health.swapUsedBytes)} are swapped out`,
+      limit: `at most ${sizeText(SWAP_SIZE_BYTES_MAX)} of the process`,
       remedy: 'switch swapping off on this machine, or give it more memory',
     }),
     scrubCheck(health, nowMs),
@@ -132,8 +135,8 @@ function roomCheck({ nodeId, diskFreeBytes, diskTotalBytes }: NodeHealth): Check
   );
   return check('diskRoom', diskFreeBytes === null || diskFreeBytes >= neededBytes, {
     subject: nodeId,
-    observed: diskFreeBytes === null ? 'not known' : `${diskFreeBytes} bytes are free`,
-    limit: `${Math.ceil(neededBytes)} bytes`,
+    observed: diskFreeBytes === null ? 'not known' : `${sizeText(diskFreeBytes)} are free`,
+    limit: sizeText(Math.ceil(neededBytes)),
     remedy: 'give it a larger disk, or let retention keep less',
   });
 }
@@ -142,8 +145,8 @@ function scrubCheck({ nodeId, scrubFinishedAtMs }: NodeHealth, nowMs: number): C
   const ageMs = scrubFinishedAtMs === null ? null : Math.max(0, nowMs - scrubFinishedAtMs);
   return checkOf('scrubAge', ageMs === null || ageMs <= SCRUB_AGE_MS_MAX ? 'ok' : 'warning', {
     subject: nodeId,
-    observed: ageMs === null ? 'no pass is known' : `the last pass ended ${ageMs} ms ago`,
-    limit: `${SCRUB_AGE_MS_MAX} ms`,
+    observed: ageMs === null ? 'no pass is known' : `the last pass ended ${hoursText(ageMs)} ago`,
+    limit: hoursText(SCRUB_AGE_MS_MAX),
     remedy: `mq-raft scrub ${nodeId}`,
   });
 }
@@ -158,6 +161,10 @@ function skewCheck({ nodeId, clockSkewMs }: MemberHealth): readonly Check[] {
       remedy: 'let NTP set its clock: store times and retention follow it when it leads',
     }),
   ];
+}
+
+function hoursText(ms: number): string {
+  return `${Math.round(ms / MS_PER_HOUR)} h`;
 }
 
 function msText(ms: number | null, what: string): string {

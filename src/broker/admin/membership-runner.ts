@@ -6,6 +6,7 @@
  * a new node keeps it, with its owner to be seen, until it is through or given up.
  */
 import { assert, InvariantError, unreachable } from '../../base/assert.ts';
+import { sizeText } from '../../base/size-text.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { ChangedResponse, ChangeOptions, JoinTicket } from '../../protocol/admin.ts';
 import type { Check, Plan, PlanStep } from '../../protocol/admin-plan.ts';
@@ -264,7 +265,7 @@ function sentenceOf({ nodeId, state, lagBytes }: CatchupReport): string {
       return `${nodeId} has joined and is not heard now`;
     case 'copying':
     case 'caughtUp':
-      return `${nodeId} copies the log and lacks ${lagBytes} bytes`;
+      return `${nodeId} copies the log and lacks ${sizeText(lagBytes)} of it`;
     case 'voting':
       return `${nodeId} is a voter`;
     default:

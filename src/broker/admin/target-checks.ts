@@ -1,4 +1,5 @@
 /** Whether a learner is fit to become a voter: there, with the log, with room, and with a disk that is quick. */
+import { sizeText } from '../../base/size-text.ts';
 import type { NodeId } from '../../base/units.ts';
 import type { ChangeOptions } from '../../protocol/admin.ts';
 import type { Check } from '../../protocol/admin-plan.ts';
@@ -15,7 +16,7 @@ export function targetChecks(
   mayWait: boolean,
   options: Pick<ChangeOptions, 'allow'>,
 ): readonly Check[] {
-  const arrival = arrivalChecks(member, nodeId).map((one): Check => {
+  const arrival = arrivalChecks(member, nodeId, view).map((one): Check => {
     const isLater = mayWait && one.verdict === 'failed';
     return isLater ? { ...one, verdict: 'warning', remedy: 'the operation waits for it' } : one;
   });
@@ -28,10 +29,14 @@ export function targetChecks(
   ];
 }
 
-function arrivalChecks(member: MemberView | null, nodeId: NodeId): readonly Check[] {
+function arrivalChecks(
+  member: MemberView | null,
+  nodeId: NodeId,
+  { logSizeBytes }: GroupView,
+): readonly Check[] {
   const hasJoined = member !== null && (member.storeUuid !== null || member.isMet);
   const isLive = member?.isActive === true;
-  const lagBytes = member?.lagBytes ?? 0;
+  const lagBytes = member?.lagBytes ?? logSizeBytes;
   const isClose = member !== null && (member.isSelf || lagBytes <= HANDOVER_LAG_BYTES_MAX);
   return [
     check('targetJoined', hasJoined, {
@@ -48,8 +53,8 @@ function arrivalChecks(member: MemberView | null, nodeId: NodeId): readonly Chec
     }),
     check('targetCaughtUp', isClose && isLive, {
       subject: nodeId,
-      observed: `${nodeId} lacks ${lagBytes} bytes of the log`,
-      limit: `at most ${HANDOVER_LAG_BYTES_MAX} bytes`,
+      observed: `${nodeId} lacks ${sizeText(lagBytes)} of the log`,
+      limit: `at most ${sizeText(HANDOVER_LAG_BYTES_MAX)}`,
       remedy: `wait: \`mq-raft catchup ${nodeId}\` shows how long`,
     }),
   ];
@@ -67,8 +72,8 @@ function roomCheck({ nodeId, health }: MemberView, { logSizeBytes }: GroupView):
   );
   const words = {
     subject: nodeId,
-    observed: freeBytes === null ? `${nodeId} does not say` : `${freeBytes} bytes are free`,
-    limit: `${neededBytes} bytes: ${DISK_ROOM_FACTOR} times the leader's log less what is there`,
+    observed: freeBytes === null ? `${nodeId} does not say` : `${sizeText(freeBytes)} are free`,
+    limit: `${sizeText(neededBytes)}: ${DISK_ROOM_FACTOR} times the leader's log less what is there`,
     remedy: 'give it a larger disk: it must hold the whole log',
   };
   if (freeBytes === null) return checkOf('targetDiskRoom', 'warning', words);

@@ -4,6 +4,7 @@
  * leader changes is kept here, since nobody else keeps it.
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { DEPARTURE_STATES, type Departure } from '../../protocol/admin-report.ts';
 import { INSTALL_PHASES } from '../../protocol/verbs.ts';
 import type { Role } from '../../raft/effects.ts';
 import type { ReplicaStatus } from '../../replica/replica.ts';
@@ -19,6 +20,7 @@ import type { NodeView } from './node-view.ts';
 export interface MessagingMetrics {
   readonly counts: EndpointCounts;
   clients(): { readonly clientCount: number; readonly streamCount: number };
+  departure(): Departure;
 }
 
 export interface MetricsSources {
@@ -240,6 +242,13 @@ export class NodeMetrics {
     const { clientCount, streamCount } = messaging.clients();
     text.gauge('mqraft_grpc_clients', 'Clients heard of lately.', clientCount);
     text.gauge('mqraft_grpc_telemetry_streams', 'Open telemetry streams.', streamCount);
+    const { state: departure, userCount } = messaging.departure();
+    text.gauge(
+      'mqraft_grpc_departure',
+      'How far the clients of a drained or stopping node are.',
+      DEPARTURE_STATES.map((state) => ({ labels: { state }, value: state === departure ? 1 : 0 })),
+    );
+    text.gauge('mqraft_grpc_departure_users', 'Clients that use a node which leaves.', userCount);
     text.counter(
       'mqraft_grpc_rejected_total',
       'Requests of RocketMQ 5 clients not answered OK, by status code.',

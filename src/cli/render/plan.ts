@@ -32,12 +32,33 @@ const LABEL_AT = 13;
 export function planText(plan: Plan, columns: number, paint: Paint): string {
   const { hash, action, configIndex, steps } = plan;
   const title = `${paint(`PLAN ${hash}`, 'bold')}  ${printable(action)}  (valid for config #${configIndex})`;
-  const rows = steps.map((step, i) => stepCells(step, i + 1));
-  const isWide = widthOf(STEP_COLUMNS, rows) > columns;
-  const body = isWide
-    ? steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint))
-    : tableLines(STEP_COLUMNS, rows, paint);
+  const deciding = steps.flatMap((step, i) => (isDeciding(step) ? [stepCells(step, i + 1)] : []));
+  const isTable = deciding.length > 0 && widthOf(STEP_COLUMNS, deciding) <= columns;
+  const body = isTable
+    ? wideSteps(steps, deciding, columns, paint)
+    : steps.flatMap((step, i) => narrowStep(step, i + 1, columns, paint));
   return `${[title, ...body].join('\n')}\n`;
+}
+
+/** Else it is a sentence only, and need not fit into a column. */
+function isDeciding({ quorums }: PlanStep): boolean {
+  return quorums.length > 0;
+}
+
+function wideSteps(
+  steps: readonly PlanStep[],
+  deciding: readonly (readonly Cell[])[],
+  columns: number,
+  paint: Paint,
+): readonly string[] {
+  const [titles = '', ...rows] = tableLines(STEP_COLUMNS, deciding, paint);
+  const numberWidth = Math.max(...deciding.map(([number]) => number?.text.length ?? 0));
+  const body = steps.flatMap((step, i) => {
+    if (isDeciding(step)) return [rows.shift() ?? ''];
+    const label = `  ${String(i + 1).padStart(numberWidth)}  `;
+    return labelled(label, stepSentence(step), label.length, columns);
+  });
+  return [titles, ...body];
 }
 
 const MARKS = { done: 'done', now: 'now', later: '' } as const;
