@@ -71,6 +71,7 @@ export const HAZARDS: readonly Hazard[] = [
       script('log-repair.txt'),
       at(STORE, 'every-byte.test.ts', 'one flipped bit at every byte of every file'),
       at(STORE, 'repair/all-damage.test.ts', 'three logs whose damage does not overlap heal'),
+      at(STORE, 'repair/batch-power-cut.test.ts', 'each subset of the sectors of a batch'),
     ],
     processes: [
       at(
