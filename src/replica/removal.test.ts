@@ -55,6 +55,26 @@ const rows: readonly (Evidence & { readonly name: string; readonly endsAfterMs: 
       endsAfterMs: REMOVED_BY_PEERS_MS,
     },
     {
+      name: 'leaves with two others, and both who stay say so',
+      membership: {
+        ...groupOf([1, 2, 3, 4, 5]),
+        voters: [n(4), n(5)],
+        outgoing: [1, 2, 3, 4, 5].map(n),
+      },
+      ...{ isCommitted: false, refusedBy: saying('removedNode', 4, 5) },
+      endsAfterMs: REMOVED_BY_PEERS_MS,
+    },
+    {
+      name: 'leaves with two others, and one who stays says so',
+      membership: {
+        ...groupOf([1, 2, 3, 4, 5]),
+        voters: [n(4), n(5)],
+        outgoing: [1, 2, 3, 4, 5].map(n),
+      },
+      ...{ isCommitted: false, refusedBy: saying('removedNode', 4) },
+      endsAfterMs: null,
+    },
+    {
       name: 'the others refuse for another reason',
       membership: groupOf([1, 2, 3]),
       ...{ isCommitted: true, refusedBy: saying('otherStore', 2, 3) },

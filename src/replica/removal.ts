@@ -63,9 +63,15 @@ export class Removal {
     if (nowMs() - this.#sinceMs >= graceMs) throw this.#end(isInLog, said);
   }
 
-  /** Of the voters: a learner may have been added and never started. */
+  /**
+   * Of the voters: a learner may have been added and never started. Whoever knows that he is about to leave asks those
+   * who stay: of several that leave together none can tell the others.
+   */
   #isMost(membership: Membership, said: readonly PeerRefusalStatus[]): boolean {
-    const others = decidersOf(membership).filter((nodeId) => nodeId !== this.#options.self);
+    const { self } = this.#options;
+    const isLeaving = membership.outgoing.includes(self) && !membership.voters.includes(self);
+    const deciders = isLeaving ? membership.voters : decidersOf(membership);
+    const others = deciders.filter((nodeId) => nodeId !== self);
     const count = said.filter(({ nodeId }) => others.includes(nodeId)).length;
     return count >= Math.floor(others.length / 2) + 1;
   }
