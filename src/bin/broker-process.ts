@@ -13,6 +13,7 @@ import { createGateway } from '../broker/gateway.ts';
 import { startMessagingEndpoint } from '../broker/grpc/endpoint.ts';
 import { startHttpEndpoint } from '../broker/http/endpoint.ts';
 import { type RegistrationEvent, startRegistration } from '../broker/registration.ts';
+import { createAdminCallClient } from '../client/admin-client.ts';
 import { inheritedFd, inheritSocket } from '../io/node/inherited-socket.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
@@ -30,6 +31,7 @@ import {
   openDerivedState,
 } from '../store/derived/open-derived-state.ts';
 import { openCommitLog } from '../store/open-commit-log.ts';
+import { refuseUnfinishedRecovery } from '../store/recover/recovery-report.ts';
 import { BOOT_ID_SIZE_BYTES } from '../store/remembered-peer.ts';
 import { LogNeedsRepair } from '../store/repair/log-needs-repair.ts';
 import { SnapshotFiles } from '../store/snapshots/snapshot-files.ts';
@@ -72,7 +74,10 @@ export async function runBroker(asked: AskedOptions, notes: readonly string[] = 
     logger.info({ event: 'process.stopping', why }, 'Stopping');
     stop().then(() => process.exit(0), exitWith);
   });
-  const options = await settleFounding(asked, { clock, logger, signal: starting.signal });
+  const options = await settleFounding(asked, {
+    ...{ disk: new NodeDisk(), clock, logger, signal: starting.signal },
+    ...{ connect: createAdminCallClient, mintUuid: randomUUID },
+  });
   const care = startDiskCare(options, clock, logger);
   await requireNoDivergence(new NodeDisk(), options.directory);
   const log = await openLog(options, care, clock).catch((error: unknown) => {
@@ -203,7 +208,12 @@ function brokerSettings(options: BrokerOptions, storeHost: string) {
   return { autoCreateTopics, storeHost, retention: retentionOf(options) };
 }
 
-function openLog(options: BrokerOptions, care: DiskCare, clock: NodeClock): Promise<CommitLog> {
+async function openLog(
+  options: BrokerOptions,
+  care: DiskCare,
+  clock: NodeClock,
+): Promise<CommitLog> {
+  await refuseUnfinishedRecovery(care.logDisk, options.directory);
   const { clusterId, groupId, nodeId, segmentSizeBytes } = options;
   return openCommitLog(care.logDisk, {
     directory: options.directory,

@@ -5,13 +5,11 @@
  * A new node writes nothing that could vote: until the group has taken its store in, there is no
  * superblock. Its uuid is durable before the token is used, so a crash at any point is only a delay.
  */
-import { randomUUID } from 'node:crypto';
 import { FatalError } from '../base/errors.ts';
-import { createAdminCallClient } from '../client/admin-client.ts';
+import type { AdminCallClient } from '../client/admin-client.ts';
 import { BrokerCallFailure } from '../client/call-client.ts';
 import type { Clock } from '../io/clock.ts';
 import { type Disk, DiskError } from '../io/disk.ts';
-import { NodeDisk } from '../io/node/node-disk.ts';
 import {
   type AdminReply,
   type JoinGrant,
@@ -27,9 +25,31 @@ import {
 import type { AskedOptions, BrokerOptions } from './broker-options.ts';
 import type { Logger } from './logger.ts';
 
+/** What of the settings decides it. */
+export type AskedFounding = Pick<
+  AskedOptions,
+  | 'clusterId'
+  | 'directory'
+  | 'groupId'
+  | 'join'
+  | 'members'
+  | 'nodeId'
+  | 'segmentSizeBytes'
+  | 'token'
+> & { readonly advertised: Pick<AskedOptions['advertised'], 'raft'> };
+
+export type SettledFounding = Pick<
+  BrokerOptions,
+  'clusterId' | 'groupId' | 'members' | 'segmentSizeBytes' | 'storeUuid'
+>;
+
 export interface FoundingTools {
+  readonly disk: Disk;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  /** The way to a member that is asked to take the node in. */
+  readonly connect: (address: string) => AdminCallClient;
+  readonly mintUuid: () => string;
   readonly signal: AbortSignal;
 }
 
@@ -38,11 +58,15 @@ const JOIN_CALL_MS = 10_000;
 /** After all addresses were tried in vain. */
 const JOIN_PAUSE_MS = 1_000;
 
-export async function settleFounding(
-  asked: AskedOptions,
+export async function settleFounding<Asked extends AskedFounding>(
+  asked: Asked,
   tools: FoundingTools,
-): Promise<BrokerOptions> {
-  const disk = new NodeDisk();
+): Promise<Asked & SettledFounding> {
+  return { ...asked, ...(await settled(asked, tools)) };
+}
+
+async function settled(asked: AskedFounding, tools: FoundingTools): Promise<SettledFounding> {
+  const { disk } = tools;
   const { directory, nodeId } = asked;
   const found = await readFounding(disk, directory);
   if (found !== null && found.nodeId !== nodeId) {
@@ -52,11 +76,15 @@ export async function settleFounding(
   }
   if (found !== null && found.group !== null) return joined(asked, found, found.group);
   if (asked.members.length > 0) return founder(asked, found);
-  return join(asked, found, disk, tools);
+  return join(asked, found, tools);
 }
 
 /** A member that joined once: what it was told then holds for ever. */
-function joined(asked: AskedOptions, { storeUuid }: Founding, group: FoundedGroup): BrokerOptions {
+function joined(
+  asked: AskedFounding,
+  { storeUuid }: Founding,
+  group: FoundedGroup,
+): SettledFounding {
   for (const [name, own, theirs] of [
     ['cluster-id', asked.clusterId, group.clusterId],
     ['group-id', asked.groupId, group.groupId],
@@ -69,10 +97,10 @@ function joined(asked: AskedOptions, { storeUuid }: Founding, group: FoundedGrou
       `${asked.directory} joined its group later, but the configuration calls it a founder: leave out members`,
     );
   }
-  return optionsOf(asked, group, storeUuid);
+  return settledAs(group, storeUuid);
 }
 
-function founder(asked: AskedOptions, found: Founding | null): BrokerOptions {
+function founder(asked: AskedFounding, found: Founding | null): SettledFounding {
   const { clusterId, groupId, members, segmentSizeBytes } = asked;
   if (clusterId === null || groupId === null) {
     throw new FatalError(
@@ -85,15 +113,15 @@ function founder(asked: AskedOptions, found: Founding | null): BrokerOptions {
       `${asked.directory} was about to join a group, but the configuration founds one`,
     );
   }
-  return optionsOf(asked, { clusterId, groupId, segmentSizeBytes, founders: members }, null);
+  return settledAs({ clusterId, groupId, segmentSizeBytes, founders: members }, null);
 }
 
 async function join(
-  asked: AskedOptions,
+  asked: AskedFounding,
   found: Founding | null,
-  disk: Disk,
   tools: FoundingTools,
-): Promise<BrokerOptions> {
+): Promise<SettledFounding> {
+  const { disk, mintUuid } = tools;
   const { directory, nodeId, token } = asked;
   if (asked.join.length === 0) {
     throw new FatalError(
@@ -113,7 +141,7 @@ async function join(
   const lock = await disk.lock(directory);
   try {
     await refuseUsed(disk, directory);
-    const begun = found ?? { nodeId, storeUuid: randomUUID(), group: null };
+    const begun = found ?? { nodeId, storeUuid: mintUuid(), group: null };
     if (found === null) await withDisk(() => writeFounding(disk, directory, begun));
     const { freeBytes } = await disk.room(directory);
     const request: JoinRequest = {
@@ -126,7 +154,7 @@ async function join(
     const group: FoundedGroup = { clusterId, groupId, segmentSizeBytes, founders };
     await withDisk(() => writeFounding(disk, directory, { ...begun, group }));
     tools.logger.info({ event: 'group.joined', ...group }, 'The group has taken this node in');
-    return optionsOf(asked, group, begun.storeUuid);
+    return settledAs(group, begun.storeUuid);
   } finally {
     await lock.release();
   }
@@ -145,15 +173,16 @@ async function refuseUsed(disk: Disk, directory: string): Promise<void> {
 
 /** Asks one member after the other, for as long as it takes. @throws FatalError when the group says no */
 async function takenIn(
-  { join: addresses }: AskedOptions,
+  { join: addresses }: AskedFounding,
   request: JoinRequest,
-  { clock, logger, signal }: FoundingTools,
+  tools: FoundingTools,
 ): Promise<JoinGrant> {
+  const { clock, logger, signal } = tools;
   for (;;) {
     const problems: string[] = [];
     for (const address of addresses) {
       if (signal.aborted) return never();
-      const answer = await ask(address, request, signal);
+      const answer = await ask(address, request, tools);
       if (typeof answer !== 'string') return answer;
       problems.push(answer);
     }
@@ -169,9 +198,9 @@ async function takenIn(
 async function ask(
   address: string,
   request: JoinRequest,
-  signal: AbortSignal,
+  { connect, signal }: FoundingTools,
 ): Promise<JoinGrant | string> {
-  const client = createAdminCallClient(address);
+  const client = connect(address);
   const call = { remainingMs: JOIN_CALL_MS, hops: 0, stale: false, options: NO_OPTIONS, request };
   try {
     return grantOf(address, await client.call(call, signal));
@@ -191,12 +220,11 @@ function grantOf(address: string, reply: AdminReply): JoinGrant | string {
   throw new FatalError('joinRefused', `Cannot join the group at ${address}: ${message}`);
 }
 
-function optionsOf(
-  asked: AskedOptions,
+function settledAs(
   { clusterId, groupId, segmentSizeBytes, founders }: FoundedGroup,
   storeUuid: string | null,
-): BrokerOptions {
-  return { ...asked, clusterId, groupId, segmentSizeBytes, members: founders, storeUuid };
+): SettledFounding {
+  return { clusterId, groupId, segmentSizeBytes, members: founders, storeUuid };
 }
 
 async function withDisk<T>(work: () => Promise<T>): Promise<T> {

@@ -2,8 +2,8 @@
 /** The command line: the real terminal, clock, files and connections for src/cli. */
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir, hostname, userInfo } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { homedir, hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { EXIT_CODE } from '../base/errors.ts';
@@ -22,6 +22,9 @@ import { createVerifyClient } from '../client/verify-client.ts';
 import { lockHolder } from '../io/node/lock-probe.ts';
 import { NodeClock } from '../io/node/node-clock.ts';
 import { NodeDisk } from '../io/node/node-disk.ts';
+import { DerivedDirectory } from '../store/derived/derived-directory.ts';
+import type { KvStore } from '../store/derived/kv-store.ts';
+import { withScratchDatabase } from '../store/derived/scratch-database.ts';
 import { type DevWorld, runDev } from './dev/run-dev.ts';
 import { runCommand } from './run-command.ts';
 import { userFiles } from './user-files.ts';
@@ -152,7 +155,7 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     files: userFiles,
     configDirectory: join(configHome(), 'mq-raft'),
     ask: (question) => askLine(question, first.signal),
-    stores: { disk, writable: disk, lockHolder },
+    stores: { disk, writable: disk, lockHolder, scratch: (work) => withScratch(disk, work) },
     runCommand,
     openVerifier: createVerifyClient,
     devRecord: () => {
@@ -161,6 +164,17 @@ function environmentOf(first: AbortController, second: AbortController): CliEnvi
     },
     runDev: (options) => runDev(options, world),
   };
+}
+
+/** Not in a store's directory: a dry run leaves that alone. */
+async function withScratch<T>(disk: NodeDisk, work: (store: KvStore) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'mq-raft-'));
+  try {
+    await new DerivedDirectory(disk, directory).create();
+    return await withScratchDatabase(disk, directory, work);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 const DEV_TIMEOUT_MS = 5_000;

@@ -8,6 +8,7 @@ import type { MqClient } from '../client/mq-client.ts';
 import type { VerifyClient } from '../client/verify-client.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
+import type { KvStore } from '../store/derived/kv-store.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
@@ -32,6 +33,8 @@ export interface StoreAccess {
   readonly disk: ReadDisk;
   /** The same, for the few commands that change a directory: offline, and under its lock. */
   readonly writable: Disk;
+  /** A database that is thrown away, among the temporary files of this machine. Empty; `work` does not close it. */
+  scratch<T>(work: (store: KvStore) => Promise<T>): Promise<T>;
   /** Who has the directory open; null: nobody. */
   lockHolder(directory: string): Promise<LockHolder | null>;
 }

@@ -19,6 +19,7 @@ import type {
   BrokerRequest,
   BrokerResponse,
 } from '../protocol/verbs.ts';
+import { MemoryKvStore } from '../store/derived/memory-kv-store.ts';
 import type { ReadDisk } from '../store/inspect/read-disk.ts';
 import type { DevOptions } from './dev-options.ts';
 import type { DevRecord } from './dev-record.ts';
@@ -126,6 +127,7 @@ export class MemoryTerminal {
       stores: {
         disk: this.disk,
         writable: this.writable,
+        scratch: (work) => work(new MemoryKvStore()),
         lockHolder: async (directory) => this.lockHolders.get(directory) ?? null,
       },
       devRecord: () => this.devRecord,

@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { huntStackCanary, STACK_CANARIES, stackCanaryNamed } from '../stack/canaries.ts';
+import { ALL_STACK_CANARIES, huntStackCanary, stackCanaryNamed } from '../stack/canaries.ts';
 import { CANARIES, type Canary, hunt } from './canaries.ts';
 
 export const CANARY_PAGE = 'docs/TESTING.md';
@@ -39,7 +39,7 @@ export const CORE_SOURCE: CanarySource = {
 
 /** The simulator of whole replicas; a hunt by each witness. */
 export const STACK_SOURCE: CanarySource = {
-  ids: STACK_CANARIES.map(({ id }) => id),
+  ids: ALL_STACK_CANARIES.map(({ id }) => id),
   async hunt(id) {
     const { bug, witnesses } = stackCanaryNamed(id);
     const rows: CanaryRow[] = [];

@@ -6,6 +6,8 @@
  */
 import { standardStoreRules } from '../../src/store/store-rules.ts';
 import type { CheckId } from './check-id.ts';
+import { LOSS_CANARIES } from './loss-canaries.ts';
+import { MEMBERSHIP_CANARIES } from './membership-canaries.ts';
 import { servesBeforeNoop } from './planted/eager-leader.ts';
 import {
   callsTimeoutsFailures,
@@ -197,10 +199,17 @@ export const STACK_CANARIES: readonly StackCanary[] = [
   },
 ];
 
+/** With those of administration and of recovery: most of these are hunted in `npm run test:long` only. */
+export const ALL_STACK_CANARIES: readonly StackCanary[] = [
+  ...STACK_CANARIES,
+  ...MEMBERSHIP_CANARIES,
+  ...LOSS_CANARIES,
+];
+
 export function stackCanaryNamed(id: string): StackCanary {
-  const canary = STACK_CANARIES.find((candidate) => candidate.id === id);
+  const canary = ALL_STACK_CANARIES.find((candidate) => candidate.id === id);
   if (canary !== undefined) return canary;
-  const known = STACK_CANARIES.map((candidate) => candidate.id).join(', ');
+  const known = ALL_STACK_CANARIES.map((candidate) => candidate.id).join(', ');
   throw new Error(`Unknown canary ${id}: known are ${known}`);
 }
 

@@ -168,6 +168,16 @@ function overwrite(
   return null;
 }
 
+/** Behind the last entry of a segment that has a header. */
+function endOfEntries(segment: Uint8Array): number {
+  let position = SEGMENT_HEADER_SIZE_BYTES;
+  for (;;) {
+    const decoded = decodeEntryHeader(segment, position);
+    if (decoded.kind !== 'header') return position;
+    position += decoded.header.desc.sizeBytes;
+  }
+}
+
 /** Bytes in the zeros behind everything that was ever written: as after a torn write. */
 function garbageBeyondEnd(disk: MemoryDisk, random: Prng): DamageOutcome {
   const { data } = pathsIn(disk);
@@ -176,7 +186,8 @@ function garbageBeyondEnd(disk: MemoryDisk, random: Prng): DamageOutcome {
   const content = disk.contentOf(path);
   let end = content.length;
   while (end > 0 && content[end - 1] === 0) end--;
-  const from = Math.max(end, SEGMENT_HEADER_SIZE_BYTES);
+  // The last entry may end with zeros of its own.
+  const from = Math.max(end, endOfEntries(content));
   if (from + SECTOR_SIZE_BYTES > content.length) return null;
   const at = from + random.below(content.length - SECTOR_SIZE_BYTES - from + 1);
   disk.rot(

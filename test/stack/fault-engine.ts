@@ -8,12 +8,15 @@ import type { StackFault, StackFaultKind, Target } from './fault-script.ts';
 import { EAGERNESS_DEFAULT, type Edge } from './faulty-network.ts';
 import { IdentityFaults } from './identity-faults.ts';
 import { DISK_SPEED_DEFAULT, type StackNode } from './stack-node.ts';
-import { NODE_COUNT, ROUNDS_PER_STEP, STEP_MS, type StackWorld } from './stack-world.ts';
+import { ROUNDS_PER_STEP, STEP_MS, type StackWorld } from './stack-world.ts';
 
 interface Healing {
   readonly atMs: number;
   readonly heal: () => void | Promise<void>;
 }
+
+/** So long a machine is off before its disk is lost: nobody counts on it by then. */
+const LOSS_MS = 5_500;
 
 export class FaultEngine {
   readonly #world: StackWorld;
@@ -81,6 +84,8 @@ export class FaultEngine {
   async #healNode(node: StackNode): Promise<void> {
     node.diskSpeed = DISK_SPEED_DEFAULT;
     node.machine.isFull = false;
+    node.clockRate = 1;
+    node.isHeld = false;
     await this.#identity.restore(node);
     // One that is being stopped in order may never get there by itself.
     if (node.isStopping) await node.kill();
@@ -102,7 +107,8 @@ export class FaultEngine {
       case 'powerCutAll': {
         const kind = fault.kind === 'killAll' ? 'kill' : 'powerCut';
         for (const [place, node] of nodes.entries()) {
-          await this.#down(node, kind, fault.downMs[place] ?? 0, random);
+          const { downMs } = fault;
+          await this.#down(node, kind, downMs[place % downMs.length] ?? 0, random);
         }
         return true;
       }
@@ -157,6 +163,16 @@ export class FaultEngine {
         this.#later(fault.downMs, () => node.start());
         return true;
       }
+      case 'clockRate': {
+        const node = this.#node(fault.target);
+        node.clockRate = fault.tenths / 10;
+        this.#later(fault.forMs, () => {
+          node.clockRate = 1;
+        });
+        return true;
+      }
+      case 'loseDisk':
+        return this.#loseDisk(this.#node(fault.target));
       case 'superblock':
       case 'base':
       case 'rot':
@@ -187,6 +203,21 @@ export class FaultEngine {
     }
     this.#later(downMs, async () => {
       if (node.isStopping) await node.kill();
+      node.start();
+    });
+    return true;
+  }
+
+  async #loseDisk(node: StackNode): Promise<boolean> {
+    const { group, nodes } = this.#world;
+    const isSpent = nodes.some(({ isLost, isHeld }) => isLost || isHeld);
+    if (group === null || isSpent || !group.canSpare(node, 'sound')) return false;
+    await node.kill();
+    node.isHeld = true;
+    this.#later(LOSS_MS, () => {
+      node.isHeld = false;
+      if (group.canSpare(node, 'sound') && this.#identity.isKnownToAll(node))
+        this.#identity.lose(node);
       node.start();
     });
     return true;
@@ -254,7 +285,7 @@ export class FaultEngine {
     const { nodes } = this.#world;
     const isLeading = ({ running }: StackNode) => running?.replica?.leadership() != null;
     const place = target === 'leader' ? Math.max(0, nodes.findIndex(isLeading)) : target;
-    return nodes[place % NODE_COUNT]!; // below the length
+    return nodes[place % nodes.length]!; // below the length
   }
 
   #later(afterMs: number, heal: () => void | Promise<void>): void {

@@ -62,6 +62,10 @@ export type StackFault =
       /** Of what, and how: damage.ts says what each must lead to. */
       readonly how: RotKind;
     })
+  /** Its time passes at another rate, in tenths. */
+  | (OnNode & { readonly kind: 'clockRate'; readonly tenths: number; readonly forMs: number })
+  /** A machine is off for long, and when the group can spare it, it comes back with an empty disk. */
+  | (OnNode & { readonly kind: 'loseDisk' })
   // Identity.
   | (OnWeakNode & {
       readonly kind: 'wipe';
@@ -85,7 +89,9 @@ export type StackFault =
 export type Moment =
   | ('votes' | 'acknowledges' | 'cuts' | 'wins' | 'boots')
   /** A snapshot is taken; the log begins later; one is got; takes the place of the log; of the state. */
-  | ('snapshots' | 'compacts' | 'pulls' | 'installs' | 'rebuilds');
+  | ('snapshots' | 'compacts' | 'pulls' | 'installs' | 'rebuilds')
+  /** A membership goes to its disk; the group has taken it in. */
+  | ('decides' | 'joins');
 
 export type StackFaultKind = StackFault['kind'];
 
@@ -164,6 +170,10 @@ function drawFault(
     case 'writeError':
     case 'readError':
       return { kind, ...anyone, after: random.below(6) };
+    case 'clockRate':
+      return { kind, ...anyone, tenths: 5 + random.below(11), forMs };
+    case 'loseDisk':
+      return { kind, ...anyone };
     case 'deleteDerived':
       return { kind, ...anyone, downMs };
     case 'superblock':

@@ -84,6 +84,25 @@ export class IdentityFaults {
     if (!node.isLost) node.standing = MEMBER;
   }
 
+  /** Whom somebody has not met he cannot miss, unless the group has told him who it is. */
+  isKnownToAll(node: StackNode): boolean {
+    const { group, soundNodes } = this.#world;
+    return soundNodes.every((other) => {
+      if (other === node || group?.isMember(other) !== true) return true;
+      const { members } = other.running?.replica?.status().membership.membership ?? { members: [] };
+      const isPinned = members.some((one) => one.nodeId === node.nodeId && one.storeUuid !== null);
+      return isPinned || peerBootIn(other.disk, node.nodeId) >= 1;
+    });
+  }
+
+  /** For good; its node is off, and comes back under its old id with nothing. */
+  lose(node: StackNode): void {
+    node.isLost = true;
+    node.mount({ disk: node.emptyDisk(), kv: null, lineage: ++this.#lineageCount });
+    node.standing = { kind: 'impostor', refusedAs: ['otherStore', 'removedNode'] };
+    this.#world.allowRefusals(['otherStore']);
+  }
+
   #isMember(node: StackNode): boolean {
     if (node.running?.replica == null || node.isStopping) return false;
     return node.standing.kind === 'member' && !node.isLost && !this.#away.has(node);

@@ -1,13 +1,17 @@
 /** A process of a node, from its start to its end, and how it boots: as bin/ does it. */
+
 import { advance, LogIndex, Term } from '../../src/base/units.ts';
+import { type SettledFounding, settleFounding } from '../../src/bin/founding.ts';
+import { type Admin, createAdmin } from '../../src/broker/admin/admin.ts';
 import { type Broker, createBroker } from '../../src/broker/broker.ts';
 import { createGateway, type Gateway } from '../../src/broker/gateway.ts';
 import type { Message } from '../../src/raft/messages.ts';
 import { committedEntryOf } from '../../src/replica/committed-entry.ts';
 import { type ReplicaEvent, type RunningReplica, startReplica } from '../../src/replica/driver.ts';
 import type { PeerEvent, PeerReceiver, PeerTransport } from '../../src/replica/peer-transport.ts';
+import type { GroupMember } from '../../src/replica/replica-options.ts';
 import type { SnapshotParts } from '../../src/replica/snapshot/snapshot-desk.ts';
-import type { CommitLog } from '../../src/store/commit-log.ts';
+import { type CommitLog, EntriesGone } from '../../src/store/commit-log.ts';
 import { derivedHome } from '../../src/store/derived/derived-home.ts';
 import type { DerivedState } from '../../src/store/derived/derived-state.ts';
 import {
@@ -17,6 +21,7 @@ import {
 import { openCommitLog } from '../../src/store/open-commit-log.ts';
 import { SnapshotFiles } from '../../src/store/snapshots/snapshot-files.ts';
 import { MemoryPeers } from '../replica/memory-peer-transport.ts';
+import { AdminLink, FACTS, ROOM, SILENT, TASKS } from './admin-link.ts';
 import type { Moment } from './fault-script.ts';
 import { CallersNetwork } from './faulty-network.ts';
 import { MemoryForwarder } from './memory-forwarder.ts';
@@ -52,17 +57,21 @@ export interface Incarnation {
   broker: Broker | null;
   gateway: Gateway | null;
   forwarder: MemoryForwarder | null;
+  admin: Admin | null;
 }
 
 export async function bootNode(node: StackNode, running: Incarnation): Promise<void> {
   const { observer, segmentSizeBytes, bugs } = node.world;
-  const { nodeId, clusterId } = node;
-  const identity = { clusterId, groupId: 'g', nodeId, segmentSizeBytes };
+  const { nodeId } = node;
   const { clock } = running;
+  const founded = await foundingOf(node, running);
+  if (!running.isAlive) return;
+  const { clusterId, groupId } = founded;
+  const identity = { clusterId, groupId, nodeId, segmentSizeBytes };
   const opened = await openCommitLog(node.disk, {
     directory: STORE_DIRECTORY,
     ...{ identity, clock },
-    mintUuid: () => node.mintUuid(),
+    mintUuid: () => founded.storeUuid ?? node.mintUuid(),
     mintBootId: () => node.mintBootId(),
     tailCacheSizeBytes: TAIL_CACHE_SIZE_BYTES,
     rules: bugs.storeRules,
@@ -93,25 +102,49 @@ export async function bootNode(node: StackNode, running: Incarnation): Promise<v
     ...{ files, home: derivedHome(stateOptions), port: snapshots.portOf(nodeId) },
     limits: SNAPSHOT_LIMITS,
   };
-  await join(node, running, { log, state, snapshots: parts });
+  await join(node, running, { log, state, snapshots: parts, members: founded.members });
+}
+
+/** Where nobody joins, nobody asks: those who founded the group know with whom. */
+async function foundingOf(node: StackNode, running: Incarnation): Promise<SettledFounding> {
+  const { world, nodeId, clusterId, joinPlan } = node;
+  const { segmentSizeBytes } = world;
+  const isFounder = joinPlan === null;
+  const founders = world.founderIds.map((id) => ({ nodeId: id, raftAddress: addressOf(id) }));
+  const group = { clusterId, groupId: 'g', segmentSizeBytes };
+  if (world.group === null) return { ...group, members: founders, storeUuid: null };
+  const asked = {
+    ...{ ...group, nodeId, directory: STORE_DIRECTORY, advertised: { raft: addressOf(nodeId) } },
+    ...{ members: isFounder ? founders : [], token: joinPlan?.token ?? null },
+    join: joinPlan?.addresses ?? [],
+  };
+  const settled = await settleFounding(asked, {
+    ...{ disk: node.disk, clock: running.clock, logger: SILENT },
+    connect: (address) => new AdminLink(world, nodeId, running.clock).to(address),
+    mintUuid: () => node.mintUuid(),
+    signal: new AbortController().signal,
+  });
+  if (!isFounder && running.isAlive) node.onMoment?.('joins');
+  return settled;
 }
 
 interface Stored {
   readonly log: CommitLog;
   readonly state: DerivedState;
   readonly snapshots: SnapshotParts;
+  /** The founders. */
+  readonly members: readonly GroupMember[];
 }
 
 async function join(
   node: StackNode,
   running: Incarnation,
-  { log, state, snapshots }: Stored,
+  { log, state, snapshots, members }: Stored,
 ): Promise<void> {
   const { nodeId, world } = node;
-  const { observer, nodeIds, bugs } = world;
+  const { observer, bugs } = world;
   const { clock } = running;
   const onFatal = (error: unknown) => node.onFatal(running, error);
-  const members = nodeIds.map((id) => ({ nodeId: id, raftAddress: addressOf(id) }));
   const addresses = { raft: addressOf(nodeId), grpc: `${nodeId}:8081`, http: '' };
   const network = node.isClone ? new CallersNetwork(world.network) : world.network;
   const peers = new MemoryPeers({
@@ -132,6 +165,7 @@ async function join(
       // A membership that was not committed may be lost with its leader, like every entry.
       if (event.kind === 'alarm' && event.id === 'membershipRolledBack') return;
       if (event.kind === 'alarm' && world.isExpectedAlarm(event.id)) return;
+      if (event.kind === 'alarm' && world.group?.mayAlarm(event.id) === true) return;
       if (event.kind === 'chainBroken' || event.kind === 'alarm') {
         observer.violation('F3', `${nodeId}: ${JSON.stringify(event)}`);
       }
@@ -148,26 +182,37 @@ async function join(
   }
   replica.onApplied((entry) => {
     observer.onApplied(nodeId, entry);
+    world.group?.onApplied(node, entry);
     watch.onApplied(entry);
   });
   replica.onRoleChange(({ role, term }) => {
     if (role !== 'leader') return;
     observer.onLeader(nodeId, term);
+    world.group?.onLeader(node, replica.status());
     node.onMoment?.('wins');
   });
   await observeReplayed(node, replica);
   if (!running.isAlive) return;
-  serve(node, running, { inner: replica, watch });
+  serve(node, running, { inner: replica, watch, members });
 }
 
 /** What was committed when everybody died may be applied by a start, to which nobody listens yet. */
-async function observeReplayed({ nodeId, world }: StackNode, replica: RunningReplica) {
+async function observeReplayed(node: StackNode, replica: RunningReplica) {
+  const { nodeId, world } = node;
   const { log, state } = replica;
   const last = state.appliedIndex;
   for (let next = LogIndex(world.observer.appliedMax + 1); next <= last; ) {
-    for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
-      world.observer.onApplied(nodeId, committedEntryOf(entry));
-      next = advance(entry.desc.index, 1);
+    try {
+      for (const entry of await log.readEntries(next, last, REPLAYED_SIZE_BYTES_MAX)) {
+        const replayed = committedEntryOf(entry);
+        world.observer.onApplied(nodeId, replayed);
+        world.group?.onApplied(node, replayed);
+        next = advance(entry.desc.index, 1);
+      }
+    } catch (error) {
+      // Compacted meanwhile.
+      if (!(error instanceof EntriesGone)) throw error;
+      next = error.firstIndex;
     }
   }
 }
@@ -175,9 +220,11 @@ async function observeReplayed({ nodeId, world }: StackNode, replica: RunningRep
 interface Watched {
   readonly inner: RunningReplica;
   readonly watch: RetentionWatch;
+  readonly members: readonly GroupMember[];
 }
 
-function serve(node: StackNode, running: Incarnation, { inner, watch }: Watched): void {
+function serve(node: StackNode, running: Incarnation, watched: Watched): void {
+  const { inner, watch, members: founders } = watched;
   const { clock } = running;
   const { nodeId, world } = node;
   const storeHost = `10.0.0.${node.number + 1}:8081`;
@@ -192,6 +239,16 @@ function serve(node: StackNode, running: Incarnation, { inner, watch }: Watched)
     retentionPeriodMs: RETENTION_PERIOD_MS,
   });
   const forwarder = new MemoryForwarder(world, nodeId);
+  if (world.group !== null) {
+    const random = node.adminRandom();
+    const admin = createAdmin({
+      replica: world.bugs.wrapAdminReplica(inner),
+      ...{ clock, founders, facts: () => FACTS, diskRoom: () => ROOM, tasks: TASKS },
+      transport: new AdminLink(world, nodeId, clock),
+      randomBytes: (count) => Uint8Array.from({ length: count }, () => random.below(256)),
+    });
+    running.admin = world.bugs.wrapAdmin(admin);
+  }
   running.broker = broker;
   running.forwarder = forwarder;
   running.gateway = world.bugs.wrapGateway(
@@ -241,11 +298,12 @@ function spied(node: StackNode, peers: MemoryPeers, watch: RetentionWatch): Peer
     start: (receiver) => peers.start(spiedReceiver(receiver)),
     send: (to, message: Message, entryBytes) => {
       observer.onSend(node.storeName, to, message);
+      node.world.group?.onSend(node, to, message);
       if (message.kind === 'voteReply' && message.granted) node.onMoment?.('votes');
       if (message.kind === 'appendAccepted') node.onMoment?.('acknowledges');
       peers.send(to, message, entryBytes);
     },
-    setMembership: (current) => peers.setMembership(current),
+    setMembership: (current) => peers.setMembership(node.world.bugs.wrapRoster(current)),
     dismiss: (removed) => peers.dismiss(removed),
     linkOf: (peer) => peers.linkOf(peer),
     get counters() {
@@ -262,6 +320,8 @@ function watched(node: StackNode, log: CommitLog): CommitLog {
         node.world.observer.note('cuts', node.nodeId, write.truncateFrom);
         node.onMoment?.('cuts');
       }
+      node.world.group?.onPersist(node, write.entries);
+      if (write.entries.some(({ desc }) => desc.type === 'config')) node.onMoment?.('decides');
       log.persist(write);
     },
   });

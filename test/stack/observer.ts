@@ -5,7 +5,7 @@
  * Everything seen goes into a running digest: two runs with the same digest were the same run.
  */
 import { crc32 } from '../../src/base/crc32.ts';
-import type { NodeId, Term } from '../../src/base/units.ts';
+import type { LogIndex, NodeId, Term } from '../../src/base/units.ts';
 import { recordsOf } from '../../src/protocol/records.ts';
 import type { Message } from '../../src/raft/messages.ts';
 import type { RecoveredLog } from '../../src/store/commit-log.ts';
@@ -27,6 +27,13 @@ interface Promised {
   matchIndex: number;
 }
 
+export interface CommittedMessage {
+  readonly index: LogIndex;
+  readonly messageId: string;
+  /** By the clock of its leader. */
+  readonly storeTimestampMs: number;
+}
+
 const encoder = new TextEncoder();
 
 export class Observer {
@@ -36,6 +43,10 @@ export class Observer {
   readonly #promised = new Map<string, Promised>();
   readonly #leaders = new Map<Term, NodeId>();
   readonly #applied = new Map<number, string>();
+  /** Committed for sure, in the order in which somebody applied them first. */
+  readonly messages: CommittedMessage[] = [];
+  /** What these do is not part of the history any more. */
+  readonly outcasts = new Set<NodeId>();
   readonly #nextOffsets = new Map<string, number>();
   #digest = 0;
   eventCount = 0;
@@ -115,6 +126,7 @@ export class Observer {
   }
 
   onLeader(nodeId: NodeId, term: Term): void {
+    if (this.outcasts.has(nodeId)) return;
     this.note('leader', nodeId, term);
     this.checkCount++;
     const known = this.#leaders.get(term);
@@ -125,6 +137,7 @@ export class Observer {
   }
 
   onApplied(nodeId: NodeId, entry: CommittedEntry): void {
+    if (this.outcasts.has(nodeId)) return;
     const { index, term, type, payloadOffset, payload } = entry;
     const print = `${term} ${type} ${payloadOffset} ${payload.length} ${crc32(payload)}`;
     this.note('applied', nodeId, index, print);
@@ -134,7 +147,7 @@ export class Observer {
       this.violation('I9', `${nodeId} applied entry ${index} as ${print}, before it was ${known}`);
     }
     this.#applied.set(index, print);
-    if (type === 'data') this.#countMessages(payload);
+    if (type === 'data') this.#countMessages(index, payload, known === undefined);
     this.appliedMax = Math.max(this.appliedMax, index);
   }
 
@@ -143,10 +156,24 @@ export class Observer {
     return this.#nextOffsets.get(`${topic} ${queueId}`) ?? 0;
   }
 
-  #countMessages(payload: Uint8Array): void {
+  /** What was applied at the index, as text; null: nothing yet. */
+  printAt(index: number): string | null {
+    return this.#applied.get(index) ?? null;
+  }
+
+  /** Another history goes on from here, and the old one may have gone on, too. */
+  forgetAfter(index: number, term: Term): void {
+    for (const each of [...this.#leaders.keys()]) if (each >= term) this.#leaders.delete(each);
+    for (const each of [...this.#applied.keys()]) if (each > index) this.#applied.delete(each);
+    this.appliedMax = Math.min(this.appliedMax, index);
+  }
+
+  #countMessages(index: LogIndex, payload: Uint8Array, isFirst: boolean): void {
     for (const record of recordsOf(payload)) {
       if (record.kind !== 'message') continue;
-      const { topic, queueId, queueOffset } = record.message;
+      const { topic, queueId, queueOffset, storeTimestampMs } = record.message;
+      const messageId = record.message.properties.get('UNIQ_KEY') ?? '';
+      if (isFirst) this.messages.push({ index, messageId, storeTimestampMs });
       const next = Math.max(this.nextOffset(topic, queueId), queueOffset + 1);
       this.#nextOffsets.set(`${topic} ${queueId}`, next);
     }

@@ -2,6 +2,11 @@
 import { KIB } from '../../src/base/sizes.ts';
 import type { Moment, StackFaultKind } from './fault-script.ts';
 
+/** The end of a run is not that all heal: most are gone for good, and the rest is recovered. */
+export interface LossProfile {
+  readonly awayMsMax: number;
+}
+
 export interface StackProfile {
   readonly name: string;
   readonly chaosMs: number;
@@ -21,6 +26,10 @@ export interface StackProfile {
   readonly consumers: number;
   /** Of the log so much stays, once it is consumed; null: everything. */
   readonly retentionSizeBytes: number | null;
+  readonly founderCount: number;
+  /** Mean time between two commands of operators; null: there are none. */
+  readonly loss: LossProfile | null;
+  readonly operations: { readonly gapMsMin: number; readonly gapMsMax: number } | null;
 }
 
 const CRASH_KINDS: readonly StackFaultKind[] = [
@@ -85,6 +94,9 @@ const BASE = {
   producersMax: 12,
   consumers: 2,
   retentionSizeBytes: null,
+  founderCount: 3,
+  operations: null,
+  loss: null,
 } as const;
 
 /** The log loses its beginning again and again, and whoever was away needs a snapshot. */
@@ -96,6 +108,18 @@ const RETENTION = {
   producersMax: 16,
   consumers: 4,
   retentionSizeBytes: 16 * KIB,
+} as const;
+
+/** Members come and go, by commands right and wrong, while everything else goes wrong. */
+const MEMBERSHIP = {
+  ...BASE,
+  chaosMs: 14_000,
+  producersMax: 3,
+  consumers: 1,
+  moments: [...BASE.moments, 'decides', 'decides', 'joins'],
+  operations: { gapMsMin: 150, gapMsMax: 1_000 },
+  gapMsMin: 400,
+  gapMsMax: 2_000,
 } as const;
 
 export const STACK_PROFILES: readonly StackProfile[] = [
@@ -148,6 +172,66 @@ export const STACK_PROFILES: readonly StackProfile[] = [
     name: 'base',
     kinds: [...DISK_KINDS, 'base', 'kill', 'powerCut', 'powerCutAll', 'killThenPowerCut', 'trap'],
     enabledPer10: 7,
+  },
+  {
+    ...MEMBERSHIP,
+    name: 'membership-calm',
+    kinds: ['kill', 'breakStream', 'trap'],
+    enabledPer10: 10,
+    gapMsMin: 3_000,
+    gapMsMax: 6_000,
+  },
+  {
+    ...MEMBERSHIP,
+    name: 'membership-crash',
+    kinds: [...CRASH_KINDS, 'clockRate', 'loseDisk'],
+  },
+  {
+    ...MEMBERSHIP,
+    name: 'membership-disk',
+    kinds: [
+      ...([
+        'slowDisk',
+        'hungDisk',
+        'fullDisk',
+        'syncError',
+        'writeError',
+        'deleteDerived',
+      ] as const),
+      ...(['loseDisk', 'clockRate', 'kill', 'powerCut', 'trap', 'isolate'] as const),
+    ],
+  },
+  {
+    ...MEMBERSHIP,
+    name: 'membership-churn',
+    kinds: [...CHURN_KINDS, 'cutPair', 'cutOneWay', 'deaf', 'kill'],
+    enabledPer10: 8,
+    leaderPer10: 7,
+    founderCount: 5,
+    gapMsMin: 150,
+    gapMsMax: 600,
+  },
+  {
+    ...MEMBERSHIP,
+    name: 'membership-retention',
+    kinds: [...CRASH_KINDS, 'slowDisk', 'hungDisk', 'syncError', 'loseDisk'],
+    moments: [...RETENTION.moments, 'decides', 'decides', 'joins'],
+    producersMax: 6,
+    retentionSizeBytes: 16 * KIB,
+  },
+  {
+    ...BASE,
+    ...{ name: 'quorum-loss', loss: { awayMsMax: 3_000 } },
+    kinds: ['kill', 'powerCut', 'isolate', 'mute', 'slowDisk', 'stop', 'cutPair', 'slowNetwork'],
+    enabledPer10: 4,
+    gapMsMin: 500,
+    gapMsMax: 2_000,
+  },
+  {
+    ...RETENTION,
+    ...{ name: 'quorum-loss-five', loss: { awayMsMax: 3_000 }, founderCount: 5 },
+    kinds: ['kill', 'powerCut', 'isolate', 'mute', 'slowDisk', 'cutPair', 'deleteDerived'],
+    ...{ enabledPer10: 4, gapMsMin: 500, gapMsMax: 2_000, producersMax: 6, chaosMs: 6_000 },
   },
   { ...BASE, name: 'swarm', kinds: [...CRASH_KINDS, ...DISK_KINDS, ...IDENTITY_KINDS] },
 ];

@@ -11,19 +11,29 @@
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { StoredEntry } from '../../src/store/commit-log.ts';
+import { keyedU32 } from '../sim/keyed-random.ts';
 import type { CheckId, Violation } from './check-id.ts';
 import { checkWorld } from './checks.ts';
+import { plantCoreRules } from './core-rules.ts';
+import { endOperations } from './end-operations.ts';
 import { FaultEngine } from './fault-engine.ts';
 import type { StackFaultKind } from './fault-script.ts';
+import { GroupWatch } from './group-watch.ts';
+import { LossRun } from './loss-run.ts';
+import { Operators } from './operators.ts';
 import type { StackProfile } from './profiles.ts';
 import { setRealTimeTrap } from './real-time-trap.ts';
 import { type StackScript, scriptOf } from './script.ts';
-import type { StackBugs } from './stack-bugs.ts';
+import { NO_BUGS, type StackBugs } from './stack-bugs.ts';
 import type { StackNode } from './stack-node.ts';
 import { StackWorld } from './stack-world.ts';
 import { Workload } from './workload.ts';
 
 const MAJORITY = 2;
+const STEADY_PAUSE_MS = 60;
+const FLOOD_MS = 500;
+const FLOOD_PAUSE_MS = 8;
+const DROUGHT_PAUSE_MS = 800;
 /** For each of the steps after the storm. */
 const CALM_TIMEOUT_MS = 60_000;
 const REFUSAL_TIMEOUT_MS = 10_000;
@@ -54,6 +64,9 @@ export interface RunResult {
   readonly compactions: number;
   readonly installs: number;
   readonly faults: ReadonlyMap<StackFaultKind, number>;
+  /** Memberships that came into force, and what became of commands. */
+  readonly configs: number;
+  readonly commands: ReadonlyMap<string, number>;
 }
 
 export function runSeed(
@@ -65,9 +78,16 @@ export function runSeed(
 }
 
 export async function runScript(script: StackScript, options: RunOptions = {}): Promise<RunResult> {
-  const { retentionSizeBytes = null } = script;
-  const world = new StackWorld(script.seed, { ...options, retentionSizeBytes });
+  const { retentionSizeBytes = null, founderCount, operations = null } = script;
+  const watchGroup = operations === null ? null : (own: StackWorld) => new GroupWatch(own);
+  const size = founderCount === undefined ? {} : { founderCount };
+  const world = new StackWorld(script.seed, {
+    ...{ ...options, ...size, retentionSizeBytes, watchGroup },
+    // Else what is said of a time is only as good as the clocks.
+    clocksAgree: script.loss != null && script.seed % 4 < 2,
+  });
   const { observer } = world;
+  const restoreRules = plantCoreRules(options.bugs ?? NO_BUGS);
   const removeTrap = setRealTimeTrap((what) => observer.violation('T1', `${what} was called`));
   try {
     const run = new Run(world, script);
@@ -76,6 +96,7 @@ export async function runScript(script: StackScript, options: RunOptions = {}): 
     return run.result();
   } finally {
     removeTrap();
+    restoreRules();
   }
 }
 
@@ -85,6 +106,8 @@ class Run {
   readonly #workload: Workload;
   readonly #faults: FaultEngine;
   readonly #random: Prng;
+  readonly #operators: Operators | null;
+  readonly #loss: LossRun | null;
 
   constructor(world: StackWorld, script: StackScript) {
     this.#world = world;
@@ -92,13 +115,24 @@ class Run {
     this.#workload = new Workload(world);
     this.#faults = new FaultEngine(world, script.faults);
     this.#random = new Prng(script.seed, 'healing');
+    const { operations } = script;
+    const { group } = world;
+    this.#loss = script.loss == null ? null : new LossRun(world, this.#workload);
+    if (this.#loss !== null) this.#workload.pauseMsAt = paceOf(script.seed);
+    this.#operators = group === null ? null : new Operators(world, group, operations ?? []);
   }
 
   async play(): Promise<void> {
     const { observer } = this.#world;
     await this.#storm();
+    const { loss = null } = this.#script;
+    if (loss !== null) {
+      if (!observer.isBroken) await this.#loss?.play(loss.awayMsMax);
+      return;
+    }
     if (!observer.isBroken) await this.#healMajority();
     if (!observer.isBroken) await this.#healRest();
+    if (!observer.isBroken) await this.#endOperations();
     const log = observer.isBroken ? null : await checkWorld(this.#world, this.#workload);
     if (log !== null) await this.#startCold(log);
   }
@@ -120,6 +154,8 @@ class Run {
       leaders: observer.leaderCount,
       ...{ compactions: observer.compactionCount, installs: observer.installCount },
       faults: this.#faults.counts,
+      configs: this.#world.group?.ledger.configs.length ?? 0,
+      commands: this.#operators?.counts ?? this.#loss?.counts ?? new Map(),
     };
   }
 
@@ -130,20 +166,58 @@ class Run {
     this.#workload.start(producers, consumers);
     while (clock.monotonicMs() < chaosMs && !observer.isBroken) {
       await this.#world.step(() => this.#faults.run());
+      this.#operators?.run();
+      this.#loss?.watch();
     }
-    this.#workload.stopping = true;
+    if (this.#loss === null) this.#workload.stopping = true;
   }
 
   async #healMajority(): Promise<void> {
-    const { observer, soundNodes } = this.#world;
-    const core = shuffled(soundNodes, this.#random).slice(0, MAJORITY);
+    const { observer, group } = this.#world;
+    const core = group === null ? await this.#healCore() : await this.#healGroupCore(group);
     observer.note('core', ...core.map(({ nodeId }) => nodeId));
-    await this.#faults.healOnly(core);
     const isOver = () => this.#workload.isOver || observer.isBroken;
     if (await this.#world.until(isOver, CALM_TIMEOUT_MS)) return;
     const missing = this.#workload.unconsumed;
     const states = this.#states();
     observer.violation('L1', `not all is answered; ${missing.length} unconsumed; ${states}`);
+  }
+
+  async #healCore(): Promise<readonly StackNode[]> {
+    const core = shuffled(this.#world.soundNodes, this.#random).slice(0, MAJORITY);
+    await this.#faults.healOnly(core);
+    return core;
+  }
+
+  /** What a node believes is known when it runs: then some of them fall, as many as can be spared. */
+  async #healGroupCore(group: GroupWatch): Promise<readonly StackNode[]> {
+    const world = this.#world;
+    this.#operators?.hurry();
+    await this.#faults.healOnly([]);
+    await this.#faults.healAll();
+    const areUp = () => world.soundNodes.every(({ running }) => running?.gateway != null);
+    await world.until(() => areUp() || world.observer.isBroken, CALM_TIMEOUT_MS);
+    for (const node of shuffled(world.soundNodes, this.#random)) {
+      if (this.#random.chance(1, 3) || !group.canSpare(node, 'running')) continue;
+      await node.kill();
+    }
+    return world.nodes.filter(({ running }) => running !== null);
+  }
+
+  async #endOperations(): Promise<void> {
+    const operators = this.#operators;
+    const { group } = this.#world;
+    if (operators === null || group === null) return;
+    await endOperations(this.#world, group, operators);
+    await this.#untilAgreed();
+    const areTold = () => group.unawareNodes.length === 0;
+    const { observer } = this.#world;
+    if (!(await this.#world.until(() => areTold() || observer.isBroken, CALM_TIMEOUT_MS))) {
+      const ids = group.unawareNodes.map(({ nodeId }) => nodeId);
+      observer.violation('M3', `${ids} were removed and run as if they were not`);
+    }
+    for (const node of this.#world.soundNodes) group.checkTrail(node);
+    operators.checkClaims();
   }
 
   async #healRest(): Promise<void> {
@@ -154,8 +228,10 @@ class Run {
   }
 
   async #untilAgreed(): Promise<void> {
-    const { observer, nodes, soundNodes } = this.#world;
+    const { observer } = this.#world;
     const agree = () => {
+      // Members may still leave.
+      const { nodes, soundNodes } = this.#world;
       const all = soundNodes.map(({ running }) => running?.replica?.status() ?? null);
       const last = Math.max(...all.map((status) => status?.lastIndex ?? 0));
       const hasLeader = nodes.some(({ running }) => running?.replica?.status().role === 'leader');
@@ -170,6 +246,7 @@ class Run {
     const { nodes, refusals, observer } = this.#world;
     for (const node of nodes) {
       const { standing, nodeId } = node;
+      if (this.#world.group !== null && node.hasRefused) continue;
       if (standing.kind === 'member') continue;
       const isRefused = () =>
         standing.kind === 'refusesToStart'
@@ -214,6 +291,15 @@ class Run {
     });
     return JSON.stringify(states);
   }
+}
+
+/** Every other run is steady; in the others half a second of flood follows a drought, and so on. */
+function paceOf(seed: number): (nowMs: number) => number {
+  if (seed % 2 === 0) return () => STEADY_PAUSE_MS;
+  return (nowMs) => {
+    const isFlood = keyedU32(seed, Math.floor(nowMs / FLOOD_MS)) % 3 === 0;
+    return isFlood ? FLOOD_PAUSE_MS : DROUGHT_PAUSE_MS;
+  };
 }
 
 function shuffled(nodes: readonly StackNode[], random: Prng): readonly StackNode[] {

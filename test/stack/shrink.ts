@@ -33,6 +33,14 @@ export async function shrink(
   best = await withoutKinds(best, fails);
   const withFaults = (faults: StackScript['faults']): StackScript => ({ ...best, faults });
   best = withFaults(await ddmin(best.faults, (faults) => fails(withFaults(faults))));
+  const withOperations = (operations: NonNullable<StackScript['operations']>): StackScript => ({
+    ...best,
+    operations,
+  });
+  const { operations } = best;
+  if (operations != null) {
+    best = withOperations(await ddmin(operations, (left) => fails(withOperations(left))));
+  }
   best = await withFewerClients(best, fails);
   return { script: best, runCount };
 }
@@ -42,7 +50,8 @@ async function cutTime(script: StackScript, atMs: number, fails: Fails): Promise
   const chaosMs = Math.ceil(atMs / STEP_MS) * STEP_MS + STEP_MS;
   if (chaosMs >= script.chaosMs) return script;
   const faults = script.faults.filter((fault) => fault.atMs <= chaosMs);
-  const shorter = { ...script, chaosMs, faults };
+  const operations = script.operations?.filter((operation) => operation.atMs <= chaosMs) ?? null;
+  const shorter = { ...script, chaosMs, faults, operations };
   return (await fails(shorter)) ? shorter : script;
 }
 

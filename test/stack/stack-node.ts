@@ -9,6 +9,7 @@ import { NodeId } from '../../src/base/units.ts';
 import { DiskError } from '../../src/io/disk.ts';
 import { MemoryDisk } from '../../src/io/memory/memory-disk.ts';
 import type { RefusalCode } from '../../src/replica/handshake.ts';
+import type { CommitLog } from '../../src/store/commit-log.ts';
 import { keyedU32 } from '../sim/keyed-random.ts';
 import { CrashKvStore } from './crash-kv-store.ts';
 import type { Moment } from './fault-script.ts';
@@ -20,6 +21,9 @@ import type { StackWorld } from './stack-world.ts';
 
 /** Clocks of different machines; the second one is ahead of whoever follows it. */
 const CLOCK_SKEW_MS = [0, 700, -400];
+/** How far they are ahead of the true time, and apart from each other, at most. */
+export const CLOCK_AHEAD_MS_MAX = 700;
+export const CLOCK_SKEW_MS_MAX = 1_100;
 export const DISK_SPEED_DEFAULT = 6;
 
 /** What the node must be when it is started on the directory it has now. */
@@ -31,6 +35,12 @@ export type Standing =
   | { readonly kind: 'refusesToStart'; readonly reason: FatalReason };
 
 export const MEMBER: Standing = { kind: 'member' };
+
+/** What its operator has written into the command line of a new process. */
+export interface JoinPlan {
+  readonly addresses: readonly string[];
+  readonly token: string;
+}
 
 /** A directory with its database, and how it has been continued. */
 export interface NodeStore {
@@ -62,12 +72,21 @@ export class StackNode {
   clusterId = 'c';
   /** It can never again be what it was: repair and replacement are the operator's. */
   isLost = false;
+  /** Switched off, and nobody switches it on for now. */
+  isHeld = false;
   /** An operator has taken it away. */
   isRetired = false;
   /** It has ended as its standing says. */
   hasRefused = false;
   /** Hears what the node does, for whoever lies in wait for it. */
   onMoment: ((moment: Moment) => void) | null = null;
+  /** How a new node comes into the group; null: it is a founder. */
+  joinPlan: JoinPlan | null = null;
+  /** The log of the last process that had one: what it was at its end. */
+  lastLog: CommitLog | null = null;
+  /** When the last process ended; null: one runs, or none ever did. */
+  downSinceMs: number | null = null;
+  #clockRate = 1;
   /** Steps of the disk per round, at most; 0: the disk hangs. */
   diskSpeed = DISK_SPEED_DEFAULT;
 
@@ -98,6 +117,11 @@ export class StackNode {
     return { nodeId: this.nodeId, lineage: this.#lineage };
   }
 
+  set clockRate(rate: number) {
+    this.#clockRate = rate;
+    if (this.#running !== null) this.#running.clock.rate = rate;
+  }
+
   runDisk(round: number): void {
     if (this.diskSpeed === 0) return;
     const chance = keyedU32(this.world.seed, this.number, this.isClone ? 1 : 0, round);
@@ -105,16 +129,18 @@ export class StackNode {
   }
 
   start(): void {
-    if (this.#running !== null || this.isRetired) return;
+    if (this.#running !== null || this.isRetired || this.isHeld) return;
     let die = () => {};
     const died = new Promise<'died'>((resolve) => {
       die = () => resolve('died');
     });
-    const clock = new NodeClock(this.world.clock, CLOCK_SKEW_MS[this.number] ?? 0);
+    const skewMs = this.world.clocksAgree ? 0 : (CLOCK_SKEW_MS[this.number] ?? 0);
+    const clock = new NodeClock(this.world.clock, skewMs, this.#clockRate);
     const parts = { log: null, state: null, files: null, peers: null, replica: null, broker: null };
-    const more = { gateway: null, forwarder: null, isAlive: true, isStopping: false };
+    const more = { gateway: null, forwarder: null, admin: null, isAlive: true, isStopping: false };
     const running: Incarnation = { clock, died, die, ...parts, ...more };
     this.#running = running;
+    this.downSinceMs = null;
     this.#startCount++;
     this.world.observer.note('start', this.nodeId, this.#startCount);
     this.onMoment?.('boots');
@@ -125,6 +151,11 @@ export class StackNode {
   raftRandom(): Prng {
     const name = `raft-${this.nodeId}-${this.#startCount}${this.isClone ? '-clone' : ''}`;
     return new Prng(this.world.seed, name);
+  }
+
+  /** Of tokens. */
+  adminRandom(): Prng {
+    return new Prng(this.world.seed, `admin-${this.nodeId}-${this.#startCount}`);
   }
 
   mintUuid(): string {
@@ -228,6 +259,12 @@ export class StackNode {
       void this.kill(); // In memory: done when it returns.
       return;
     }
+    if (reason !== null && this.world.group?.mayEnd(this, reason) === true) {
+      this.world.observer.note('ends', this.nodeId, reason);
+      this.hasRefused = true;
+      void this.kill(); // In memory: done when it returns.
+      return;
+    }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.world.observer.violation('F1', `${this.nodeId} gave up: ${text}`);
   }
@@ -235,6 +272,8 @@ export class StackNode {
   #end(running: Incarnation): void {
     this.world.observer.note('end', this.nodeId);
     this.#running = null;
+    this.downSinceMs = this.world.clock.monotonicMs();
+    if (running.log !== null && this.world.group !== null) this.lastLog = running.log;
     this.#isDiskBad = false;
     this.machine.forget();
     running.isAlive = false;
@@ -246,6 +285,7 @@ export class StackNode {
       for (const { running: other } of this.world.nodes) other?.peers?.breakStreams(this.nodeId);
     }
     running.forwarder?.close();
+    running.admin?.close();
     if (!this.isClone) this.world.snapshots.leave(this.nodeId);
     running.die();
   }

@@ -1,4 +1,4 @@
-/** A group of three whole nodes, and the power over time, network, disks and their lives. */
+/** A group of whole nodes, and the power over time, network, disks and their lives. */
 import { KIB } from '../../src/base/sizes.ts';
 import type { NodeId } from '../../src/base/units.ts';
 import type { BrokerRequest, BrokerResponse } from '../../src/broker/verbs.ts';
@@ -8,10 +8,12 @@ import type { RefusalCode } from '../../src/replica/handshake.ts';
 import { MemorySnapshots } from '../replica/memory-snapshots.ts';
 import type { CheckId } from './check-id.ts';
 import { FaultyNetwork } from './faulty-network.ts';
+import type { GroupWatch } from './group-watch.ts';
 import { Observer } from './observer.ts';
 import { NO_BUGS, type StackBugs } from './stack-bugs.ts';
 import { StackNode } from './stack-node.ts';
 
+/** Of the founders; more may join. */
 export const NODE_COUNT = 3;
 export const STEP_MS = 10;
 /** In a step everybody gets so many turns. */
@@ -28,6 +30,11 @@ export interface WorldOptions {
   readonly retentionSizeBytes?: number | null;
   readonly bugs?: StackBugs;
   readonly muted?: readonly CheckId[];
+  readonly founderCount?: number;
+  /** All clocks show the same time. */
+  readonly clocksAgree?: boolean;
+  /** Sees every change of members; null: nobody asks for one, and nodes run without administration. */
+  readonly watchGroup?: ((world: StackWorld) => GroupWatch) | null;
 }
 
 export class StackWorld {
@@ -39,8 +46,11 @@ export class StackWorld {
   readonly snapshots: MemorySnapshots;
   readonly retentionSizeBytes: number | null;
   readonly segmentSizeBytes: number;
-  readonly nodes: readonly StackNode[];
-  readonly nodeIds: readonly NodeId[];
+  readonly #nodes: StackNode[];
+  /** With whom the group was founded. */
+  readonly founderIds: readonly NodeId[];
+  readonly group: GroupWatch | null;
+  readonly clocksAgree: boolean;
   /** Second processes with the name of a node. */
   readonly clones = new Set<StackNode>();
   /** Who may be sent away, and why. */
@@ -51,6 +61,8 @@ export class StackWorld {
 
   constructor(seed: number, options: WorldOptions = {}) {
     const { bugs = NO_BUGS, muted = [], retentionSizeBytes = null } = options;
+    const { founderCount = NODE_COUNT, watchGroup = null, clocksAgree = false } = options;
+    this.clocksAgree = clocksAgree;
     this.seed = seed;
     this.bugs = bugs;
     this.observer = new Observer(() => this.clock.monotonicMs(), muted);
@@ -58,8 +70,9 @@ export class StackWorld {
     this.snapshots = new MemorySnapshots(this.network);
     this.retentionSizeBytes = retentionSizeBytes;
     this.segmentSizeBytes = (seed % 2 === 0 || retentionSizeBytes !== null ? 64 : 128) * KIB;
-    this.nodes = Array.from({ length: NODE_COUNT }, (_, number) => new StackNode(this, number));
-    this.nodeIds = this.nodes.map(({ nodeId }) => nodeId);
+    this.#nodes = Array.from({ length: founderCount }, (_, number) => new StackNode(this, number));
+    this.founderIds = this.#nodes.map(({ nodeId }) => nodeId);
+    this.group = watchGroup?.(this) ?? null;
   }
 
   /** Rounds since the beginning: the finest measure of time there is. */
@@ -67,13 +80,34 @@ export class StackWorld {
     return this.#round;
   }
 
+  get nodes(): readonly StackNode[] {
+    return this.#nodes;
+  }
+
+  get nodeIds(): readonly NodeId[] {
+    return this.#nodes.map(({ nodeId }) => nodeId);
+  }
+
   /** Those that can still be members of the group. */
   get soundNodes(): readonly StackNode[] {
-    return this.nodes.filter(({ isLost }) => !isLost);
+    const { group } = this;
+    return this.#nodes.filter((node) => !node.isLost && (group?.isMember(node) ?? true));
+  }
+
+  nodeOf(nodeId: NodeId): StackNode | null {
+    return this.#nodes.find((node) => node.nodeId === nodeId) ?? null;
+  }
+
+  /** An empty machine. */
+  addNode(nodeId: NodeId): StackNode {
+    const number = Number(nodeId.slice(1)) - 1;
+    const node = new StackNode(this, number);
+    this.#nodes.push(node);
+    return node;
   }
 
   startAll(): void {
-    for (const node of this.nodes) node.start();
+    for (const node of this.#nodes) node.start();
   }
 
   async endAll(): Promise<void> {
@@ -104,6 +138,7 @@ export class StackWorld {
     this.observer.note('refusal', by, code);
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
     if (this.#allowedRefusals.has(code)) return;
+    if (this.group?.mayRefuse(by, code, sentence) === true) return;
     this.observer.violation('H21', `${by} refuses a member: ${sentence}`);
   }
 
@@ -136,13 +171,18 @@ export class StackWorld {
     for (let round = 0; round < ROUNDS_PER_STEP; round++) {
       await settled();
       await beforeRound();
-      this.#round++;
-      for (const node of this.nodes) node.runDisk(this.#round);
-      for (const clone of this.clones) clone.runDisk(this.#round);
-      await settled();
-      this.network.deliver();
+      await this.turn();
     }
     await settled();
+  }
+
+  /** Everybody gets a turn; no time passes. */
+  async turn(): Promise<void> {
+    this.#round++;
+    for (const node of this.nodes) node.runDisk(this.#round);
+    for (const clone of this.clones) clone.runDisk(this.#round);
+    await settled();
+    this.network.deliver();
   }
 
   /** @returns what the promise brings, while the world goes on; null when it takes too long */

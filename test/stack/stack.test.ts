@@ -1,15 +1,16 @@
 /**
- * Whole nodes under power cuts, kills, partitions, bad disks and wrong directories, seed by seed.
+ * Whole nodes under power cuts, kills, partitions, bad disks, wrong directories and operators, seed by seed.
  * `npm test` runs a few; the head of main.ts says how to run as many as one likes.
  */
 import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { STACK_PROFILES, stackProfileNamed } from './profiles.ts';
+import { isLong, keepsPromises } from './promises-test.ts';
 import { replayLine, runSeed } from './run.ts';
 
 const SEEDS_PER_PROFILE = 6;
 
-for (const profile of STACK_PROFILES) {
+for (const profile of STACK_PROFILES.filter((each) => !isLong(each))) {
   const seeds = Array.from({ length: SEEDS_PER_PROFILE }, (_, place) => place + 1);
   test(`what was acknowledged survives every storm of profile ${profile.name}`, async () => {
     let acknowledged = 0;
@@ -25,8 +26,15 @@ for (const profile of STACK_PROFILES) {
   });
 }
 
+// One each; of all profiles in stack.long.test.ts, and as many as one likes by main.ts.
+for (const name of ['membership-crash', 'membership-retention', 'quorum-loss-five']) {
+  keepsPromises(stackProfileNamed(name), [1]);
+}
+
 test('a seed is the same run every time', async () => {
-  for (const profile of STACK_PROFILES) {
+  const names = ['membership-churn', 'quorum-loss'];
+  const others = STACK_PROFILES.filter((profile) => !isLong(profile));
+  for (const profile of [...others, ...names.map(stackProfileNamed)]) {
     const [first, second] = [await runSeed(7, profile), await runSeed(7, profile)];
     equal(first.digest, second.digest, profile.name);
     equal(first.eventCount, second.eventCount, profile.name);

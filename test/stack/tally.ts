@@ -2,7 +2,9 @@
 import type { RunResult } from './run.ts';
 
 const HOUR_MS = 3_600_000;
-const COLUMNS = ['runs', 'sim hours', 'answered', 'acked', 'entries', 'leaders', 'checks', 'speed'];
+const COLUMNS = [
+  ...['runs', 'sim hours', 'answered', 'acked', 'entries', 'leaders', 'configs', 'checks', 'speed'],
+];
 
 interface Row {
   runs: number;
@@ -12,6 +14,7 @@ interface Row {
   acknowledged: number;
   entries: number;
   leaders: number;
+  configs: number;
   checks: number;
 }
 
@@ -20,7 +23,12 @@ export class StackTally {
   readonly #total = emptyRow();
   readonly #faults = new Map<string, number>();
 
+  readonly #commands = new Map<string, number>();
+
   add(result: RunResult, realMs: number): void {
+    for (const [what, count] of result.commands) {
+      this.#commands.set(what, (this.#commands.get(what) ?? 0) + count);
+    }
     const row = this.#rows.get(result.profile) ?? emptyRow();
     this.#rows.set(result.profile, row);
     for (const sum of [row, this.#total]) {
@@ -31,6 +39,7 @@ export class StackTally {
       sum.acknowledged += result.acknowledged;
       sum.entries += result.entries;
       sum.leaders += result.leaders;
+      sum.configs += result.configs;
       sum.checks += result.checkCount;
     }
     for (const [kind, count] of result.faults) {
@@ -48,6 +57,7 @@ export class StackTally {
       String(row.acknowledged),
       String(row.entries),
       String(row.leaders),
+      String(row.configs),
       String(row.checks),
       `${Math.round(row.simulatedMs / Math.max(1, row.realMs))}x`,
     ]);
@@ -61,11 +71,15 @@ export class StackTally {
     const kinds = [...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1));
     const total = kinds.reduce((sum, [, count]) => sum + count, 0);
     const faults = kinds.map(([kind, count]) => `${kind} ${count}`).join(', ');
-    return `${lines.join('\n')}\nfaults: ${total} (${faults})`;
+    const commands = [...this.#commands]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([what, count]) => `${what} ${count}`);
+    const typed = commands.length === 0 ? '' : `\ncommands: ${commands.join(', ')}`;
+    return `${lines.join('\n')}\nfaults: ${total} (${faults})${typed}`;
   }
 }
 
 function emptyRow(): Row {
   const counts = { runs: 0, simulatedMs: 0, realMs: 0, answered: 0, acknowledged: 0 };
-  return { ...counts, entries: 0, leaders: 0, checks: 0 };
+  return { ...counts, entries: 0, leaders: 0, configs: 0, checks: 0 };
 }

@@ -16,6 +16,7 @@ import type { CallResult, StackWorld } from './stack-world.ts';
 export const TOPIC = 'payments';
 export const GROUP = 'ledger';
 
+const PAUSE_MS_MAX = 60;
 const SEND_TIMEOUT_MS = 2_000;
 const TRIES_MAX = 12;
 const RECEIVE_TIMEOUT_MS = 1_500;
@@ -57,12 +58,23 @@ export class Workload {
   /** Somebody has begun to consume. */
   #hasGroup = false;
   stopping = false;
+  /** The clients are gone, whatever they waited for. */
+  #isGone = false;
   repeats = 0;
   /** Calls that were answered. */
   answeredCount = 0;
 
   constructor(world: StackWorld) {
     this.#world = world;
+  }
+
+  /** Pauses between two messages, at most, by the time; for those who come in bursts. */
+  pauseMsAt: (nowMs: number) => number = () => PAUSE_MS_MAX;
+
+  /** From one moment to the next: nobody hears anything any more. */
+  abandon(): void {
+    this.stopping = true;
+    this.#isGone = true;
   }
 
   start(producers: number, consumers: number): void {
@@ -113,7 +125,7 @@ export class Workload {
   async #produce(client: Client): Promise<void> {
     const { random } = client;
     while (!this.stopping) {
-      await this.#world.sleep(random.below(60));
+      await this.#world.sleep(random.below(this.pauseMsAt(this.#world.clock.monotonicMs())));
       // By size goes what every group has consumed; before the first group that is everything.
       if (this.#isQuick && this.receipts.size > 0 && !this.#hasGroup) continue;
       const known = [...this.receipts.keys()];
@@ -138,7 +150,7 @@ export class Workload {
   ): Promise<void> {
     const { random } = client;
     const ids = messages.map(({ messageId }) => messageId);
-    for (let tries = 0; tries < triesMax; tries++) {
+    for (let tries = 0; tries < triesMax && !this.#isGone; tries++) {
       const request = { kind: 'send', messages } as const;
       // An impatient client asks twice at once.
       if (random.chance(1, 10)) {
@@ -184,7 +196,7 @@ export class Workload {
 
   async #consume(client: Client): Promise<void> {
     const { random, name: clientId } = client;
-    while (!this.stopping || this.unconsumed.length > 0) {
+    while (!this.#isGone && (!this.stopping || this.unconsumed.length > 0)) {
       await this.#world.sleep(10 + random.below(80));
       const startedAtMs = this.#world.clock.monotonicMs();
       const result = await this.#ask(

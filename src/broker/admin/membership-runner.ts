@@ -64,6 +64,8 @@ export class MembershipRunner {
       const outcome = await this.#doStep(step, undertaking, view);
       if (outcome !== null) return outcome;
       view = await this.#options.situation.look();
+      // Somebody else led meanwhile, and may have given the lock to another operation: all is looked at anew.
+      if (view.term !== first.term) throw new LeadershipLost();
     }
     const plan = planOf(change, view);
     return this.#refuse(undertaking, plan, this.#checks(undertaking, view, plan));

@@ -13,12 +13,17 @@ export interface StoreDirectory {
   readonly stillUnused: () => Promise<void>;
 }
 
+/** Without a slash at its end. */
+export function directoryOf(name: string): string {
+  return name.replace(/(?<=.)\/+$/, '');
+}
+
 export async function openStoreDirectory(
   { environment, note }: Invocation,
   name: string,
   isLive: boolean,
 ): Promise<StoreDirectory> {
-  const directory = name.replace(/(?<=.)\/+$/, '');
+  const directory = directoryOf(name);
   const { stores } = environment;
   try {
     if (!(await isStore(stores.disk, directory))) throw await noStore(stores.disk, directory);

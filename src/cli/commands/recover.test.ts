@@ -2,7 +2,8 @@ import { deepEqual, equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LogIndex, NodeId } from '../../base/units.ts';
-import { type EntryRange, judgeLoss } from '../../store/recover/lost-range.ts';
+import type { EntryRange } from '../../store/recover/entry-marks.ts';
+import { judgeLoss } from '../../store/recover/lost-range.ts';
 import { aGroupLog, aGroupStore, RECOVERED_GROUP } from '../../store/recover/recovery-fixture.ts';
 import type { Survivor } from '../../store/recover/survivor.ts';
 import { MemoryTerminal, reportOf } from '../memory-environment.ts';
@@ -33,7 +34,7 @@ test('what nobody can read is told to the entry; --execute is refused with the w
   match(terminal.stdout.text, /^lost +10, 1 entry; the group had committed all of it/m);
   match(terminal.stderr.text, /Nothing was changed[\s\S]*mq-raft restore/);
   equal(await terminal.run(...LOST, '/n1', '/n2', '/n3', '--execute'), 4);
-  match(terminal.stderr.text, /cannot be cut out of the log/);
+  match(terminal.stderr.text, /no directory holds a whole snapshot at or behind entry 11/);
   deepEqual(await terminal.writable.list('/n1'), files);
 });
 
@@ -124,6 +125,6 @@ function aSurvivor(node: string): Survivor {
     },
     ...{ term: 1, lastIndex: LogIndex(LENGTH), lastTerm: 1, provenCommitIndex: LogIndex(LENGTH) },
     ...{ membership: RECOVERED_GROUP, peersMet: [], problem: null },
-    traffic: { lastAtMs: null, messagesPerSecond: 0 },
+    traffic: { lastAtMs: null, provenAtMs: null, messagesPerSecond: 0 },
   } as unknown as Survivor;
 }

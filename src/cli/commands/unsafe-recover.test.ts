@@ -68,11 +68,9 @@ test('it ends with 4, and says what to do, while a majority is left', async () =
 test('survivors with different committed entries are refused', async () => {
   const terminal = await aTerminal();
   const other = aGroupLog(15);
-  other.append({
-    payload: Buffer.from('x'),
-    term: other.entries[0]!.desc.term,
-    leaderCommit: LogIndex(18),
-  });
+  const { term } = other.entries[0]!.desc;
+  other.append({ payload: Buffer.from('x'), term, leaderCommit: LogIndex(18) });
+  other.append({ payload: Buffer.from('proof'), term, leaderCommit: LogIndex(19) });
   await aGroupStore(terminal.writable, '/n2', NodeId('n2'), other);
   equal(await terminal.run('unsafe-recover', '/n1', '/n2'), 4);
   match(terminal.stderr.text, /n1 and n2 hold different entries at or below entry \d+/);

@@ -5,17 +5,12 @@
 import type { Command } from 'commander';
 import { FatalError } from '../../base/errors.ts';
 import { DiskError } from '../../io/disk.ts';
-import {
-  comparedIndex,
-  type Disagreement,
-  planRecovery,
-  type RecoveryPlan,
-  ranked,
-} from '../../store/recover/recovery-plan.ts';
-import { chainAt, type Survivor, surveySurvivor } from '../../store/recover/survivor.ts';
+import { disagreementsAmong } from '../../store/recover/disagreements.ts';
+import { planRecovery, type RecoveryPlan } from '../../store/recover/recovery-plan.ts';
+import { RECOVERY_REPORT_FILE } from '../../store/recover/recovery-report.ts';
+import { type Survivor, surveySurvivor } from '../../store/recover/survivor.ts';
 import {
   executeRecovery,
-  RECOVERY_REPORT_FILE,
   type RecoveryTask,
   taskOf,
   unfinishedTask,
@@ -84,7 +79,10 @@ async function recover(
     directories.push((await openStoreDirectory(invocation, name, false)).directory);
   }
   const survivors = await surveyed(invocation, directories);
-  const disagreements = await disagreementsAmong(invocation, survivors);
+  const { disk } = invocation.environment.stores;
+  const disagreements = await disagreementsAmong(survivors, ({ directory }) => ({
+    ...{ disk, directory, signal: invocation.signal },
+  }));
   const lostAtMs = (options.lostAt ?? new Date(invocation.environment.clock.wallMs())).getTime();
   const wish = { lostAtMs, newClusterId: options.newClusterId ?? null };
   const verdict = planRecovery(survivors, disagreements, wish);
@@ -124,28 +122,6 @@ async function surveyed(
 function unusable(what: string): CliError {
   const todo = 'leave the directory out';
   return new CliError({ exit: CLI_EXIT.refused, what, why: null, todo });
-}
-
-/** Every pair, where both go and something is proven. */
-async function disagreementsAmong(
-  { environment, signal }: Invocation,
-  survivors: readonly Survivor[],
-): Promise<readonly Disagreement[]> {
-  const { disk } = environment.stores;
-  const whole = ranked(survivors).filter(({ problem }) => problem === null);
-  const found: Disagreement[] = [];
-  for (const [i, a] of whole.entries()) {
-    for (const b of whole.slice(i + 1)) {
-      const index = comparedIndex(a, b);
-      if (index === null) continue;
-      const crcOf = async ({ directory }: Survivor) =>
-        (await chainAt({ disk, directory, signal }, [index])).get(index);
-      if ((await crcOf(a)) !== (await crcOf(b))) {
-        found.push({ a: a.nodeId, b: b.nodeId, index });
-      }
-    }
-  }
-  return found;
 }
 
 function refusal(

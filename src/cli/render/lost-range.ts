@@ -1,5 +1,6 @@
 /** What is left of a range of entries, and what giving it up would mean. */
-import type { EntryRange, Holding, LossVerdict } from '../../store/recover/lost-range.ts';
+import type { EntryRange } from '../../store/recover/entry-marks.ts';
+import type { Holding, LossVerdict } from '../../store/recover/lost-range.ts';
 import { jsonLine } from './json.ts';
 import { labelled } from './log-words.ts';
 import { type Column, cell, type Paint, plural, printable, tableLines } from './text.ts';
@@ -38,7 +39,12 @@ export function lossText(verdict: Extract<LossVerdict, { kind: 'lost' }>, column
   ].join('\n');
 }
 
-export function lossJsonLine(holdings: readonly Holding[], verdict: LossVerdict): string {
+/** @param plan null: there is none */
+export function lossJsonLine(
+  holdings: readonly Holding[],
+  verdict: LossVerdict,
+  plan: object | null,
+): string {
   return jsonLine({
     kind: 'acceptedLoss',
     verdict: verdict.kind,
@@ -48,6 +54,7 @@ export function lossJsonLine(holdings: readonly Holding[], verdict: LossVerdict)
     nodes: holdings.map(({ survivor: { nodeId, directory, lastIndex }, missing }) => ({
       ...{ nodeId, directory, lastIndex: String(lastIndex), missing: missing.map(rangeJson) },
     })),
+    plan,
   });
 }
 

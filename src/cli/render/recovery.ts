@@ -60,7 +60,12 @@ function keptText({ provenIndex, keptIndex }: LossBound): string {
   return `${proven}; ${plural(unsure, 'entry').replace('entrys', 'entries')} after it, up to ${keptIndex}, are kept, whether anybody was told of them or not`;
 }
 
-function lossText({ keptIndex, messagesPerSecond, unseenMs, messagesMax }: LossBound): string {
+export function lossText({
+  keptIndex,
+  messagesPerSecond,
+  unseenMs,
+  messagesMax,
+}: LossBound): string {
   const what = `entries after ${keptIndex} may have been acknowledged by the lost majority: nobody who is left knows how many`;
   if (unseenMs === null) return `${what}, and no message here tells a rate`;
   const rate = messagesPerSecond.toFixed(messagesPerSecond < 10 ? 2 : 0);

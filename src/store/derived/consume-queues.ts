@@ -47,6 +47,12 @@ interface QueueName {
   readonly queueId: number;
 }
 
+/** A queue that ends before the offset at which it should. */
+export interface QueueShortage extends QueueName {
+  readonly next: QueueOffset;
+  readonly wanted: QueueOffset;
+}
+
 interface Queue extends QueueName {
   min: QueueOffset;
   next: QueueOffset;
@@ -164,9 +170,9 @@ export class ConsumeQueues {
 
   /**
    * Back to the first offset of every queue, to append all units again.
-   * @returns whether each queue is where it was before
+   * @returns which queues are not where they were before
    */
-  rewind(): () => boolean {
+  rewind(): () => readonly QueueShortage[] {
     const wanted = new Map<Queue, QueueOffset>();
     for (const queues of this.#topics.values()) {
       for (const queue of queues.values()) {
@@ -177,12 +183,16 @@ export class ConsumeQueues {
       }
     }
     return () => {
+      const shortages: QueueShortage[] = [];
       for (const queues of this.#topics.values()) {
         for (const queue of queues.values()) {
-          if (wanted.get(queue) !== queue.next) return false;
+          // A queue that was not there before is one too many: it should have no message.
+          const end = wanted.get(queue) ?? QueueOffset(0);
+          const { topicNumber, queueId, next } = queue;
+          if (end !== next) shortages.push({ topicNumber, queueId, next, wanted: end });
         }
       }
-      return true;
+      return shortages;
     };
   }
 

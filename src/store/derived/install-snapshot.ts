@@ -6,26 +6,16 @@
  * The meta row comes last: a store without it is nobody's, whatever else is in it.
  */
 import { assert } from '../../base/assert.ts';
-import { viewOf } from '../../base/bytes.ts';
 import { advance, type LogIndex, type PhysicalOffset } from '../../base/units.ts';
-import { messageIndexFieldsAt } from '../../protocol/message-index-fields.ts';
-import { recordPlaceAt } from '../../protocol/records.ts';
-import { journalUnitOf } from './apply.ts';
-import { ConsumeQueues } from './consume-queues.ts';
-import { DEDUP_WINDOW_BOUNDS, DedupWindow } from './dedup-window.ts';
 import type { CommittedEntry } from './derived-state.ts';
 import { END_KEY, FIRST_KEY, TABLE } from './key-codec.ts';
-import { KeyIndex } from './key-index.ts';
 import type { KvStore } from './kv-store.ts';
 import { INSTALL_COMMIT_ROWS } from './limits.ts';
-import { MessageJournal } from './message-journal.ts';
+import { type LostMessages, type LostOffsets, MessageIndexer } from './message-indexer.ts';
 import { decodeMeta } from './meta-row.ts';
 import { Overlay } from './overlay.ts';
 import { readSnapshot } from './read-snapshot.ts';
-import { RowWriter } from './row-codec.ts';
-import { RowTrim } from './row-trim.ts';
 import { refuseUnless, type SnapshotHeader } from './snapshot-format.ts';
-import { TopicPlaces } from './topic-places.ts';
 
 export interface InstallSource {
   /** One chunk per item. */
@@ -61,35 +51,103 @@ export async function installSnapshot(
   store: KvStore,
   source: InstallSource,
 ): Promise<SnapshotHeader> {
-  const overlay = new Overlay(store);
-  assertEmpty(store);
-  const { header, meta } = await loadRows(overlay, store, source.chunks());
-  const { logStart, appliedIndex } = header;
-  const indexer = new Indexer(overlay, logStart.offset);
-  let next = logStart.index;
+  const installer = await SnapshotInstaller.begin(store, source.chunks(), null);
+  const { logStart, appliedIndex } = installer.header;
   for await (const entry of source.entries(logStart.index, appliedIndex)) {
-    refuseUnless(entry.index === next, `entry ${entry.index} in the place of ${next}`);
-    refuseUnless(entry.payloadOffset >= logStart.offset, `entry ${next} lies before the log`);
-    indexer.add(entry);
-    next = advance(next, 1);
-    if (overlay.changeCount >= INSTALL_COMMIT_ROWS) {
-      indexer.writeDirty();
-      await commit(overlay, store);
-    }
+    installer.add(entry);
+    if (installer.isFull) await installer.commit();
   }
-  refuseUnless(next === appliedIndex + 1, `entries from ${next} on are missing`);
-  indexer.finish();
-  await commit(overlay, store);
-  overlay.put(TABLE.meta, meta);
-  await commit(overlay, store);
-  return header;
+  await installer.finish();
+  return installer.header;
+}
+
+/** The same, for whoever has the entries come to it: from the first one of the log to that of the snapshot. */
+export class SnapshotInstaller {
+  readonly header: SnapshotHeader;
+  readonly #store: KvStore;
+  readonly #overlay: Overlay;
+  readonly #meta: Uint8Array;
+  readonly #indexer: MessageIndexer;
+  #next: LogIndex;
+
+  private constructor(
+    store: KvStore,
+    overlay: Overlay,
+    { header, meta }: LoadedRows,
+    lost: LostMessages | null,
+  ) {
+    this.#store = store;
+    this.#overlay = overlay;
+    this.#meta = meta;
+    this.header = header;
+    this.#indexer = new MessageIndexer(overlay, header.logStart.offset, lost);
+    this.#next = header.logStart.index;
+  }
+
+  /** @param lost null: no entry is */
+  static async begin(
+    store: KvStore,
+    chunks: AsyncIterable<Uint8Array>,
+    lost: LostMessages | null,
+  ): Promise<SnapshotInstaller> {
+    assertEmpty(store);
+    const overlay = new Overlay(store);
+    const loaded = await loadRows(overlay, store, chunks);
+    return new SnapshotInstaller(store, overlay, loaded, lost);
+  }
+
+  add(entry: CommittedEntry): void {
+    const { index, payloadOffset } = entry;
+    refuseUnless(index === this.#next, `entry ${index} in the place of ${this.#next}`);
+    refuseUnless(
+      payloadOffset >= this.header.logStart.offset,
+      `entry ${index} lies before the log`,
+    );
+    this.#indexer.add(entry);
+    this.#next = advance(index, 1);
+  }
+
+  /** What was added and is not committed is in memory. */
+  get isFull(): boolean {
+    return this.#overlay.changeCount >= INSTALL_COMMIT_ROWS;
+  }
+
+  async commit(): Promise<void> {
+    this.#indexer.writeDirty();
+    await commit(this.#overlay, this.#store);
+  }
+
+  /** Entries up to this one are lost. Requires that the installer was told what is known of them. */
+  lose(to: LogIndex): void {
+    this.#indexer.lose();
+    this.#next = advance(to, 1);
+  }
+
+  /**
+   * @param next where the payload of the next entry lies, or would; needed when the last entries are lost
+   * @returns which offsets are those of lost messages
+   */
+  async finish(next: PhysicalOffset | null = null): Promise<readonly LostOffsets[]> {
+    const isWhole = this.#next === this.header.appliedIndex + 1;
+    refuseUnless(isWhole, `entries from ${this.#next} on are missing`);
+    const lost = this.#indexer.finish(next);
+    await commit(this.#overlay, this.#store);
+    this.#overlay.put(TABLE.meta, this.#meta);
+    await commit(this.#overlay, this.#store);
+    return lost;
+  }
+}
+
+interface LoadedRows {
+  readonly header: SnapshotHeader;
+  readonly meta: Uint8Array;
 }
 
 async function loadRows(
   overlay: Overlay,
   store: KvStore,
   chunks: AsyncIterable<Uint8Array>,
-): Promise<{ readonly header: SnapshotHeader; readonly meta: Uint8Array }> {
+): Promise<LoadedRows> {
   let header: SnapshotHeader | null = null;
   let meta: Uint8Array | null = null;
   for await (const part of readSnapshot(chunks)) {
@@ -126,83 +184,6 @@ function describes(metaRow: Uint8Array, header: SnapshotHeader): boolean {
 async function commit(overlay: Overlay, store: KvStore): Promise<void> {
   await store.commit(overlay.freeze());
   overlay.thaw();
-}
-
-/** Appends the messages of the log to the tables that no snapshot carries. */
-class Indexer {
-  readonly #overlay: Overlay;
-  readonly #logStart: PhysicalOffset;
-  readonly #rows = new RowWriter();
-  readonly #topics: TopicPlaces;
-  readonly #queues: ConsumeQueues;
-  readonly #keys: KeyIndex;
-  readonly #journal: MessageJournal;
-  readonly #areQueuesWhole: () => boolean;
-  readonly #wanted: { readonly next: number; readonly newestStoreTimestampMs: number };
-
-  constructor(overlay: Overlay, logStart: PhysicalOffset) {
-    this.#logStart = logStart;
-    this.#overlay = overlay;
-    this.#topics = new TopicPlaces(overlay);
-    this.#queues = new ConsumeQueues(overlay, this.#rows);
-    this.#keys = new KeyIndex(overlay, this.#rows);
-    this.#journal = new MessageJournal(overlay, this.#rows);
-    this.#areQueuesWhole = this.#queues.rewind();
-    this.#wanted = this.#journal.rewind();
-  }
-
-  add({ type, payload, payloadOffset }: CommittedEntry): void {
-    if (type !== 'data') return;
-    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const view = viewOf(payload);
-    for (let at = 0; at < payload.length; ) {
-      const place = recordPlaceAt(view, at);
-      if (place.kind === 'message') this.#addMessage(bytes, view, at, advance(payloadOffset, at));
-      at += place.sizeBytes;
-    }
-  }
-
-  writeDirty(): void {
-    this.#queues.writeDirty();
-    this.#journal.writeDirty();
-  }
-
-  finish(): void {
-    const { next, newestStoreTimestampMs } = this.#journal;
-    refuseUnless(
-      this.#areQueuesWhole() &&
-        next === this.#wanted.next &&
-        newestStoreTimestampMs === this.#wanted.newestStoreTimestampMs,
-      'the entries do not hold the messages that the snapshot counts',
-    );
-    this.writeDirty();
-    const trim = new RowTrim(this.#overlay, this.#rows, {
-      journal: this.#journal,
-      window: new DedupWindow(this.#overlay, this.#rows, this.#journal, DEDUP_WINDOW_BOUNDS),
-      keys: this.#keys,
-      queues: this.#queues,
-    });
-    trim.startClean();
-    trim.writeDirty();
-  }
-
-  #addMessage(bytes: Buffer, view: DataView, at: number, placedAt: PhysicalOffset): void {
-    const message = messageIndexFieldsAt(bytes, view, at);
-    const { topic, queueId, queueOffset, physicalOffset } = message;
-    refuseUnless(physicalOffset === placedAt, 'a message of another place in the log');
-    const found = this.#topics.find(topic, placedAt);
-    refuseUnless(found !== null, 'a message of a topic that the snapshot does not know');
-    const unit = journalUnitOf(found.number, message);
-    this.#journal.append(unit);
-    if (!found.isLive) return;
-    const { next } = this.#queues.range(found.number, queueId);
-    refuseUnless(queueOffset === next, 'a message of another place in its queue');
-    this.#queues.append(found.number, queueId, queueOffset, message);
-    if (unit.id !== null) {
-      this.#keys.addIdAgain(found.number, unit.id, message, this.#logStart);
-    }
-    this.#keys.addKeys(found.number, unit);
-  }
 }
 
 function assertEmpty(store: KvStore): void {

@@ -1,18 +1,12 @@
 /**
- * Which entries of a range nobody who was asked can read any more, and whether somebody else still may. Pure
- * but for the reading of one directory.
+ * Which entries of a range nobody who was asked can read any more, and whether somebody else still may. Pure.
  *
  * An entry counts as held only with a good header in its place and a good body: what a start would serve.
  */
 import { LogIndex, type NodeId } from '../../base/units.ts';
-import { dumpLog } from '../inspect/dump-log.ts';
-import type { SurveyOptions, Survivor } from './survivor.ts';
-
-/** First and last entry, both of it. */
-export interface EntryRange {
-  readonly from: LogIndex;
-  readonly to: LogIndex;
-}
+import type { DirectoryLog } from './directory-log.ts';
+import type { EntryRange } from './entry-marks.ts';
+import type { Survivor } from './survivor.ts';
 
 /** What one directory has of the range. */
 export interface Holding {
@@ -33,32 +27,8 @@ export type LossVerdict =
       readonly provenIndex: LogIndex;
     };
 
-export async function holdingOf(
-  options: SurveyOptions,
-  survivor: Survivor,
-  range: EntryRange,
-): Promise<Holding> {
-  const missing: EntryRange[] = [];
-  let next: number = range.from;
-  const lack = (to: number): void => {
-    if (to >= next) missing.push({ from: LogIndex(next), to: LogIndex(to) });
-  };
-  await dumpLog({
-    ...options,
-    from: range.from,
-    isLive: false,
-    onEntry: ({ header, body }) => {
-      const { index } = header.desc;
-      if (index > range.to) return 'stop';
-      if (body.kind === 'bad') return 'goOn';
-      lack(index - 1);
-      next = index + 1;
-      return 'goOn';
-    },
-    onDamage: () => {},
-  });
-  lack(range.to);
-  return { survivor, missing };
+export function holdingOf({ survivor, marks }: DirectoryLog, range: EntryRange): Holding {
+  return { survivor, missing: marks.missing(range) };
 }
 
 /** @param declaredLost members that its operator knows will never come back */
@@ -75,10 +45,13 @@ export function judgeLoss(
   return { kind: 'lost', ranges, provenIndex: LogIndex(Math.max(0, ...proven)) };
 }
 
-/** Whoever belongs to the newest membership that is known, or was met. */
+/** Whoever belongs to the newest membership that is known, or was met and not removed. */
 function unaskedOf(holdings: readonly Holding[], known: readonly NodeId[]): readonly NodeId[] {
   const others = holdings.flatMap(({ survivor: { membership, peersMet } }) =>
-    membership === null ? peersMet : membership.members.map(({ nodeId }) => nodeId),
+    // A lost entry may have brought a member that only those remember who have met it.
+    [...peersMet, ...(membership?.members ?? []).map(({ nodeId }) => nodeId)].filter(
+      (nodeId) => membership?.removed.includes(nodeId) !== true,
+    ),
   );
   return [...new Set(others)].filter((nodeId) => !known.includes(nodeId)).sort();
 }

@@ -1,6 +1,7 @@
 /**
- * The config entry with which a log goes on under another membership when nobody leads: offline, in a term that
- * no leader ever had or will have. A filler comes first where the segment has no room.
+ * The entries with which a log goes on when nobody leads, a config entry in the first place: offline, in a term that no
+ * survivor has seen. Those who are lost may have used it; they are of another cluster from here on. A filler comes first
+ * where the segment has no room.
  */
 import { crc32 } from '../../base/crc32.ts';
 import { advance, LogIndex, type Term } from '../../base/units.ts';
@@ -20,11 +21,21 @@ export interface MembershipAppend {
 }
 
 export function membershipEntries(append: MembershipAppend): readonly StoredEntry[] {
-  const { tip, term, membership, segmentSizeBytes } = append;
-  const payload = encodeMembership(membership);
-  const place = placeEntry(tip.end, payload.length, segmentSizeBytes);
+  const payload = encodeMembership(append.membership);
+  return entriesBehind(append, [{ type: 'config', payload }]);
+}
+
+export interface AppendedPayload {
+  readonly type: 'config' | 'data';
+  readonly payload: Uint8Array;
+}
+
+export function entriesBehind(
+  { tip, term, segmentSizeBytes }: Omit<MembershipAppend, 'membership'>,
+  payloads: readonly AppendedPayload[],
+): readonly StoredEntry[] {
   const entries: StoredEntry[] = [];
-  let prevHeaderCrc = tip.headerCrc;
+  let { end, headerCrc: prevHeaderCrc } = tip;
   const push = (
     desc: Pick<EntryDesc, 'type' | 'physicalOffset' | 'sizeBytes'>,
     bytes: Uint8Array,
@@ -39,13 +50,17 @@ export function membershipEntries(append: MembershipAppend): readonly StoredEntr
     const encoded = encodeEntry({ ...whole, leaderCommit: tip.index, prevHeaderCrc }, bytes);
     entries.push({ desc: whole, bytes: encoded });
     prevHeaderCrc = headerCrcOf(encoded);
+    end = advance(desc.physicalOffset, desc.sizeBytes);
   };
-  if (place.fillerSizeBytes > 0) {
-    const physicalOffset = skipSegmentHeader(tip.end, segmentSizeBytes);
-    push({ type: 'filler', physicalOffset, sizeBytes: place.fillerSizeBytes }, new Uint8Array(0));
+  for (const { type, payload } of payloads) {
+    const place = placeEntry(end, payload.length, segmentSizeBytes);
+    if (place.fillerSizeBytes > 0) {
+      const physicalOffset = skipSegmentHeader(end, segmentSizeBytes);
+      push({ type: 'filler', physicalOffset, sizeBytes: place.fillerSizeBytes }, new Uint8Array(0));
+    }
+    const { physicalOffset, sizeBytes } = place;
+    push({ type, physicalOffset, sizeBytes }, payload);
   }
-  const { physicalOffset, sizeBytes } = place;
-  push({ type: 'config', physicalOffset, sizeBytes }, payload);
   return entries;
 }
 

@@ -3,8 +3,10 @@
  * what is true of the disks has been found out before (survivor.ts).
  *
  * What is certain: entries that a survivor proves committed are kept. What is not: the lost majority may have
- * committed more than any survivor ever saw, and nobody who is left can know. So the bound is what the group
- * would have taken in at its last rate until the moment it was lost.
+ * committed more than any survivor ever saw, and nobody who is left can know. All of that was stored after the last
+ * message that is proven committed, and before the moment of the loss, as far as the clocks agree. So the bound is
+ * what the group would have taken in at its last rate in that time. It is no promise for a group that was busier
+ * then: at k times the rate it is k times as much.
  */
 import { LogIndex, type NodeId, type Term } from '../../base/units.ts';
 import { isJoint, type Membership } from '../../raft/membership.ts';
@@ -16,7 +18,7 @@ export interface LossBound {
   /** Up to here everything is kept, whether anybody was told of it or not. */
   readonly keptIndex: LogIndex;
   readonly messagesPerSecond: number;
-  /** For how long the lost may have gone on without this survivor. null: no message says when it ended. */
+  /** From the last message that is proven committed to the loss: then the lost may have gone on without this survivor. null: no message says when. */
   readonly unseenMs: number | null;
   /** Messages at most, at that rate for that time. */
   readonly messagesMax: number;
@@ -65,13 +67,13 @@ export function ranked(survivors: readonly Survivor[]): readonly Survivor[] {
 }
 
 /**
- * Where two logs must be the same: as far as both go, up to the highest index that either proves committed.
- * null: nothing is proven.
+ * Where two logs must be the same: what the worse one proves committed the better one holds, as a leader would
+ * (Raft 5.4). The tail of the worse one may be another one: of a leader that nobody followed. null: nothing is
+ * proven, or the better one does not go so far, which is no matter of comparing.
  */
-export function comparedIndex(a: Survivor, b: Survivor): LogIndex | null {
-  const proven = Math.max(a.provenCommitIndex, b.provenCommitIndex);
-  const index = Math.min(proven, a.lastIndex, b.lastIndex);
-  return index === 0 ? null : LogIndex(index);
+export function comparedIndex(better: Survivor, worse: Survivor): LogIndex | null {
+  const index = worse.provenCommitIndex;
+  return index === 0 || index > better.lastIndex ? null : index;
 }
 
 export function planRecovery(
@@ -111,8 +113,11 @@ export function planRecovery(
   };
 }
 
+/** Of a member that no entry of the log names. */
+export const UNKNOWN_ADDRESS = 'unknown:1';
+
 /** As the log says, or, where it was never changed, all that the survivor has met. */
-function membershipBefore(survivor: Survivor): Membership {
+export function membershipBefore(survivor: Survivor): Membership {
   if (survivor.membership !== null) return survivor.membership;
   const { nodeId, storeUuid, peersMet } = survivor;
   const ids = [nodeId, ...peersMet].toSorted();
@@ -120,7 +125,7 @@ function membershipBefore(survivor: Survivor): Membership {
     members: ids.map((id) => ({
       nodeId: id,
       storeUuid: id === nodeId ? storeUuid : null,
-      raftAddress: 'unknown:1',
+      raftAddress: UNKNOWN_ADDRESS,
       priority: 0,
     })),
     voters: ids,
@@ -130,7 +135,7 @@ function membershipBefore(survivor: Survivor): Membership {
   };
 }
 
-function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
+export function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membership {
   const own = before.members.find((member) => member.nodeId === nodeId);
   const lost = allIds(before).filter((id) => id !== nodeId && !before.removed.includes(id));
   return {
@@ -138,7 +143,7 @@ function aloneIn(before: Membership, { nodeId, storeUuid }: Survivor): Membershi
       {
         nodeId,
         storeUuid,
-        raftAddress: own?.raftAddress ?? 'unknown:1',
+        raftAddress: own?.raftAddress ?? UNKNOWN_ADDRESS,
         priority: own?.priority ?? 0,
       },
     ],
@@ -204,14 +209,15 @@ function needless(membership: Membership, ranking: readonly Survivor[]): string[
   ];
 }
 
-function lossOf(
+export function lossOf(
   winner: Survivor,
   ranking: readonly Survivor[],
   { lostAtMs }: RecoveryWish,
 ): LossBound {
   const { traffic, lastIndex } = winner;
   const proven = Math.max(...ranking.map(({ provenCommitIndex }) => provenCommitIndex));
-  const unseenMs = traffic.lastAtMs === null ? null : Math.max(0, lostAtMs - traffic.lastAtMs);
+  const { provenAtMs } = traffic;
+  const unseenMs = provenAtMs === null ? null : Math.max(0, lostAtMs - provenAtMs);
   return {
     provenIndex: LogIndex(Math.min(proven, lastIndex)),
     keptIndex: lastIndex,

@@ -18,6 +18,11 @@ export const RATE_ENTRY_COUNT = 1_000;
 export interface Traffic {
   /** Of the messages among the last entries; null: there are none. */
   readonly lastAtMs: number | null;
+  /**
+   * Of the last one that is proven committed, or of the first one when none is. What comes behind it may be the tail
+   * of a leader that nobody followed any more, written while others went on without it.
+   */
+  readonly provenAtMs: number | null;
   readonly messagesPerSecond: number;
 }
 
@@ -70,7 +75,7 @@ export async function surveySurvivor(options: SurveyOptions): Promise<Survivor |
     provenCommitIndex,
     membership: memberships.at(-1)?.membership ?? membershipOfBase(inspection),
     peersMet: [...superblock.peers.keys()],
-    traffic: await trafficOf(options, lastIndex),
+    traffic: await trafficOf(options, lastIndex, provenCommitIndex),
     problem: problemOf(inspection),
   };
 }
@@ -91,8 +96,13 @@ function problemOf({ startup, rotCount }: Inspection): string | null {
   return rotCount === 0 ? null : `${rotCount} places below its watermark are damaged`;
 }
 
-async function trafficOf(options: SurveyOptions, lastIndex: LogIndex): Promise<Traffic> {
+async function trafficOf(
+  options: SurveyOptions,
+  lastIndex: LogIndex,
+  provenIndex: LogIndex,
+): Promise<Traffic> {
   const times: number[] = [];
+  let provenCount = 0;
   const from = LogIndex(Math.max(1, lastIndex - RATE_ENTRY_COUNT + 1));
   await dumpLog({
     ...options,
@@ -100,16 +110,20 @@ async function trafficOf(options: SurveyOptions, lastIndex: LogIndex): Promise<T
     isLive: false,
     onEntry: (entry) => {
       times.push(...storeTimesIn(entry));
+      if (entry.header.desc.index <= provenIndex) provenCount = times.length;
       return 'goOn';
     },
     onDamage: () => {},
   });
   const [first, last] = [times[0], times.at(-1)];
-  if (first === undefined || last === undefined) return { lastAtMs: null, messagesPerSecond: 0 };
+  if (first === undefined || last === undefined) {
+    return { lastAtMs: null, provenAtMs: null, messagesPerSecond: 0 };
+  }
   // Of the spaces between messages; at least a second, or two messages would be a flood.
   const spanMs = Math.max(1_000, last - first);
   const spaces = Math.max(1, times.length - 1);
-  return { lastAtMs: last, messagesPerSecond: (spaces * 1_000) / spanMs };
+  const provenAtMs = times[Math.max(0, provenCount - 1)] ?? null;
+  return { lastAtMs: last, provenAtMs, messagesPerSecond: (spaces * 1_000) / spanMs };
 }
 
 function storeTimesIn({ header, body }: WalkedEntry): readonly number[] {

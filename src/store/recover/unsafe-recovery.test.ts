@@ -8,24 +8,20 @@ import { MemoryDisk } from '../../io/memory/memory-disk.ts';
 import { encodeMembership } from '../../protocol/membership-codec.ts';
 import { foundingMembership } from '../../raft/membership.ts';
 import { readFounding, writeFounding } from '../founding-file.ts';
+import { appendRecords, messageRecord } from '../inspect/inspect-fixture.ts';
 import { inspectStore } from '../inspect/inspect-store.ts';
 import { type EntryChain, openTestLog, Steps } from '../log-fixture.ts';
+import { disagreementsAmong } from './disagreements.ts';
+import type { RecoveryWorld } from './rebirth.ts';
 import { aGroupLog, aGroupStore, RECOVERED_GROUP, RECOVERED_IDENTITY } from './recovery-fixture.ts';
 import {
-  comparedIndex,
   type Disagreement,
   nextClusterId,
   planRecovery,
   type RecoveryVerdict,
 } from './recovery-plan.ts';
-import { chainAt, type Survivor, surveySurvivor } from './survivor.ts';
-import {
-  executeRecovery,
-  type RecoveryTask,
-  type RecoveryWorld,
-  taskOf,
-  unfinishedTask,
-} from './unsafe-recovery.ts';
+import { type Survivor, surveySurvivor } from './survivor.ts';
+import { executeRecovery, type RecoveryTask, taskOf, unfinishedTask } from './unsafe-recovery.ts';
 
 const [n1, n2, n3] = ['n1', 'n2', 'n3'].map(NodeId) as [NodeId, NodeId, NodeId];
 const signal = new AbortController().signal;
@@ -271,7 +267,7 @@ const anySurvivor: Survivor = {
   provenCommitIndex: LogIndex(90),
   membership: RECOVERED_GROUP,
   peersMet: [n2, n3],
-  traffic: { lastAtMs: 1_000_000, messagesPerSecond: 50 },
+  traffic: { lastAtMs: 1_000_000, provenAtMs: 1_000_000, messagesPerSecond: 50 },
   problem: null,
 };
 
@@ -340,23 +336,85 @@ test('where the membership was never changed, those it has met are the lost ones
   deepEqual(plan.membership.removed, [n2, n3]);
 });
 
-test('logs are compared by their chain, as far as both go and something is proven', async () => {
+test('what the worse log proves committed the better one must hold; its tail may be another one', async () => {
   const disk = new MemoryDisk();
   await aGroupStore(disk, '/a', n1, aGroupLog(20));
   await aGroupStore(disk, '/b', n2, aGroupLog(10));
-  const other = aGroupLog(5);
-  other.append({ payload: Buffer.from('another'), term: Term(1) });
-  await aGroupStore(disk, '/c', n3, other);
-  const [a, b, c] = [await survey(disk, '/a'), await survey(disk, '/b'), await survey(disk, '/c')];
-  const crcAt = async (survivor: Survivor, index: LogIndex | null) => {
-    ok(index !== null);
-    const { directory } = survivor;
-    return (await chainAt({ disk, directory, signal }, [index])).get(index);
-  };
-  const ab = comparedIndex(a, b);
-  equal(await crcAt(a, ab), await crcAt(b, ab));
-  const ac = comparedIndex(a, c);
-  ok((await crcAt(a, ac)) !== (await crcAt(c, ac)));
+  const tail = aGroupLog(5);
+  tail.append({ payload: Buffer.from('another'), term: Term(1) });
+  await aGroupStore(disk, '/c', n3, tail);
+  const committed = aGroupLog(5);
+  committed.append({ payload: Buffer.from('another'), term: Term(1) });
+  const leaderCommit = committed.lastIndex;
+  committed.append({ payload: Buffer.from('proof'), term: Term(1), leaderCommit });
+  await aGroupStore(disk, '/d', n3, committed);
+  const [a, b, c, d] = await Promise.all(['/a', '/b', '/c', '/d'].map((at) => survey(disk, at)));
+  ok(a && b && c && d);
+  const disagreements = (...all: readonly Survivor[]) =>
+    disagreementsAmong(all, ({ directory }) => ({ disk, directory, signal }));
+  deepEqual(await disagreements(b, a), []);
+  deepEqual(await disagreements(c, a), []);
+  deepEqual(await disagreements(d, a), [{ a: n1, b: n3, index: leaderCommit }]);
+});
+
+test('where the better log has lost its beginning there is nothing to compare', async () => {
+  const disk = new MemoryDisk();
+  await aGroupStore(disk, '/a', n1, aGroupLog(40), 'compacted');
+  await aGroupStore(disk, '/b', n2, aGroupLog(2));
+  const [a, b] = [await survey(disk, '/a'), await survey(disk, '/b')];
+  const placeOf = ({ directory }: Survivor) => ({ disk, directory, signal });
+  deepEqual(await disagreementsAmong([a, b], placeOf), []);
+});
+
+/** A group whose messages come when they come; the survivor has those before `cutAt`, and a tail of its own. */
+const aHistory = fc.record({
+  gapsMs: fc.array(fc.integer({ min: 0, max: 2_000 }), { minLength: 3, maxLength: 60 }),
+  cutShare: fc.double({ min: 0.05, max: 1, noNaN: true }),
+  tailMs: fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 5 }),
+  slackMs: fc.integer({ min: 0, max: 5_000 }),
+});
+
+test('law: whatever is lost was stored in the time that is named, in bursts too; at the rate it is within the bound', () => {
+  fc.assert(
+    fc.property(aHistory, ({ gapsMs, cutShare, tailMs, slackMs }) => {
+      let atMs = 1_000_000;
+      const times = gapsMs.map((gapMs) => (atMs += gapMs));
+      const provenCount = Math.max(1, Math.floor(times.length * cutShare));
+      const proven = times.slice(0, provenCount);
+      const lost = times.slice(provenCount);
+      const provenAtMs = proven.at(-1)!; // at least one
+      // Meanwhile a leader that was cut off goes on writing for a while.
+      const lastAtMs = tailMs.reduce((sum, gapMs) => sum + gapMs, provenAtMs);
+      const lostAtMs = Math.max(lastAtMs, times.at(-1)!) + slackMs; // at least three
+      const spanMs = Math.max(1_000, provenAtMs - proven[0]!); // at least one
+      const messagesPerSecond = (Math.max(1, proven.length - 1) * 1_000) / spanMs;
+      const traffic = { lastAtMs, provenAtMs, messagesPerSecond };
+      const wish = { lostAtMs, newClusterId: null };
+      const { loss } = planned(planRecovery([{ ...anySurvivor, traffic }], [], wish));
+      const fromMs = lostAtMs - (loss.unseenMs ?? 0);
+      ok(lost.every((storedAtMs) => storedAtMs >= fromMs && storedAtMs <= lostAtMs));
+      const actual = (lost.length * 1_000) / Math.max(1, loss.unseenMs ?? 0);
+      const timesAsMuch = Math.max(1, actual / loss.messagesPerSecond);
+      ok(
+        lost.length <= Math.ceil(loss.messagesMax * timesAsMuch),
+        'k times the rate, k times as much',
+      );
+    }),
+  );
+});
+
+test('the time is counted from what is proven, not from the tail of a leader that was cut off', async () => {
+  const disk = new MemoryDisk();
+  const chain = aGroupLog(5);
+  const plan = { topic: 'orders', queueId: 0, queueOffset: 5, body: 'tail' };
+  const record = { bytes: messageRecord(plan), kind: 'message' } as const;
+  // Nothing proves it.
+  appendRecords(chain, [record], { term: Term(1), leaderCommit: LogIndex(0) });
+  await aGroupStore(disk, '/a', n1, chain);
+  const { traffic, provenCommitIndex, lastIndex } = await survey(disk, '/a');
+  ok(provenCommitIndex < lastIndex - 1);
+  ok(traffic.provenAtMs !== null && traffic.lastAtMs !== null);
+  ok(traffic.provenAtMs <= traffic.lastAtMs);
 });
 
 test('law: at a steady rate the bound is never below the true loss', () => {
@@ -372,7 +430,12 @@ test('law: at a steady rate the bound is never below the true loss', () => {
       const spanMs = (seenCount - 1) * intervalMs;
       // Below a second of traffic there is no rate to speak of.
       fc.pre(spanMs >= 1_000);
-      const traffic = { lastAtMs, messagesPerSecond: ((seenCount - 1) * 1_000) / spanMs };
+      const provenAtMs = lastAtMs;
+      const traffic = {
+        lastAtMs,
+        provenAtMs,
+        messagesPerSecond: ((seenCount - 1) * 1_000) / spanMs,
+      };
       const lostAtMs = lastAtMs + lostCount * intervalMs + slackMs;
       const wish = { lostAtMs, newClusterId: null };
       const { loss } = planned(planRecovery([{ ...anySurvivor, traffic }], [], wish));
