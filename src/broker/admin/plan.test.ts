@@ -342,6 +342,17 @@ test('a slow disk is refused unless it is allowed, a sick one always', () => {
   equal(failed(disk(80, true), ALLOWANCES), true);
 });
 
+test('of a replacement the disk counts when it has copied the log: copying makes every disk slow', () => {
+  const slow = { ...HEALTH, syncMsP99: 80 };
+  const failed = (changes: Partial<MemberView>) =>
+    failedIn(
+      judge(REPLACE, changedMember(viewOf(WELL), N4, { health: slow, ...changes }), []),
+    ).includes('targetDiskSpeed');
+  equal(failed({ lagBytes: HANDOVER_LAG_BYTES_MAX + 1 }), false);
+  equal(failed({ lagBytes: 0 }), true);
+  equal(failed({ lagBytes: HANDOVER_LAG_BYTES_MAX + 1, isDiskStalled: true }), true);
+});
+
 test('a rolling restart passes exactly when each voter may be down in its turn', () => {
   for (let voterCount = 1; voterCount <= 5; voterCount++) {
     const voters = NODES.slice(0, voterCount);
