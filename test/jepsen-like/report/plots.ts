@@ -4,7 +4,7 @@ import { isVerb, type Outcome } from '../history/operation.ts';
 import { escaped } from './html.ts';
 
 const WIDTH = 1_120;
-const LEFT = 136;
+const LEFT = 164;
 const RIGHT = 12;
 const LANE = 17;
 const PLOT_HEIGHT = 120;

@@ -135,7 +135,7 @@ function summaryPage(runs: readonly RunNumbers[]): string {
       : run.valid === false
         ? { text: Object.keys(run.anomalies).join(', '), kind: 'bad' }
         : { text: 'undecided', kind: 'open' },
-    number(run.seed),
+    { text: String(run.seed), kind: 'number' },
     number(run.seconds),
     number(run.ok),
     number(run.info),
