@@ -197,6 +197,9 @@ function neededBy(step: Step, names: readonly string[]): string[] {
     case 'clockJump':
     case 'clockRate':
       return names.map((name) => `the clock of ${name}`);
+    case 'compactPast':
+      // Two that are away for so long are no minority of three.
+      return [...names, 'the place of who is away'];
     case 'forgottenByAll':
       return [...names, 'the network', 'copies'];
     case 'replaceMember':
