@@ -33,9 +33,20 @@ export class MemoryFile {
     return this.#seen.slice(position, position + sizeBytes);
   }
 
-  /** What is on the device, synced or by chance. */
-  readDurable(position: number, sizeBytes: number): Uint8Array {
-    return this.#durable.slice(position, position + sizeBytes);
+  /**
+   * What the device holds. As on Linux dirty pages reach it before such a read, without being durable by that;
+   * pages that are clean in error (H2) do not.
+   */
+  readFromDevice(position: number, sizeBytes: number): Uint8Array {
+    const end = Math.min(position + sizeBytes, this.#seen.length);
+    const bytes = new Uint8Array(Math.max(0, end - position));
+    bytes.set(this.#durable.subarray(position, end));
+    for (const sector of this.#dirtySectors) {
+      const from = Math.max(position, sector * SECTOR_SIZE_BYTES);
+      const to = Math.min(end, (sector + 1) * SECTOR_SIZE_BYTES);
+      if (from < to) bytes.set(this.#seen.subarray(from, to), from - position);
+    }
+    return bytes;
   }
 
   write(position: number, bytes: Uint8Array): void {
