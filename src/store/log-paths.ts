@@ -27,6 +27,10 @@ export class LogPaths {
   get base(): string {
     return `${this.directory}/base`;
   }
+  /** There while a repair has written, and no start has found the log whole since: repair/repair-mark.ts. */
+  get repairing(): string {
+    return `${this.directory}/repairing`;
+  }
   get data(): string {
     const suffix = this.generation === 0 ? '' : `-${this.generation}`;
     return `${this.directory}/data${suffix}`;

@@ -28,6 +28,7 @@ import { RecoveredOnce } from './recovered-log.ts';
 import type { RecoveryVerdict } from './recovery.ts';
 import { LogNeedsRepair } from './repair/log-needs-repair.ts';
 import { LogRepairer, type RepairerParts } from './repair/log-repairer.ts';
+import { fromDevice, isMarked, unmark } from './repair/repair-mark.ts';
 import { type ScanFindings, scanLog } from './scan.ts';
 import { UnreadablePlaces } from './segment-reader.ts';
 import { SegmentSet, type SegmentSetOptions } from './segment-set.ts';
@@ -121,7 +122,9 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
   const rules = options.rules ?? standardStoreRules;
   const { forgives } = rules;
   const unreadable = new UnreadablePlaces();
-  const what = { disk, paths, identity, base, segments, shortages };
+  const isDoubted = await isMarked(disk, paths);
+  const scanned = isDoubted ? fromDevice(disk) : disk;
+  const what = { disk: scanned, paths, identity, base, segments, shortages };
   const findings = await scanLog({ ...what, unreadable, cleanEnd, forgives });
   const { mayAskPeers = false } = options;
   const verdict = rules.decideRecovery(findings, { superblock, note, mayAskPeers });
@@ -152,6 +155,7 @@ async function openLocked(owned: Owned, tornBytesBefore: number): Promise<Commit
     // The note first: it may say less than the clean end, but it must not be missing after it.
     await startup.writeNote(durable);
     await startup.writeSuperblock(booted);
+    if (isDoubted) await unmark(disk, paths);
 
     const tornBytes = tornBytesBefore + (verdict.kind === 'cut' ? verdict.tornBytes : 0);
     const recovered = new RecoveredOnce({

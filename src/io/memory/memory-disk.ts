@@ -123,7 +123,7 @@ export class MemoryDisk implements Disk, WriterHost {
     this.raiseFault('read', path);
     const file = this.#seenNames.get(path);
     if (file === undefined) throw new DiskError('read', path, 'ENOENT');
-    return { bytes: file.readDurable(position, sizeBytes), isFromDevice: true };
+    return { bytes: file.readFromDevice(position, sizeBytes), isFromDevice: true };
   }
 
   async writeFile(path: string, bytes: Uint8Array): Promise<void> {

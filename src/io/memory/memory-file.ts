@@ -11,6 +11,8 @@ export class MemoryFile {
   #seen: Uint8Array;
   #durable: Uint8Array;
   readonly #dirtySectors = new Set<number>();
+  /** Dirty ones of which the device has said that it has them. */
+  readonly #claimedSectors = new Set<number>();
 
   constructor(seen: Uint8Array, durable: Uint8Array) {
     this.#seen = seen;
@@ -33,9 +35,21 @@ export class MemoryFile {
     return this.#seen.slice(position, position + sizeBytes);
   }
 
-  /** What is on the device, synced or by chance. */
-  readDurable(position: number, sizeBytes: number): Uint8Array {
-    return this.#durable.slice(position, position + sizeBytes);
+  /**
+   * What the device holds. As on Linux dirty pages reach it before such a read, without being durable by that;
+   * pages that are clean in error (H2), or that the device only claims to have, do not.
+   */
+  readFromDevice(position: number, sizeBytes: number): Uint8Array {
+    const end = Math.min(position + sizeBytes, this.#seen.length);
+    const bytes = new Uint8Array(Math.max(0, end - position));
+    bytes.set(this.#durable.subarray(position, end));
+    for (const sector of this.#dirtySectors) {
+      if (this.#claimedSectors.has(sector)) continue;
+      const from = Math.max(position, sector * SECTOR_SIZE_BYTES);
+      const to = Math.min(end, (sector + 1) * SECTOR_SIZE_BYTES);
+      if (from < to) bytes.set(this.#seen.subarray(from, to), from - position);
+    }
+    return bytes;
   }
 
   write(position: number, bytes: Uint8Array): void {
@@ -45,16 +59,22 @@ export class MemoryFile {
     const lastSector = Math.floor((end - 1) / SECTOR_SIZE_BYTES);
     for (let sector = Math.floor(position / SECTOR_SIZE_BYTES); sector <= lastSector; sector++) {
       this.#dirtySectors.add(sector);
+      this.#claimedSectors.delete(sector);
     }
   }
 
   sync(): void {
     for (const sector of this.#dirtySectors) this.#makeDurable(sector);
-    this.#dirtySectors.clear();
+    this.#forgetDirty();
   }
 
   failSync(): void {
-    this.#dirtySectors.clear();
+    this.#forgetDirty();
+  }
+
+  /** The device says that it is done, and is not. */
+  skipSync(): void {
+    for (const sector of this.#dirtySectors) this.#claimedSectors.add(sector);
   }
 
   /** Changes what is on the device only: the system still remembers better. */
@@ -76,6 +96,11 @@ export class MemoryFile {
     const survivor = new MemoryFile(this.#seen, this.#durable.slice());
     for (const sector of this.dirtySectors) if (keepSector(sector)) survivor.#makeDurable(sector);
     return MemoryFile.durable(survivor.#durable);
+  }
+
+  #forgetDirty(): void {
+    this.#dirtySectors.clear();
+    this.#claimedSectors.clear();
   }
 
   #makeDurable(sector: number): void {

@@ -140,6 +140,7 @@ export class MemoryLogWriter implements LogWriter {
     const fate = this.#disk.syncFate(path);
     if (fate === 'durable') file.sync();
     else if (fate === 'lost') file.failSync();
+    else file.skipSync();
   }
 
   #check(path: string): void {

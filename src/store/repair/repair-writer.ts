@@ -9,6 +9,7 @@ import { type LogPaths, segmentStartOf } from '../log-paths.ts';
 import type { ByteRange } from '../scan-remains.ts';
 import { StartupWriter } from '../startup-writer.ts';
 import type { Superblock } from '../superblock.ts';
+import { mark } from './repair-mark.ts';
 import { writeBatches } from './write-batches.ts';
 
 export interface RepairWriterParts {
@@ -26,6 +27,7 @@ export class RepairWriter {
   readonly #parts: RepairWriterParts;
   readonly #writer: StartupWriter;
   readonly #fullSegments = new Set<PhysicalOffset>();
+  #isMarked = false;
   /** Of these there was nothing: no evidence to keep. */
   readonly #newSegments = new Set<PhysicalOffset>();
 
@@ -46,7 +48,11 @@ export class RepairWriter {
   }
 
   async #write(batch: readonly StoredEntry[]): Promise<void> {
-    const { segmentSizeBytes, label } = this.#parts;
+    const { disk, paths, segmentSizeBytes, label } = this.#parts;
+    if (!this.#isMarked) {
+      await mark(disk, paths);
+      this.#isMarked = true;
+    }
     const [first, last] = [batch[0], batch.at(-1)];
     assert(first !== undefined && last !== undefined, 'a batch has an entry');
     const from = first.desc.physicalOffset;
