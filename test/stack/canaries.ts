@@ -95,7 +95,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bug: 'A wrong CRC of a payload is ignored',
     bugs: storeRules({ forgives: (problem) => problem === 'badPayloadCrc' }),
     witnesses: [
-      witness('disk', ['F2'], 9),
+      witness('disk', ['F2'], 11),
       // Damage that is not seen where it lies is seen by the peer that it is sent to.
       witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 48, ['F2']),
     ],
