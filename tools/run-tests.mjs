@@ -16,8 +16,10 @@ const args = process.argv.slice(2);
 const filters = args.filter((arg) => arg !== '--long');
 const wantsLong = args.includes('--long') || filters.length > 0;
 // Interop, fault and bench files start real processes: they run at the end, one after another. Of those
-// that break nothing, and ask how things answer and not when, two run at a time.
-const isCalm = (path) => /interop\/(official-client|hostile|cli-commands|cli-log)/.test(path);
+// that measure no time, two run at a time.
+const CALM =
+  /interop\/(official-client|hostile|cli-commands|cli-log|dedup|forwarding|dev-options|scrub|snapshot|repair)/;
+const isCalm = (path) => CALM.test(path);
 const isLong = (path) => path.endsWith('.long.test.js');
 const isProcessTest = (path) => /dist\/test\/(interop|jepsen-like)\//.test(path);
 // Sources deleted since the last build leave compiled files behind; those must not run.

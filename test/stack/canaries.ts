@@ -97,7 +97,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     witnesses: [
       witness('disk', ['F2'], 11),
       // Damage that is not seen where it lies is seen by the peer that it is sent to.
-      witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 48, ['F2']),
+      witness('disk', ['H28', 'I9', 'I3', 'A3', 'D2', 'F1'], 86, ['F2']),
     ],
   },
   {
@@ -109,7 +109,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
           ? { kind: 'intact' }
           : { kind: 'cut', ranges: remains?.ranges ?? [], tornBytes: 1 },
     }),
-    witnesses: [witness('disk', ['N6', 'F3'], 1), witness('disk', ['F1', 'F2'], 10, ['N6', 'F3'])],
+    witnesses: [witness('disk', ['N6', 'F3'], 1), witness('disk', ['F1', 'F2'], 11, ['N6', 'F3'])],
   },
   {
     id: 'C11',
@@ -133,7 +133,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C14',
     bug: 'A cut runs front to back, and the watermark is lowered last',
     bugs: storeRules({ orderOfCut: (lowers, zeros) => [...[...zeros].reverse(), lowers] }),
-    witnesses: [witness('churn', ['F1'], 17)],
+    witnesses: [witness('churn', ['F1'], 28)],
   },
   {
     id: 'C21',
@@ -147,7 +147,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     bug: 'The store uuid of a peer is not compared with the one it had',
     bugs: { ...NO_BUGS, wrapPins: forgetsPeers },
     witnesses: [
-      witness('amnesia', ['H21'], 7),
+      witness('amnesia', ['H21'], 13),
       witness('amnesia', ['A1', 'I9', 'I1'], 85, ['H21', 'F1', 'F3', 'L1', 'L2']),
     ],
   },
@@ -170,7 +170,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C35',
     bug: 'An unknown outcome is reported as a sure failure',
     bugs: { ...NO_BUGS, wrapGateway: callsTimeoutsFailures },
-    witnesses: [witness('crash', ['A4'], 12)],
+    witnesses: [witness('crash', ['A4'], 17)],
   },
   {
     id: 'C36',
@@ -182,7 +182,7 @@ export const STACK_CANARIES: readonly StackCanary[] = [
     id: 'C37',
     bug: 'Retention ignores what followers still need',
     bugs: { ...NO_BUGS, wrapExtent: countsOnlyTheLeader },
-    witnesses: [witness('retention', ['R1'], 2)],
+    witnesses: [witness('retention', ['R1'], 7)],
   },
   {
     id: 'takes-unconsumed',
