@@ -19,8 +19,8 @@ const wantsLong = args.includes('--long') || filters.length > 0;
 // that measure no time, two run at a time.
 const CALM =
   /interop\/(official-client|hostile|cli-commands|cli-log|dedup|forwarding|dev-options|scrub|snapshot|repair)/;
-const isCalm = (path) => CALM.test(path);
 const isLong = (path) => path.endsWith('.long.test.js');
+const isCalm = (path) => CALM.test(path) && !isLong(path);
 const isProcessTest = (path) => /dist\/test\/(interop|jepsen-like)\//.test(path);
 // Sources deleted since the last build leave compiled files behind; those must not run.
 const sourceOf = (path) => path.replace(/^dist\//, '').replace(/\.js$/, '.ts');
