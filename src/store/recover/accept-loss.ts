@@ -25,7 +25,7 @@ import { headerCrcOf } from '../../protocol/entry-codec.ts';
 import type { StoredEntry } from '../commit-log.ts';
 import { DerivedDirectory } from '../derived/derived-directory.ts';
 import { encodeBaseFile, sameBase } from '../log-base.ts';
-import { LogPaths } from '../log-paths.ts';
+import type { LogPaths } from '../log-paths.ts';
 import type { Tip } from '../repair/region.ts';
 import { parseSegmentFileName } from '../segment.ts';
 import { readOrEmpty } from '../store-directory.ts';
@@ -35,14 +35,11 @@ import { type AppendedPayload, entriesBehind } from './membership-entries.ts';
 import {
   appendAlone,
   BEFORE_RECOVERY,
+  executeRebirth,
   type RebirthTask,
   type RecoveryWorld,
-  renameFounding,
-  renameSegments,
-  setSuperblockAside,
-  writeReborn,
 } from './rebirth.ts';
-import { unfinishedOf, writeReport } from './recovery-report.ts';
+import { unfinishedOf } from './recovery-report.ts';
 
 /** What is kept of a plan to carry it out, also by another process. */
 export interface AcceptTask extends RebirthTask {
@@ -101,29 +98,24 @@ export function unfinishedAcceptance(
  * Requires the staged snapshot. May be called again after a crash, with the task that `unfinishedAcceptance` reads.
  * @returns the last entry of the new log
  */
-export async function executeAcceptance(task: AcceptTask, world: RecoveryWorld): Promise<LogIndex> {
+export function executeAcceptance(task: AcceptTask, world: RecoveryWorld): Promise<LogIndex> {
   const { disk } = world;
-  const paths = new LogPaths(task.directory);
-  const lock = await disk.lock(task.directory);
-  try {
-    await writeReport(disk, 'acceptLoss', 'begun', task);
-    const old = await setSuperblockAside(disk, paths, task.newClusterId);
-    const isRenamed = old.identity.clusterId === task.newClusterId;
-    if (!isRenamed) {
-      await setFrontAside(disk, paths, task);
-      await moveBase(disk, paths, task, old.identity.storeUuid);
-      await renameSegments(disk, task, old.identity.clusterId);
-      await renameFounding(disk, task);
-      await condemnDatabase(disk, task);
-      await publishSnapshot(disk, task);
-      await writeReborn(disk, old, task);
-    }
-  } finally {
-    await lock.release();
-  }
-  const lastIndex = await appendAlone(task, world, (log) => missingOf(task, log));
-  await writeReport(disk, 'acceptLoss', 'done', task);
-  return lastIndex;
+  return executeRebirth(
+    {
+      kind: 'acceptLoss',
+      task,
+      prepare: async (paths, old) => {
+        await setFrontAside(disk, paths, task);
+        await moveBase(disk, paths, task, old.identity.storeUuid);
+      },
+      complete: async () => {
+        await condemnDatabase(disk, task);
+        await publishSnapshot(disk, task);
+      },
+      append: () => appendAlone(task, world, (log) => missingOf(task, log)),
+    },
+    world,
+  );
 }
 
 /** Front to back, as a compaction goes. */

@@ -21,6 +21,7 @@ import {
   SUPERBLOCK_SIZE_BYTES,
   type Superblock,
 } from '../superblock.ts';
+import { type RecoveryKind, writeReport } from './recovery-report.ts';
 
 /** What a file is called that was replaced. */
 export const BEFORE_RECOVERY = '.before-recovery';
@@ -39,8 +40,49 @@ export interface RebirthTask {
   readonly newTerm: Term;
 }
 
+export interface Rebirth<Task extends RebirthTask> {
+  readonly kind: RecoveryKind;
+  readonly task: Task;
+  /** While the directory starts as nobody, before its segments get the new name. */
+  readonly prepare?: (paths: LogPaths, old: Superblock) => Promise<void>;
+  /** Before the new superblock makes it a store again. */
+  readonly complete?: () => Promise<void>;
+  /** What the new log goes on with. @returns its last entry */
+  readonly append: () => Promise<LogIndex>;
+}
+
+/**
+ * The steps that every recovery has, in the order of unsafe-recovery.ts. May be called again after a crash, with the
+ * task that its report names.
+ *
+ * @returns the last entry of the new log
+ */
+export async function executeRebirth<Task extends RebirthTask>(
+  { kind, task, prepare, complete, append }: Rebirth<Task>,
+  { disk }: RecoveryWorld,
+): Promise<LogIndex> {
+  const paths = new LogPaths(task.directory);
+  const lock = await disk.lock(task.directory);
+  try {
+    await writeReport(disk, kind, 'begun', task);
+    const old = await setSuperblockAside(disk, paths, task.newClusterId);
+    if (old.identity.clusterId !== task.newClusterId) {
+      await prepare?.(paths, old);
+      await renameSegments(disk, task, old.identity.clusterId);
+      await renameFounding(disk, task);
+      await complete?.();
+      await writeReborn(disk, old, task);
+    }
+  } finally {
+    await lock.release();
+  }
+  const lastIndex = await append();
+  await writeReport(disk, kind, 'done', task);
+  return lastIndex;
+}
+
 /** @returns the superblock of before, or the new one when that was reached already. */
-export async function setSuperblockAside(
+async function setSuperblockAside(
   disk: Disk,
   paths: LogPaths,
   newClusterId: string,
@@ -61,7 +103,7 @@ export async function setSuperblockAside(
 }
 
 /** Only what it is named by: places, terms and chain stay, and so does every entry. */
-export async function renameSegments(
+async function renameSegments(
   disk: Disk,
   { directory, newClusterId }: RebirthTask,
   oldClusterId: string,
@@ -82,10 +124,7 @@ export async function renameSegments(
 }
 
 /** Of a node that joined its group later: by this file it knows its own cluster at a start. */
-export async function renameFounding(
-  disk: Disk,
-  { directory, newClusterId }: RebirthTask,
-): Promise<void> {
+async function renameFounding(disk: Disk, { directory, newClusterId }: RebirthTask): Promise<void> {
   const founding = await readFounding(disk, directory);
   if (founding === null || founding.group === null) return;
   const group = { ...founding.group, clusterId: newClusterId };
@@ -114,7 +153,7 @@ async function writeAll(
 }
 
 /** From here on it is a store of the new cluster. */
-export function writeReborn(disk: Disk, old: Superblock, task: RebirthTask): Promise<void> {
+function writeReborn(disk: Disk, old: Superblock, task: RebirthTask): Promise<void> {
   return disk.writeFile(new LogPaths(task.directory).superblock, superblockFile(reborn(old, task)));
 }
 

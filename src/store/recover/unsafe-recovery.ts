@@ -14,40 +14,15 @@
 import type { LogIndex } from '../../base/units.ts';
 import type { Disk } from '../../io/disk.ts';
 import { tipOfBase } from '../log-base.ts';
-import { LogPaths } from '../log-paths.ts';
 import { membershipEntries, tipAfter } from './membership-entries.ts';
-import {
-  appendAlone,
-  type RebirthTask,
-  type RecoveryWorld,
-  renameFounding,
-  renameSegments,
-  setSuperblockAside,
-  writeReborn,
-} from './rebirth.ts';
+import { appendAlone, executeRebirth, type RebirthTask, type RecoveryWorld } from './rebirth.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
-import { unfinishedOf, writeReport } from './recovery-report.ts';
+import { unfinishedOf } from './recovery-report.ts';
 
 /** May be called again after a crash, with the task that `unfinishedTask` reads. */
-export async function executeRecovery(task: RecoveryTask, world: RecoveryWorld): Promise<LogIndex> {
-  const { disk } = world;
-  const paths = new LogPaths(task.directory);
-  const lock = await disk.lock(task.directory);
-  try {
-    await writeReport(disk, 'unsafeRecover', 'begun', task);
-    const old = await setSuperblockAside(disk, paths, task.newClusterId);
-    const isRenamed = old.identity.clusterId === task.newClusterId;
-    if (!isRenamed) {
-      await renameSegments(disk, task, old.identity.clusterId);
-      await renameFounding(disk, task);
-      await writeReborn(disk, old, task);
-    }
-  } finally {
-    await lock.release();
-  }
-  const lastIndex = await appendMembership(task, world);
-  await writeReport(disk, 'unsafeRecover', 'done', task);
-  return lastIndex;
+export function executeRecovery(task: RecoveryTask, world: RecoveryWorld): Promise<LogIndex> {
+  const append = () => appendMembership(task, world);
+  return executeRebirth({ kind: 'unsafeRecover', task, append }, world);
 }
 
 /** What is kept of a plan to carry it out, also by another process. */
